@@ -1,0 +1,11 @@
+/* clock.h - the two clocks.
+ *
+ * Timers, durations and rests use the monotonic clock; the wall clock is only for what
+ * people read and for expiry dates. Nothing else in neap reads a clock. */
+#pragma once
+
+#include <stdint.h>
+
+int64_t clock_us(void);      /* monotonic, microseconds */
+int64_t clock_ms(void);      /* monotonic, milliseconds */
+int64_t clock_wall_us(void); /* microseconds since 1970, UTC */

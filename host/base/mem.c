@@ -1,0 +1,45 @@
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *check(void *memory, size_t size)
+{
+	if (!memory) {
+		/* No log call: it would allocate. */
+		fprintf(stderr, "out of memory: %zu bytes refused\n", size);
+		abort();
+	}
+	return memory;
+}
+
+void *xmalloc(size_t size)
+{
+	return check(malloc(size ? size : 1), size);
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+	return check(calloc(count ? count : 1, size ? size : 1), size);
+}
+
+void *xrealloc(void *old, size_t size)
+{
+	return check(realloc(old, size ? size : 1), size);
+}
+
+char *xmemdup(const void *data, size_t size)
+{
+	char *copy = xmalloc(size + 1);
+
+	if (size)
+		memcpy(copy, data, size);
+	copy[size] = '\0';
+	return copy;
+}
+
+char *xstrdup(const char *text)
+{
+	return xmemdup(text, strlen(text));
+}
