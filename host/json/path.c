@@ -1,0 +1,180 @@
+/* path.c - scan_path(): walks into a complete document along a path.
+ *
+ * A cursor that knows only where strings end and how brackets nest; everything that it
+ * passes over is taken for good JSON, and never read beyond its end if it is not. */
+#include "json/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json/text.h"
+
+struct cursor {
+	const char *at;
+	const char *end;
+};
+
+/* The next byte that is no white space, or NUL at the end. */
+static char peek(struct cursor *cursor)
+{
+	while (cursor->at < cursor->end && text_is_space(*cursor->at))
+		cursor->at++;
+	return cursor->at < cursor->end ? *cursor->at : '\0';
+}
+
+static bool take(struct cursor *cursor, char wanted)
+{
+	if (peek(cursor) != wanted)
+		return false;
+	cursor->at++;
+	return true;
+}
+
+/* The cursor stands on the quote before a string. Sets text to the inside. */
+static bool pass_string(struct cursor *cursor, const char **text, size_t *size)
+{
+	bool is_escaped = false;
+
+	*text = ++cursor->at;
+	*size = text_string_end(cursor->at, (size_t)(cursor->end - cursor->at),
+		&is_escaped);
+	cursor->at += *size;
+	if (cursor->at == cursor->end)
+		return false;
+	cursor->at++;
+	return true;
+}
+
+static bool pass_brackets(struct cursor *cursor)
+{
+	const char *text;
+	size_t size, depth = 0;
+
+	while (cursor->at < cursor->end) {
+		char byte = *cursor->at;
+
+		if (byte == '"') {
+			if (!pass_string(cursor, &text, &size))
+				return false;
+			continue;
+		}
+		cursor->at++;
+		if (byte == '{' || byte == '[')
+			depth++;
+		else if ((byte == '}' || byte == ']') && --depth == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_scalar_byte(char byte)
+{
+	return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+		byte == '-' || byte == '+' || byte == '.' || byte == 'E';
+}
+
+static enum json_kind kind_at(struct cursor *cursor)
+{
+	switch (peek(cursor)) {
+	case '{':
+		return JSON_OBJECT;
+	case '[':
+		return JSON_ARRAY;
+	case '"':
+		return JSON_STRING;
+	case 't':
+		return JSON_TRUE;
+	case 'f':
+		return JSON_FALSE;
+	case 'n':
+		return JSON_NULL;
+	case '\0':
+		return JSON_NONE;
+	default:
+		return text_number(NUMBER_START, *cursor->at) ? JSON_NUMBER : JSON_NONE;
+	}
+}
+
+static bool pass_value(struct cursor *cursor)
+{
+	const char *text;
+	size_t size;
+
+	switch (kind_at(cursor)) {
+	case JSON_NONE:
+		return false;
+	case JSON_OBJECT:
+	case JSON_ARRAY:
+		return pass_brackets(cursor);
+	case JSON_STRING:
+		return pass_string(cursor, &text, &size);
+	default:
+		while (cursor->at < cursor->end && is_scalar_byte(*cursor->at))
+			cursor->at++;
+		return true;
+	}
+}
+
+/* Goes to the value of the member called name; the cursor stands on the "{". */
+static bool enter_object(struct cursor *cursor, const char *name)
+{
+	size_t name_size = strlen(name);
+
+	cursor->at++;
+	do {
+		const char *text;
+		size_t size;
+
+		if (peek(cursor) != '"' || !pass_string(cursor, &text, &size))
+			return false;
+		if (!take(cursor, ':'))
+			return false;
+		if (size == name_size && memcmp(text, name, size) == 0 &&
+			!memchr(text, '\\', size))
+			return true;
+		if (!pass_value(cursor))
+			return false;
+	} while (take(cursor, ','));
+	return false;
+}
+
+static bool enter_array(struct cursor *cursor, const char *index)
+{
+	char *rest;
+	unsigned long left;
+
+	if (*index < '0' || *index > '9')
+		return false;
+	left = strtoul(index, &rest, 10);
+	if (*rest != '\0')
+		return false;
+	cursor->at++;
+	for (; left > 0; left--)
+		if (!pass_value(cursor) || !take(cursor, ','))
+			return false;
+	return true;
+}
+
+enum json_kind scan_path(const char *data, size_t size, const char *const *path,
+	size_t path_count, const char **value, size_t *value_size)
+{
+	struct cursor cursor = { data, data + size };
+	enum json_kind kind;
+	size_t i;
+
+	for (i = 0; i < path_count; i++) {
+		char byte = peek(&cursor);
+
+		if (byte == '{' && enter_object(&cursor, path[i]))
+			continue;
+		if (byte == '[' && enter_array(&cursor, path[i]))
+			continue;
+		return JSON_NONE;
+	}
+	kind = kind_at(&cursor);
+	*value = cursor.at;
+	if (kind == JSON_NONE || !pass_value(&cursor))
+		return JSON_NONE;
+	*value_size = (size_t)(cursor.at - *value);
+	return kind;
+}

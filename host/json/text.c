@@ -1,0 +1,299 @@
+#include "json/text.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define EVEN_BITS 0x5555555555555555u
+#define ODD_BITS 0xaaaaaaaaaaaaaaaau
+
+#ifdef __SSE2__
+
+#define BLOCK 64 /* bytes: one bit of a machine word for each */
+
+static inline __m128i load(const char *data)
+{
+	__m128i part;
+
+	memcpy(&part, data, sizeof(part));
+	return part;
+}
+
+static inline uint64_t find_in_part(const char *data, __m128i wanted)
+{
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(load(data), wanted));
+}
+
+/* A bit for each of the 64 bytes that equals byte. */
+static inline uint64_t find_byte(const char *data, char byte)
+{
+	__m128i wanted = _mm_set1_epi8(byte);
+
+	return find_in_part(data, wanted) | find_in_part(data + 16, wanted) << 16 |
+		find_in_part(data + 32, wanted) << 32 |
+		find_in_part(data + 48, wanted) << 48;
+}
+
+static inline __m128i mark_part(const char *data)
+{
+	__m128i part = load(data);
+
+	return _mm_or_si128(_mm_cmpeq_epi8(part, _mm_set1_epi8('"')),
+		_mm_cmpeq_epi8(part, _mm_set1_epi8('\\')));
+}
+
+/* Whether a quote or a backslash is among the 64 bytes. */
+static inline bool is_interesting(const char *data)
+{
+	__m128i first = _mm_or_si128(mark_part(data), mark_part(data + 16));
+	__m128i second = _mm_or_si128(mark_part(data + 32), mark_part(data + 48));
+
+	return _mm_movemask_epi8(_mm_or_si128(first, second)) != 0;
+}
+
+/* The bits right behind the runs of backslashes of odd length: what stands there is
+ * escaped. Adding a run's first bit to it carries to the bit behind it, and whether the
+ * places of these two are both even or both odd tells whether the length is even. */
+static inline uint64_t behind_odd_runs(uint64_t backslashes, bool *is_escaped)
+{
+	uint64_t starts = backslashes & ~(backslashes << 1);
+	uint64_t from_odd;
+	uint64_t from_even = backslashes + (starts & EVEN_BITS);
+
+	/* A run up to the last bit is of odd length if it began at an odd place. */
+	*is_escaped = __builtin_add_overflow(backslashes, starts & ODD_BITS, &from_odd);
+	return ((from_even & ODD_BITS) | (from_odd & EVEN_BITS)) & ~backslashes;
+}
+
+static size_t pass_blocks(const char *data, size_t size, bool *is_escaped)
+{
+	size_t at;
+
+	for (at = 0; size - at >= BLOCK; at += BLOCK) {
+		uint64_t quotes, backslashes, first = *is_escaped;
+
+		*is_escaped = false;
+		if (!is_interesting(data + at))
+			continue;
+		backslashes = find_byte(data + at, '\\') & ~first;
+		quotes = find_byte(data + at, '"') & ~first;
+		if (backslashes)
+			quotes &= ~behind_odd_runs(backslashes, is_escaped);
+		if (quotes) {
+			*is_escaped = false;
+			return at + (size_t)__builtin_ctzll(quotes);
+		}
+	}
+	return at;
+}
+
+/* Signed, the bytes from 0x80 on are less than a space too. */
+static inline int odd_bytes(const char *data)
+{
+	__m128i part = load(data);
+	__m128i odd;
+
+	odd = _mm_cmplt_epi8(part, _mm_set1_epi8(' '));
+	odd = _mm_or_si128(odd, _mm_cmpeq_epi8(part, _mm_set1_epi8('"')));
+	odd = _mm_or_si128(odd, _mm_cmpeq_epi8(part, _mm_set1_epi8('\\')));
+	return _mm_movemask_epi8(odd);
+}
+
+static size_t plain_blocks(const char *data, size_t size)
+{
+	size_t at;
+
+	for (at = 0; size - at >= sizeof(__m128i); at += sizeof(__m128i)) {
+		int odd = odd_bytes(data + at);
+
+		if (odd)
+			return at + (size_t)__builtin_ctz((unsigned)odd);
+	}
+	return at;
+}
+
+#else
+
+#define EACH_BYTE(byte) (0x0101010101010101u * (byte))
+
+/* Not zero if one of the eight bytes equals byte. */
+static inline uint64_t find_byte(uint64_t word, unsigned char byte)
+{
+	uint64_t zero = word ^ EACH_BYTE(byte);
+
+	return (zero - EACH_BYTE(0x01u)) & ~zero & EACH_BYTE(0x80u);
+}
+
+/* Stops before the word that holds something of interest; the caller goes byte by byte
+ * from there. */
+static size_t pass_blocks(const char *data, size_t size, bool *is_escaped)
+{
+	size_t at = 0;
+	uint64_t word;
+
+	if (*is_escaped)
+		return 0;
+	for (; size - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, data + at, sizeof(word));
+		if (find_byte(word, '"') | find_byte(word, '\\'))
+			break;
+	}
+	return at;
+}
+
+static size_t plain_blocks(const char *data, size_t size)
+{
+	size_t at;
+	uint64_t word;
+
+	for (at = 0; size - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, data + at, sizeof(word));
+		if (find_byte(word, '"') | find_byte(word, '\\'))
+			break;
+		if ((word | (word - EACH_BYTE(0x20u))) & EACH_BYTE(0x80u))
+			break;
+	}
+	return at;
+}
+
+#endif
+
+/* Goes byte by byte up to the quote, the end, or size bytes. */
+static size_t pass_bytes(const char *data, size_t size, bool *is_escaped)
+{
+	size_t at;
+
+	for (at = 0; at < size; at++) {
+		if (*is_escaped)
+			*is_escaped = false;
+		else if (data[at] == '\\')
+			*is_escaped = true;
+		else if (data[at] == '"')
+			break;
+	}
+	return at;
+}
+
+size_t text_string_end(const char *data, size_t size, bool *is_escaped)
+{
+	size_t at = 0;
+
+	while (at < size) {
+		size_t step;
+
+		at += pass_blocks(data + at, size - at, is_escaped);
+		step = size - at < 64 ? size - at : 64;
+		at += pass_bytes(data + at, step, is_escaped);
+		if (at < size && data[at] == '"' && !*is_escaped)
+			return at;
+	}
+	return size;
+}
+
+size_t text_plain(const char *data, size_t size)
+{
+	size_t at = plain_blocks(data, size);
+
+	while (at < size && (unsigned char)data[at] >= ' ' &&
+		(unsigned char)data[at] < 0x80 && data[at] != '"' && data[at] != '\\')
+		at++;
+	return at;
+}
+
+static inline bool is_tail(unsigned char byte)
+{
+	return (byte & 0xc0) == 0x80;
+}
+
+size_t text_utf8(const char *data, size_t size)
+{
+	const unsigned char *text = (const unsigned char *)data;
+
+	if (!size)
+		return 0;
+	if (text[0] < 0x80)
+		return 1;
+	if (text[0] < 0xc2 || text[0] > 0xf4 || size < 2 || !is_tail(text[1]))
+		return 0;
+	if (text[0] < 0xe0)
+		return 2;
+	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f))
+		return 0;
+	if (size < 3 || !is_tail(text[2]))
+		return 0;
+	if (text[0] < 0xf0)
+		return 3;
+	if ((text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
+		return 0;
+	return size >= 4 && is_tail(text[3]) ? 4 : 0;
+}
+
+size_t text_clean(const char *data, size_t size)
+{
+	size_t at = 0;
+
+	for (;;) {
+		at += text_plain(data + at, size - at);
+		if (at == size || (unsigned char)data[at] < 0x80)
+			return at;
+		while (at < size && (unsigned char)data[at] >= 0x80) {
+			size_t step = text_utf8(data + at, size - at);
+
+			if (!step)
+				return at;
+			at += step;
+		}
+	}
+}
+
+static inline bool is_digit(char byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+enum text_number text_number(enum text_number number, char byte)
+{
+	switch (number) {
+	case NUMBER_START:
+		if (byte == '-')
+			return NUMBER_MINUS;
+		__attribute__((fallthrough));
+	case NUMBER_MINUS:
+		if (byte == '0')
+			return NUMBER_ZERO;
+		return is_digit(byte) ? NUMBER_INTEGER : NUMBER_NONE;
+	case NUMBER_INTEGER:
+		if (is_digit(byte))
+			return NUMBER_INTEGER;
+		__attribute__((fallthrough));
+	case NUMBER_ZERO:
+		if (byte == '.')
+			return NUMBER_POINT;
+		return byte == 'e' || byte == 'E' ? NUMBER_E : NUMBER_NONE;
+	case NUMBER_FRACTION:
+		if (byte == 'e' || byte == 'E')
+			return NUMBER_E;
+		__attribute__((fallthrough));
+	case NUMBER_POINT:
+		return is_digit(byte) ? NUMBER_FRACTION : NUMBER_NONE;
+	case NUMBER_E:
+		if (byte == '+' || byte == '-')
+			return NUMBER_SIGN;
+		__attribute__((fallthrough));
+	case NUMBER_SIGN:
+	case NUMBER_EXPONENT:
+		return is_digit(byte) ? NUMBER_EXPONENT : NUMBER_NONE;
+	case NUMBER_NONE:
+		break;
+	}
+	return NUMBER_NONE;
+}
+
+bool text_number_is_whole(enum text_number number)
+{
+	return number == NUMBER_ZERO || number == NUMBER_INTEGER ||
+		number == NUMBER_FRACTION || number == NUMBER_EXPONENT;
+}

@@ -1,0 +1,45 @@
+/* text.h - JSON at the level of bytes: where a string ends, what is UTF-8, what is a
+ * number.
+ *
+ * The scanner and the reader both stand on it, so that they cannot differ in these. It
+ * knows nothing of structure and keeps no state of its own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Passes over the inside of a string. Returns the offset of its closing quote, or size
+ * if it does not end here. is_escaped: whether the first byte stands behind a backslash;
+ * set for the byte behind the last one, so that a string can be passed in parts. */
+size_t text_string_end(const char *data, size_t size, bool *is_escaped);
+/* How many bytes at the start are ASCII that stands for itself in a string: no quote, no
+ * backslash, no control character. */
+size_t text_plain(const char *data, size_t size);
+/* The same with well-formed UTF-8 beyond ASCII: what stands for itself in a string. */
+size_t text_clean(const char *data, size_t size);
+/* The length (1 to 4) of the well-formed UTF-8 sequence at the start; 0 if there is none,
+ * as with a surrogate or an overlong form. */
+size_t text_utf8(const char *data, size_t size);
+
+/* How far a number has come; text_number() takes it over one byte. */
+enum text_number {
+	NUMBER_NONE, /* what came does not continue the number */
+	NUMBER_START,
+	NUMBER_MINUS,
+	NUMBER_ZERO,
+	NUMBER_INTEGER,
+	NUMBER_POINT,
+	NUMBER_FRACTION,
+	NUMBER_E,
+	NUMBER_SIGN,
+	NUMBER_EXPONENT,
+};
+
+enum text_number text_number(enum text_number number, char byte);
+/* Whether the number may end here. */
+bool text_number_is_whole(enum text_number number);
+
+static inline bool text_is_space(char byte)
+{
+	return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
