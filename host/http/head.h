@@ -1,0 +1,49 @@
+/* head.h - the head of a request: from raw bytes to a checked struct.
+ *
+ * Two steps. head_scan() looks at every byte as it arrives and finds the end of the head;
+ * it knows only lines, names and forbidden bytes. head_parse() runs llhttp over the whole
+ * head and judges what llhttp leaves open. Both refuse what two parsers could read in two
+ * ways: a lone CR or LF, folded lines, control characters, names that are no token, two
+ * lengths, a length beside a transfer coding, and everything else of that kind. Nothing
+ * is repaired. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct field;
+
+enum head_state { HEAD_MORE, HEAD_DONE, HEAD_BAD };
+
+/* Where a scan stands. All zero: before the request line. */
+struct head_scan {
+	size_t size;  /* bytes used up so far */
+	size_t lines; /* that have ended, the empty ones left out */
+	int state;    /* of the machine in head.c */
+	bool has_led; /* an empty line stood before the request line */
+};
+
+/* Goes on with the bytes behind scan->size. On HEAD_DONE scan->size is the size of the
+ * whole head with its empty line; more bytes than that are not looked at. */
+enum head_state head_scan(struct head_scan *scan, const char *data, size_t size);
+/* A scan of a chunked body's trailer: fields and an empty line, but no request line. */
+void head_scan_trailer(struct head_scan *scan);
+
+struct head {
+	const char *method; /* "" before it is known, and so are the next two */
+	const char *path;
+	const char *query;
+	struct field *fields;
+	size_t field_count;
+	int64_t body_length; /* -1: chunks, 0: no body */
+	bool is_http_1_0;
+	bool is_keep_alive; /* what the client wants */
+	bool expects_continue;
+};
+
+/* text: a head that head_scan() has passed, without an empty line in front; it is cut up
+ * in place and must live as long as head. fields: room for one per line of the scan.
+ * Returns 0, or the status to refuse it with and why. */
+int head_parse(struct head *head, char *text, size_t size, struct field *fields,
+	const char **message);

@@ -1,0 +1,158 @@
+#include "http/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/exchange.h"
+#include "http/token.h"
+
+static const struct {
+	int status;
+	const char *text;
+} reasons[] = {
+	{ 200, "OK" },
+	{ 201, "Created" },
+	{ 202, "Accepted" },
+	{ 204, "No Content" },
+	{ 206, "Partial Content" },
+	{ 301, "Moved Permanently" },
+	{ 302, "Found" },
+	{ 303, "See Other" },
+	{ 304, "Not Modified" },
+	{ 307, "Temporary Redirect" },
+	{ 308, "Permanent Redirect" },
+	{ 400, "Bad Request" },
+	{ 401, "Unauthorized" },
+	{ 402, "Payment Required" },
+	{ 403, "Forbidden" },
+	{ 404, "Not Found" },
+	{ 405, "Method Not Allowed" },
+	{ 406, "Not Acceptable" },
+	{ 408, "Request Timeout" },
+	{ 409, "Conflict" },
+	{ 410, "Gone" },
+	{ 411, "Length Required" },
+	{ 412, "Precondition Failed" },
+	{ 413, "Content Too Large" },
+	{ 415, "Unsupported Media Type" },
+	{ 416, "Range Not Satisfiable" },
+	{ 417, "Expectation Failed" },
+	{ 422, "Unprocessable Content" },
+	{ 425, "Too Early" },
+	{ 429, "Too Many Requests" },
+	{ 431, "Request Header Fields Too Large" },
+	{ 500, "Internal Server Error" },
+	{ 501, "Not Implemented" },
+	{ 502, "Bad Gateway" },
+	{ 503, "Service Unavailable" },
+	{ 504, "Gateway Timeout" },
+	{ 505, "HTTP Version Not Supported" },
+	{ 507, "Insufficient Storage" },
+};
+
+static const char *reason(int status)
+{
+	for (size_t i = 0; i < COUNT_OF(reasons); i++) {
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	}
+	return "Unnamed";
+}
+
+bool field_is_valid(const struct field *field)
+{
+	if (!field->name || !*field->name || !field->value)
+		return false;
+	for (const char *at = field->name; *at; at++) {
+		if (!byte_is_token((unsigned char)*at))
+			return false;
+	}
+	for (const char *at = field->value; *at; at++) {
+		if (!byte_is_text((unsigned char)*at))
+			return false;
+	}
+	return true;
+}
+
+/* Fields that decide where an answer ends are written here and nowhere else: a second one
+ * from above would let two parsers read two answers. */
+static bool is_ours(const char *name)
+{
+	static const char *const ours[] = { "Connection", "Content-Length", "Date",
+		"Transfer-Encoding" };
+
+	for (size_t i = 0; i < COUNT_OF(ours); i++) {
+		if (strcasecmp(name, ours[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "Date: …" with its line end; made once per second and thread. */
+static const char *date_line(size_t *size)
+{
+	static _Thread_local char line[64];
+	static _Thread_local size_t line_size;
+	static _Thread_local time_t made;
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+		"Aug", "Sep", "Oct", "Nov", "Dec" };
+	time_t now = (time_t)(clock_wall_us() / 1000000);
+	struct tm date;
+
+	if (now != made || !line_size) {
+		gmtime_r(&now, &date);
+		line_size = (size_t)snprintf(line, sizeof(line),
+			"Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
+			days[date.tm_wday], date.tm_mday, months[date.tm_mon],
+			date.tm_year + 1900, date.tm_hour, date.tm_min, date.tm_sec);
+		made = now;
+	}
+	*size = line_size;
+	return line;
+}
+
+static void write_field(struct buf *out, const struct field *field)
+{
+	size_t name_size, value_size;
+	char *at;
+
+	if (!field_is_valid(field) || is_ours(field->name)) {
+		log_warn("http", "refused=field name=%.64s",
+			field->name ? field->name : "");
+		return;
+	}
+	name_size = strlen(field->name);
+	value_size = strlen(field->value);
+	at = buf_reserve(out, name_size + value_size + 4);
+	at = mempcpy(at, field->name, name_size);
+	at = mempcpy(at, ": ", 2);
+	at = mempcpy(at, field->value, value_size);
+	memcpy(at, "\r\n", 2);
+	buf_grow(out, name_size + value_size + 4);
+}
+
+void reply_write_head(const struct reply *reply, struct buf *out)
+{
+	size_t date_size;
+	const char *date = date_line(&date_size);
+
+	buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, reason(reply->status));
+	for (size_t i = 0; i < reply->count; i++)
+		write_field(out, &reply->fields[i]);
+	buf_append(out, date, date_size);
+	if (reply->is_chunked)
+		buf_append_text(out, "Transfer-Encoding: chunked\r\n");
+	else if (reply->length >= 0)
+		buf_printf(out, "Content-Length: %lld\r\n", (long long)reply->length);
+	if (reply->connection == REPLY_SAYS_CLOSE)
+		buf_append_text(out, "Connection: close\r\n");
+	else if (reply->connection == REPLY_SAYS_KEEP_ALIVE)
+		buf_append_text(out, "Connection: keep-alive\r\n");
+	buf_append(out, "\r\n", 2);
+}

@@ -1,0 +1,214 @@
+#include "http/tls.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "base/err.h"
+#include "http/listener.h"
+
+#define RECORD_MAX (16 * 1024) /* bytes that one TLS record carries */
+
+struct tls {
+	SSL_CTX *context;
+	atomic_uint references;
+};
+
+/* -- the certificate -------------------------------------------------------------- */
+
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size,
+	const unsigned char *offered, unsigned int offered_size, void *arg)
+{
+	static const unsigned char ours[] = "\x08http/1.1";
+	unsigned char *chosen;
+
+	(void)ssl, (void)arg;
+	if (SSL_select_next_proto(&chosen, out_size, ours, sizeof(ours) - 1, offered,
+		    offered_size) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int openssl_err(struct err *err, const char *path)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	return err_set(err, -EINVAL, "%s: %s", path, reason ? reason : "cannot be used");
+}
+
+int tls_new(struct tls **out, const char *certificate_path, const char *key_path,
+	struct err *err)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	struct tls *tls;
+	int rc;
+
+	ERR_clear_error();
+	assert(context);
+	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	SSL_CTX_set_options(context,
+		SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+			SSL_OP_CIPHER_SERVER_PREFERENCE);
+	/* An idle connection gives its buffers back, which are 34 KiB. */
+	SSL_CTX_set_mode(context,
+		SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+			SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(context, 1);
+	SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+	if (SSL_CTX_use_certificate_chain_file(context, certificate_path) != 1) {
+		rc = openssl_err(err, certificate_path);
+		goto fail;
+	}
+	if (SSL_CTX_use_PrivateKey_file(context, key_path, SSL_FILETYPE_PEM) != 1 ||
+		SSL_CTX_check_private_key(context) != 1) {
+		rc = openssl_err(err, key_path);
+		goto fail;
+	}
+
+	tls = xcalloc(1, sizeof(*tls));
+	tls->context = context;
+	atomic_init(&tls->references, 1);
+	*out = tls;
+	return 0;
+
+fail:
+	ERR_clear_error();
+	SSL_CTX_free(context);
+	return rc;
+}
+
+void tls_ref(struct tls *tls)
+{
+	atomic_fetch_add(&tls->references, 1);
+}
+
+void tls_unref(struct tls *tls)
+{
+	if (!tls || atomic_fetch_sub(&tls->references, 1) != 1)
+		return;
+	SSL_CTX_free(tls->context);
+	free(tls);
+}
+
+/* -- one connection --------------------------------------------------------------- */
+
+struct ssl_st *tls_accept(struct tls *tls, int fd)
+{
+	SSL *ssl = SSL_new(tls->context);
+
+	assert(ssl);
+	SSL_set_fd(ssl, fd);
+	SSL_set_accept_state(ssl);
+	return ssl;
+}
+
+/* What a failed call means, as a negative errno; 0: the other side has ended. */
+static int failure(SSL *ssl, int result)
+{
+	switch (SSL_get_error(ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -EAGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		/* A session that has failed must not be told to end properly. */
+		SSL_set_quiet_shutdown(ssl, 1);
+		ERR_clear_error();
+		return -ECONNRESET;
+	}
+}
+
+ssize_t tls_read(struct ssl_st *ssl, void *room, size_t size)
+{
+	size_t got;
+	int result;
+
+	ERR_clear_error();
+	result = SSL_read_ex(ssl, room, size, &got);
+	return result == 1 ? (ssize_t)got : failure(ssl, result);
+}
+
+struct gather {
+	const struct iovec *parts;
+	size_t count;
+	size_t part;   /* where to go on */
+	size_t offset; /* in that part */
+};
+
+/* Copies up to a record's worth from where gather stands and moves it on. */
+static size_t fill_record(struct gather *gather, char *record)
+{
+	size_t size = 0;
+
+	while (gather->part < gather->count && size < RECORD_MAX) {
+		const struct iovec *part = &gather->parts[gather->part];
+		size_t piece = part->iov_len - gather->offset;
+
+		if (piece > RECORD_MAX - size)
+			piece = RECORD_MAX - size;
+		if (piece)
+			memcpy(record + size, (char *)part->iov_base + gather->offset,
+				piece);
+		size += piece;
+		gather->offset += piece;
+		if (gather->offset == part->iov_len) {
+			gather->part++;
+			gather->offset = 0;
+		}
+	}
+	return size;
+}
+
+/* Small parts share a record. A write that the socket did not take is repeated by the
+ * caller with the same bytes and perhaps more behind them, as OpenSSL demands: the record
+ * that is filled again is never shorter. */
+ssize_t tls_write(struct ssl_st *ssl, const struct iovec *parts, size_t count)
+{
+	struct gather gather = { .parts = parts, .count = count };
+	char record[RECORD_MAX];
+	ssize_t total = 0;
+	size_t size;
+
+	while ((size = fill_record(&gather, record)) > 0) {
+		size_t sent;
+		int result, reason;
+
+		ERR_clear_error();
+		result = SSL_write_ex(ssl, record, size, &sent);
+		if (result != 1) {
+			reason = failure(ssl, result);
+			if (reason == -EAGAIN && total)
+				return total;
+			return reason ? reason : -EPIPE;
+		}
+		total += (ssize_t)sent;
+		if (sent < size)
+			return total;
+	}
+	return total;
+}
+
+bool tls_is_shaking_hands(const struct ssl_st *ssl)
+{
+	return !SSL_is_init_finished(ssl);
+}
+
+void tls_end(struct ssl_st *ssl)
+{
+	ERR_clear_error();
+	if (SSL_is_init_finished(ssl))
+		SSL_shutdown(ssl);
+	ERR_clear_error();
+}
+
+void tls_free(struct ssl_st *ssl)
+{
+	SSL_free(ssl);
+}

@@ -1,0 +1,75 @@
+#include "http/wire.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/tls.h"
+
+void wire_open(struct wire *wire, int fd, struct tls *tls)
+{
+	wire->fd = fd;
+	wire->ssl = tls ? tls_accept(tls, fd) : NULL;
+}
+
+ssize_t wire_read(struct wire *wire, void *room, size_t size)
+{
+	ssize_t got;
+
+	if (wire->ssl)
+		return tls_read(wire->ssl, room, size);
+	do
+		got = recv(wire->fd, room, size, 0);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+ssize_t wire_write(struct wire *wire, const struct iovec *parts, size_t count)
+{
+	/* sendmsg() does not write to the parts. */
+	struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = count };
+	ssize_t sent;
+
+	if (wire->ssl)
+		return tls_write(wire->ssl, parts, count);
+	do
+		sent = sendmsg(wire->fd, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+bool wire_is_shaking_hands(const struct wire *wire)
+{
+	return wire->ssl && tls_is_shaking_hands(wire->ssl);
+}
+
+bool wire_has_failed(const struct wire *wire)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	return getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 ||
+		error != 0;
+}
+
+void wire_shutdown(struct wire *wire)
+{
+	if (wire->ssl)
+		tls_end(wire->ssl);
+	shutdown(wire->fd, SHUT_WR);
+}
+
+void wire_close(struct wire *wire, bool with_reset)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	if (wire->ssl)
+		tls_free(wire->ssl);
+	if (with_reset)
+		setsockopt(wire->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(wire->fd);
+	wire->ssl = NULL;
+	wire->fd = -1;
+}
