@@ -1,0 +1,175 @@
+#include "storage/health.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#define LATENCY_FALL 0.1 /* share of a faster sample; a slower one counts at once */
+
+/* What the hot questions need is atomic. It is changed under the lock, so that the texts
+ * and counts of the view belong to the state that they stand beside. */
+struct health {
+	pthread_mutex_t lock;
+	_Atomic int state;
+	_Atomic int64_t until_ms;
+	_Atomic int in_flight;
+	_Atomic uint64_t uses;
+	int64_t since_wall_us;
+	int64_t probe_ms;
+	int64_t probing_until_ms;   /* somebody probes until then, 0: nobody */
+	double latency_ms;
+	unsigned rests;
+	char why[sizeof(((struct health_view *)NULL)->why)];
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct map *entries;
+} registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct health *health_of(const char *name, size_t name_size)
+{
+	struct health *health;
+
+	pthread_mutex_lock(&registry.lock);
+	if (!registry.entries)
+		registry.entries = map_new();
+	health = map_get(registry.entries, name, name_size);
+	if (!health) {
+		health = xcalloc(1, sizeof(*health));
+		pthread_mutex_init(&health->lock, NULL);
+		health->since_wall_us = clock_wall_us();
+		map_set(registry.entries, name, name_size, health);
+	}
+	pthread_mutex_unlock(&registry.lock);
+	return health;
+}
+
+struct health_view health_look(struct health *health)
+{
+	struct health_view view = { 0 };
+
+	pthread_mutex_lock(&health->lock);
+	view.state = (enum health_state)health->state;
+	view.until_ms = health->until_ms;
+	view.since_wall_us = health->since_wall_us;
+	snprintf(view.why, sizeof(view.why), "%s", health->why);
+	view.in_flight = health->in_flight;
+	view.uses = health->uses;
+	view.latency_ms = health->latency_ms;
+	view.probe_ms = health->probe_ms;
+	view.rests = health->rests;
+	pthread_mutex_unlock(&health->lock);
+	if (view.state == HEALTH_RESTING && view.until_ms <= clock_ms())
+		view.state = HEALTH_READY;
+	return view;
+}
+
+int health_in_flight(const struct health *health)
+{
+	return health->in_flight;
+}
+
+bool health_is_ready(const struct health *health, int64_t now_ms)
+{
+	int state = health->state;
+
+	return state == HEALTH_READY || (state == HEALTH_RESTING && health->until_ms <= now_ms);
+}
+
+/* Under the lock. until_ms first: who sees the new state sees its end, too. */
+static void set_state(struct health *health, enum health_state state, int64_t until_ms,
+	const char *why)
+{
+	if (state != (enum health_state)health->state || state == HEALTH_RESTING)
+		health->since_wall_us = clock_wall_us();
+	health->until_ms = until_ms;
+	health->state = (int)state;
+	health->probing_until_ms = 0;
+	health->probe_ms = 0;
+	snprintf(health->why, sizeof(health->why), "%s", why);
+}
+
+void health_rest(struct health *health, int64_t ms, const char *why)
+{
+	int64_t now = clock_ms();
+
+	pthread_mutex_lock(&health->lock);
+	/* Disabled stays disabled: an attempt that began before may still end in a rest. */
+	if (health->state == HEALTH_RESTING && health->until_ms > now) {
+		/* Attempts that ran side by side report the same trouble: it counts once, and the
+		 * longer rest stands. */
+		if (now + ms > health->until_ms)
+			set_state(health, HEALTH_RESTING, now + ms, why);
+	} else if (health->state != HEALTH_DISABLED) {
+		set_state(health, HEALTH_RESTING, now + ms, why);
+		health->rests++;
+	}
+	pthread_mutex_unlock(&health->lock);
+}
+
+void health_disable(struct health *health, int64_t probe_ms, const char *why)
+{
+	pthread_mutex_lock(&health->lock);
+	set_state(health, HEALTH_DISABLED, probe_ms ? clock_ms() + probe_ms : 0, why);
+	health->probe_ms = probe_ms;
+	pthread_mutex_unlock(&health->lock);
+}
+
+void health_well(struct health *health)
+{
+	/* Every success says well; most say nothing new, and the lock is spared. */
+	if (health->state == HEALTH_READY)
+		return;
+	pthread_mutex_lock(&health->lock);
+	set_state(health, HEALTH_READY, 0, "");
+	health->rests = 0;
+	pthread_mutex_unlock(&health->lock);
+}
+
+bool health_probe(struct health *health)
+{
+	int64_t now = clock_ms();
+	bool is_mine;
+
+	if (health->state == HEALTH_READY)
+		return false;
+	pthread_mutex_lock(&health->lock);
+	is_mine = health->state != HEALTH_READY && health->until_ms && health->until_ms <= now &&
+		health->probing_until_ms <= now;
+	if (is_mine) {
+		health->probing_until_ms = now + HEALTH_PROBE_MS;
+		if (health->state == HEALTH_DISABLED)
+			health->until_ms = now + health->probe_ms;
+	}
+	pthread_mutex_unlock(&health->lock);
+	return is_mine;
+}
+
+void health_begin(struct health *health)
+{
+	health->in_flight++;
+	health->uses++;
+}
+
+void health_end(struct health *health)
+{
+	int before = health->in_flight--;
+
+	assert(before > 0);
+}
+
+void health_latency(struct health *health, double ms)
+{
+	pthread_mutex_lock(&health->lock);
+	if (health->latency_ms == 0 || ms > health->latency_ms)
+		health->latency_ms = ms;
+	else
+		health->latency_ms += (ms - health->latency_ms) * LATENCY_FALL;
+	pthread_mutex_unlock(&health->lock);
+}

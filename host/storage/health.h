@@ -1,0 +1,53 @@
+/* health.h - how the process finds its targets and keys: resting, disabled, in flight, how
+ * fast.
+ *
+ * One entry per target and per key for the whole process: what one worker learns is in
+ * force in all of them at once, and in no generation. An entry is found by name
+ * ("key\0openai\0<hash>", "target\0openai\0gpt-4o") and lives as long as the process; the
+ * number of names is bounded by the configurations that were loaded. Until a storage thread
+ * keeps it, it is lost with the process. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A probe that nobody concludes gives way to the next one after this. */
+#define HEALTH_PROBE_MS (60 * 1000)
+
+struct health;
+
+enum health_state { HEALTH_READY, HEALTH_RESTING, HEALTH_DISABLED };
+
+struct health_view {
+	enum health_state state;      /* a rest that is over reads as READY */
+	int64_t until_ms;             /* RESTING: clock_ms() of its end. DISABLED: of the next
+	                                 probe, 0: none */
+	int64_t since_wall_us;        /* of the state */
+	char why[200];
+	int in_flight;
+	uint64_t uses;                /* starts since the process began */
+	double latency_ms;            /* peak-sensitive moving average of the time to the first
+	                                 event; 0: none yet */
+	int64_t probe_ms;             /* of a DISABLED one: the distance of its probes */
+	unsigned rests;               /* in a row without a success between */
+};
+
+/* Finds or makes the entry. */
+struct health *health_of(const char *name, size_t name_size);
+struct health_view health_look(struct health *health);
+/* Cheap parts of the view, without a lock. */
+int health_in_flight(const struct health *health);
+bool health_is_ready(const struct health *health, int64_t now_ms);
+void health_rest(struct health *health, int64_t ms, const char *why);
+/* probe_ms 0: until somebody says well. */
+void health_disable(struct health *health, int64_t probe_ms, const char *why);
+void health_well(struct health *health);
+/* True for one caller at a time when a rest is over or a probe is due and nobody else
+ * probes: the caller's attempt is the probe. It is concluded by health_rest(),
+ * health_disable() or health_well(), or lapses after HEALTH_PROBE_MS. */
+bool health_probe(struct health *health);
+/* Around each attempt; begin counts a use. */
+void health_begin(struct health *health);
+void health_end(struct health *health);
+void health_latency(struct health *health, double ms);

@@ -1,0 +1,99 @@
+/* curl_pool.h - the curl multi handles of one worker, their sockets and timers.
+ *
+ * libcurl walks over all transfers and connections of a multi handle for each request, so
+ * the pool keeps many small ones (shards) of at most SHARD_OPEN transfers each. A new
+ * transfer goes where an idle connection to its origin is, else to the least busy shard.
+ * Which connections are idle is an estimate: a wrong guess costs a new connection.
+ *
+ * Inside of upstream/ only. Nothing here calls a transfer's handler, save pool_act() and
+ * the events of the loop through transfer_done(). */
+#pragma once
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "upstream/curl_tls.h"
+
+#define SHARD_OPEN 32          /* transfers at which a shard takes no more */
+#define SHARD_CONNECTIONS 64   /* open and idle; more are closed, the oldest first */
+#define POOL_EASIES 64         /* unused easy handles that are kept */
+
+struct transfer;
+struct transfers;
+
+/* Scheme, host, port, proxy and trust: what connections can be shared by. Lives while
+ * a transfer or a connection refers to it. */
+struct origin {
+	struct transfers *pool;
+	struct list idle;      /* watches; the last one was used last */
+	size_t ref_count;
+	size_t key_size;
+	char key[];
+};
+
+struct shard {
+	struct transfers *pool;
+	CURLM *multi;
+	struct event timer;
+	int64_t due_ms;        /* when curl wants to be called, -1: not */
+	int64_t armed_ms;      /* when the timer fires, -1: not */
+	size_t open_count;
+};
+
+/* A socket of curl's. Its event stays registered when curl loses interest, because the
+ * next request on the connection wants the same again. */
+struct watch {
+	struct event event;
+	struct shard *shard;
+	struct origin *origin;    /* NULL: a socket of the resolver's */
+	struct transfer *user;    /* who used the connection last, NULL once it is gone */
+	struct list idle;         /* in origin->idle while nobody uses it */
+	int fd;
+	short registered;         /* EV_READ, EV_WRITE; 0: the event is not added */
+	bool is_wanted;
+};
+
+struct transfers {
+	struct event_base *base;
+	CURLSH *share;            /* names that were looked up, TLS sessions */
+	struct shard **shards;
+	size_t shard_count;
+	struct map *origins;
+	struct watch **watches;   /* by file descriptor */
+	size_t watch_room;
+	CURL *easies[POOL_EASIES];
+	size_t easy_count;
+	struct list transfers;    /* all that are not freed */
+	struct list pending;      /* those with something to be done outside of curl */
+	struct event kick;        /* does it */
+	size_t open_count;
+	int depth;                /* > 0: curl is on the stack, only its questions are allowed */
+};
+
+/* key as described at struct origin; counts one reference. */
+struct origin *origin_of(struct transfers *pool, const char *key, size_t key_size);
+void origin_unref(struct origin *origin);
+
+CURL *pool_take_easy(struct transfers *pool);
+void pool_give_easy(struct transfers *pool, CURL *easy);
+/* The shard for one more transfer to the origin. */
+struct shard *pool_pick(struct transfers *pool, const struct origin *origin);
+
+/* Runs curl for a socket (or CURL_SOCKET_TIMEOUT) and reports what ended. */
+void shard_act(struct shard *shard, curl_socket_t fd, int mask);
+CURLMcode shard_add(struct shard *shard, CURL *easy);
+void shard_remove(struct shard *shard, CURL *easy);
+CURLcode shard_resume(struct shard *shard, CURL *easy);
+
+/* curl_socket.c: the callbacks for curl's options. */
+int socket_changed(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused);
+curl_socket_t socket_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
+int socket_close(void *pool, curl_socket_t fd);
+/* The transfer lets go of its connection; is_reusable: it may serve again. */
+void socket_release(struct transfers *pool, int fd, struct transfer *user, bool is_reusable);

@@ -1,0 +1,262 @@
+/* TLS: who is trusted and who is not, against a server with certificates made here. */
+#include "transfer_world.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "scripted_upstream.h"
+
+struct identity {
+	EVP_PKEY *key;
+	X509 *certificate;
+	SSL_CTX *context;
+	char path[64];      /* the certificate, to be trusted */
+};
+
+static void make_identity(struct identity *identity, const char *names, long from, long until)
+{
+	X509 *certificate = X509_new();
+	X509V3_CTX context;
+	X509_EXTENSION *extension;
+	FILE *file;
+
+	identity->key = EVP_EC_gen("P-256");
+	identity->certificate = certificate;
+	X509_set_version(certificate, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)clock_us());
+	X509_gmtime_adj(X509_getm_notBefore(certificate), from);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), until);
+	X509_set_pubkey(certificate, identity->key);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+		(const unsigned char *)"test", -1, -1, 0);
+	X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+	X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
+	extension = X509V3_EXT_conf_nid(NULL, &context, NID_subject_alt_name, names);
+	X509_add_ext(certificate, extension, -1);
+	X509_EXTENSION_free(extension);
+	assert_true(X509_sign(certificate, identity->key, EVP_sha256()) > 0);
+	identity->context = SSL_CTX_new(TLS_server_method());
+	SSL_CTX_use_certificate(identity->context, certificate);
+	SSL_CTX_use_PrivateKey(identity->context, identity->key);
+	snprintf(identity->path, sizeof(identity->path), "/tmp/transfer_tls_XXXXXX");
+	file = fdopen(mkstemp(identity->path), "w");
+	PEM_write_X509(file, certificate);
+	fclose(file);
+}
+
+static void free_identity(struct identity *identity)
+{
+	unlink(identity->path);
+	SSL_CTX_free(identity->context);
+	X509_free(identity->certificate);
+	EVP_PKEY_free(identity->key);
+}
+
+static bool script_tls(struct scripted *upstream, int fd, int nth)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+	struct identity *identity = upstream->arg;
+	SSL *ssl = SSL_new(identity->context);
+	char room[4096];
+	int size = 0, got;
+
+	(void)nth;
+	SSL_set_fd(ssl, fd);
+	if (SSL_accept(ssl) == 1) {
+		while ((got = SSL_read(ssl, room + size, (int)sizeof(room) - 1 - size)) > 0) {
+			size += got;
+			room[size] = '\0';
+			if (!strstr(room, "\r\n\r\n"))
+				continue;
+			upstream->requests++;
+			SSL_write(ssl, answer, sizeof(answer) - 1);
+			size = 0;
+		}
+	}
+	SSL_free(ssl);
+	return false;
+}
+
+struct story {
+	struct scripted upstream;
+	struct world world;
+	struct identity identity;
+};
+
+static void open_story(struct story *story, const char *names, long from, long until)
+{
+	make_identity(&story->identity, names, from, until);
+	scripted_start(&story->upstream, script_tls, NULL);
+	story->upstream.arg = &story->identity;
+	snprintf(story->upstream.url, sizeof(story->upstream.url), "https://127.0.0.1:%d/",
+		story->upstream.port);
+	world_open(&story->world);
+}
+
+static void close_story(struct story *story)
+{
+	world_close(&story->world);
+	scripted_stop(&story->upstream);
+	free_identity(&story->identity);
+}
+
+static enum transfer_result ask(struct story *story, const char *ca_file)
+{
+	struct transfer_request request = {
+		.method = "GET", .url = story->upstream.url, .is_private_allowed = true,
+		.ca_file = ca_file,
+	};
+	struct noted noted;
+
+	noted_start(&noted, &story->world, &request);
+	world_wait(&story->world, &noted.ends, 1);
+	assert_true((noted.result == TRANSFER_OK) == !*transfer_error(noted.transfer));
+	noted_clear(&noted);
+	return noted.result;
+}
+
+static void a_trusted_server_answers(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1,DNS:localhost", -60, 3600);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
+	assert_int_equal(story.upstream.connections, 1);
+	close_story(&story);
+}
+
+/* Neither a connection nor a session that another trust verified is a way in. */
+static void an_unknown_authority_is_refused(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1", -60, 3600);
+	assert_int_equal(ask(&story, NULL), TRANSFER_TLS);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
+	transfers_free(story.world.transfers);
+	event_base_free(story.world.base);
+	world_open(&story.world);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
+	assert_int_equal(story.upstream.requests, 2);
+	close_story(&story);
+}
+
+static struct side {
+	pthread_t thread;
+	struct scripted *upstream;
+	int fd;
+} sides[8];
+static int side_count;
+
+static void *serve_one(void *arg)
+{
+	struct side *side = arg;
+
+	script_tls(side->upstream, side->fd, 0);
+	return NULL;
+}
+
+/* Each connection in a thread of its own, so that an idle one does not stop the next. */
+static bool script_tls_side_by_side(struct scripted *upstream, int fd, int nth)
+{
+	struct side *side = &sides[side_count++];
+
+	(void)nth;
+	side->upstream = upstream;
+	side->fd = fd;
+	pthread_create(&side->thread, NULL, serve_one, side);
+	return true;
+}
+
+static void trusts_do_not_mix(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1", -60, 3600);
+	story.upstream.script = script_tls_side_by_side;
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
+	assert_int_equal(ask(&story, NULL), TRANSFER_TLS);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
+	assert_int_equal(story.upstream.requests, 2);
+	world_close(&story.world);
+	while (side_count)
+		pthread_join(sides[--side_count].thread, NULL);
+	scripted_stop(&story.upstream);
+	free_identity(&story.identity);
+}
+
+static void a_wrong_name_is_refused(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.2,DNS:other.test", -60, 3600);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_TLS);
+	assert_int_equal(story.upstream.requests, 0);
+	close_story(&story);
+}
+
+static void an_expired_certificate_is_refused(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1", -7200, -3600);
+	assert_int_equal(ask(&story, story.identity.path), TRANSFER_TLS);
+	assert_int_equal(story.upstream.requests, 0);
+	close_story(&story);
+}
+
+static void a_missing_ca_file_is_refused(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1", -60, 3600);
+	assert_int_equal(ask(&story, "/nonexistent/ca.pem"), TRANSFER_TLS);
+	assert_int_equal(ask(&story, "/dev/null"), TRANSFER_TLS);
+	assert_int_equal(story.upstream.connections, 0);
+	close_story(&story);
+}
+
+static void no_tls_at_all_is_refused(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1", -60, 3600);
+	story.upstream.script = script_answer_and_close;
+	story.upstream.text = "HTTP/1.1 200 OK\r\n\r\n";
+	/* The script waits for a blank line in what is no text: the timer ends it. */
+	struct transfer_request request = {
+		.method = "GET", .url = story.upstream.url, .is_private_allowed = true,
+		.timeouts.connect = 100,
+	};
+	struct noted noted;
+	noted_start(&noted, &story.world, &request);
+	world_wait(&story.world, &noted.ends, 1);
+	assert_int_equal(noted.result, TRANSFER_CONNECT);
+	noted_clear(&noted);
+	close_story(&story);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_trusted_server_answers),
+		cmocka_unit_test(an_unknown_authority_is_refused),
+		cmocka_unit_test(trusts_do_not_mix),
+		cmocka_unit_test(a_wrong_name_is_refused),
+		cmocka_unit_test(an_expired_certificate_is_refused),
+		cmocka_unit_test(a_missing_ca_file_is_refused),
+		cmocka_unit_test(no_tls_at_all_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

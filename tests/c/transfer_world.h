@@ -1,0 +1,122 @@
+/* transfer_world.h - an event loop with a pool of transfers, and one that notes what its
+ * callbacks were told, for the tests of upstream/. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "upstream/transfer.h"
+
+#define WORLD_WAIT_MS 10000 /* a test that waits longer has failed */
+
+struct world {
+	struct event_base *base;
+	struct transfers *transfers;
+};
+
+struct noted {
+	struct transfer *transfer;
+	struct buf body;
+	int heads;
+	int ends;
+	enum transfer_result result;
+	bool closes_at_data;
+};
+
+static inline void world_open(struct world *world)
+{
+	struct err err = { "" };
+
+	world->base = event_base_new();
+	if (transfers_new(&world->transfers, world->base, &err) != 0)
+		fail_msg("%s", err.text);
+}
+
+static inline void world_close(struct world *world)
+{
+	assert_int_equal(transfers_open_count(world->transfers), 0);
+	transfers_free(world->transfers);
+	event_base_free(world->base);
+}
+
+/* Runs the loop until *claim is at least wanted. */
+static inline void world_wait(struct world *world, const int *claim, int wanted)
+{
+	int64_t until = clock_ms() + WORLD_WAIT_MS;
+	struct timeval slice = { .tv_usec = 20000 };
+
+	while (*(volatile const int *)claim < wanted) {
+		if (clock_ms() > until)
+			fail_msg("waited %d ms in vain", WORLD_WAIT_MS);
+		event_base_loopexit(world->base, &slice);
+		event_base_loop(world->base, EVLOOP_ONCE);
+	}
+}
+
+static inline void noted_head(struct transfer *transfer, void *arg)
+{
+	struct noted *noted = arg;
+
+	assert_true(transfer_status(transfer) >= 200);
+	assert_int_equal(noted->ends, 0);
+	noted->heads++;
+}
+
+static inline void noted_data(struct transfer *transfer, const char *data, size_t size,
+	void *arg)
+{
+	struct noted *noted = arg;
+
+	assert_int_equal(noted->heads, 1);
+	buf_append(&noted->body, data, size);
+	if (noted->closes_at_data) {
+		transfer_close(transfer);
+		noted->transfer = NULL;
+		noted->ends++;
+	}
+}
+
+static inline void noted_end(struct transfer *transfer, enum transfer_result result, void *arg)
+{
+	struct noted *noted = arg;
+
+	assert_ptr_equal(transfer, noted->transfer);
+	noted->ends++;
+	noted->result = result;
+}
+
+static const struct transfer_handler noted_handler = {
+	.on_head = noted_head,
+	.on_data = noted_data,
+	.on_end = noted_end,
+};
+
+static inline void noted_start(struct noted *noted, struct world *world,
+	const struct transfer_request *request)
+{
+	memset(noted, 0, sizeof(*noted));
+	noted->transfer = transfer_start(world->transfers, request, &noted_handler, noted);
+	assert_int_equal(noted->ends, 0);
+}
+
+static inline void noted_clear(struct noted *noted)
+{
+	transfer_close(noted->transfer);
+	noted->transfer = NULL;
+	buf_clear(&noted->body);
+}
+
+static inline void assert_body(const struct noted *noted, const char *text)
+{
+	assert_int_equal(buf_size(&noted->body), strlen(text));
+	if (*text)
+		assert_memory_equal(buf_data(&noted->body), text, strlen(text));
+}
