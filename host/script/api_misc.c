@@ -1,0 +1,312 @@
+/* Clocks, chance, hashes, log lines and the figures of the process. */
+#include "script/api.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/event.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "script/fiber.h"
+#include "script/generation.h"
+#include "script/process.h"
+#include "script/script.h"
+#include "script/state.h"
+
+#define SECONDS_MAX 2000000.0 /* 24 days: what fits into an int of milliseconds */
+
+struct timeval api_timeval(double seconds)
+{
+	if (!(seconds > 0))
+		seconds = 0;
+	if (seconds > SECONDS_MAX)
+		seconds = SECONDS_MAX;
+	return (struct timeval) {
+		.tv_sec = (time_t)seconds,
+		.tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6),
+	};
+}
+
+int api_ms(double seconds)
+{
+	if (!(seconds > 0))
+		return 0;
+	if (seconds > SECONDS_MAX)
+		seconds = SECONDS_MAX;
+	return seconds < 0.001 ? 1 : (int)(seconds * 1000);
+}
+
+void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods)
+{
+	luaL_newmetatable(L, name);
+	lua_newtable(L);
+	luaL_register(L, NULL, methods);
+	lua_setfield(L, -2, "__index");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_pop(L, 1);
+}
+
+struct script *api_script(lua_State *L)
+{
+	struct script *script = state_data(state_of(L));
+
+	if (!script)
+		luaL_error(L, "this works in a running neap only, not while it loads");
+	return script;
+}
+
+/* now() -> seconds of a clock that never jumps */
+static int l_now(lua_State *L)
+{
+	lua_pushnumber(L, (double)clock_us() / 1e6);
+	return 1;
+}
+
+/* wall() -> seconds since 1970 */
+static int l_wall(lua_State *L)
+{
+	lua_pushnumber(L, (double)clock_wall_us() / 1e6);
+	return 1;
+}
+
+/* time_text(wall) -> "2026-11-21T08:00:00.123Z" */
+static int l_time_text(lua_State *L)
+{
+	double wall = luaL_checknumber(L, 1);
+	time_t seconds = (time_t)wall;
+	char text[40], whole[48];
+	struct tm utc;
+
+	gmtime_r(&seconds, &utc);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+	snprintf(whole, sizeof(whole), "%s.%03dZ", text, (int)((wall - (double)seconds) * 1000));
+	lua_pushstring(L, whole);
+	return 1;
+}
+
+/* random() -> number in [0, 1) */
+static int l_random(lua_State *L)
+{
+	uint64_t bits;
+
+	randombytes_buf(&bits, sizeof(bits));
+	lua_pushnumber(L, (double)(bits >> 11) / 9007199254740992.0);
+	return 1;
+}
+
+/* hash(text) -> whole number below 2^53; the same for the same text in every process */
+static int l_hash(lua_State *L)
+{
+	static const unsigned char key[crypto_shorthash_KEYBYTES] = "neap.policy";
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+	uint64_t bits;
+
+	crypto_shorthash((unsigned char *)&bits, (const unsigned char *)text, size, key);
+	lua_pushnumber(L, (double)(bits >> 11));
+	return 1;
+}
+
+/* digest(text) -> 32 bytes: BLAKE2b under a key of this process. Secrets are compared and found by it, so
+ * that neither the time of a comparison nor a key of a table says anything about them. */
+static int l_digest(lua_State *L)
+{
+	static unsigned char key[crypto_generichash_KEYBYTES];
+	static _Atomic int is_made;
+	unsigned char digest[32];
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+
+	if (!is_made) { /* at first by the loader, before there are workers */
+		randombytes_buf(key, sizeof(key));
+		is_made = 1;
+	}
+	crypto_generichash(digest, sizeof(digest), (const unsigned char *)text, size, key,
+		sizeof(key));
+	lua_pushlstring(L, (const char *)digest, sizeof(digest));
+	return 1;
+}
+
+/* id() -> a UUIDv7 (RFC 9562, section 5.7) */
+static int l_id(lua_State *L)
+{
+	uint64_t ms = (uint64_t)(clock_wall_us() / 1000);
+	unsigned char b[16];
+	char text[40];
+
+	randombytes_buf(b, sizeof(b));
+	for (int i = 0; i < 6; i++)
+		b[i] = (unsigned char)(ms >> (40 - 8 * i));
+	b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
+	b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
+	snprintf(text, sizeof(text),
+		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		b[15]);
+	lua_pushstring(L, text);
+	return 1;
+}
+
+/* log(level, area, text) */
+static int l_log(lua_State *L)
+{
+	static const char *const names[] = { "debug", "info", "warn", "error", NULL };
+	int level = luaL_checkoption(L, 1, "info", names);
+	const char *area = luaL_checkstring(L, 2);
+
+	log_message((enum log_level)level, area, "%s", luaL_checkstring(L, 3));
+	return 0;
+}
+
+/* log_line(text): a finished line of level info */
+static int l_log_line(lua_State *L)
+{
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+
+	if (log_covers(LOG_INFO))
+		log_line(text, size);
+	return 0;
+}
+
+static int l_log_is_text(lua_State *L)
+{
+	lua_pushboolean(L, log_is_text());
+	return 1;
+}
+
+static void set_number(lua_State *L, const char *name, double number)
+{
+	lua_pushnumber(L, number);
+	lua_setfield(L, -2, name);
+}
+
+/* figures() -> what health shows of the process */
+static int l_figures(lua_State *L)
+{
+	struct script *script = api_script(L);
+	struct process *process = script->process;
+	int connections = 0;
+
+	for (int i = 0; i < process->worker_count; i++)
+		connections += process->connection_counts[i];
+	lua_createtable(L, 0, 12);
+	set_number(L, "uptime", (double)(clock_us() - process->start_us) / 1e6);
+	set_number(L, "workers", process->worker_count);
+	set_number(L, "generation", (double)process->generation);
+	set_number(L, "reloads", (double)process->reload_count);
+	set_number(L, "reload_errors", (double)process->reload_errors);
+	set_number(L, "connections", connections);
+	set_number(L, "requests", process->request_count);
+	set_number(L, "attempts", process->attempt_count);
+	set_number(L, "log_dropped", (double)log_dropped());
+	set_number(L, "late", (double)process->late_count);
+	lua_pushboolean(L, process->is_draining);
+	lua_setfield(L, -2, "draining");
+	return 1;
+}
+
+static int l_generation(lua_State *L)
+{
+	lua_pushnumber(L, (double)generation_id(api_script(L)->current));
+	return 1;
+}
+
+/* -- sleep ------------------------------------------------------------------------- */
+
+/* In a userdata that the registry keeps until the wait is over. */
+struct nap {
+	struct fiber *fiber;
+	struct event *timer;
+	uint64_t ticket;
+	int ref;
+};
+
+static void end_nap(struct nap *nap)
+{
+	lua_State *L = fiber_lua(nap->fiber);
+
+	event_free(nap->timer);
+	luaL_unref(L, LUA_REGISTRYINDEX, nap->ref);
+}
+
+static void on_nap_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct nap *nap = arg;
+	struct fiber *fiber = nap->fiber;
+	uint64_t ticket = nap->ticket;
+
+	(void)fd;
+	(void)what;
+	end_nap(nap);
+	fiber_resume(fiber, ticket, 0);
+}
+
+static void cancel_nap(void *arg)
+{
+	end_nap(arg);
+}
+
+/* sleep(seconds). Waits. */
+static int l_sleep(lua_State *L)
+{
+	struct timeval after = api_timeval(luaL_checknumber(L, 1));
+	struct script *script = api_script(L);
+	struct fiber *fiber = fiber_check(L);
+	struct nap *nap = lua_newuserdata(L, sizeof(*nap));
+
+	nap->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	nap->fiber = fiber;
+	nap->timer = evtimer_new(script->base, on_nap_end, nap);
+	evtimer_add(nap->timer, &after);
+	nap->ticket = fiber_wait(L, cancel_nap, nap);
+	return lua_yield(L, 0);
+}
+
+/* -- limits of a run ----------------------------------------------------------------- */
+
+static int l_set_boundary(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	state_set_boundary(L);
+	return 0;
+}
+
+/* relax() -> whether the run had overrun its limits; it may go on a little */
+static int l_relax(lua_State *L)
+{
+	bool was_overrun = state_is_overrun(L);
+
+	state_relax(L);
+	lua_pushboolean(L, was_overrun);
+	return 1;
+}
+
+static const luaL_Reg functions[] = {
+	{ "now", l_now },
+	{ "wall", l_wall },
+	{ "time_text", l_time_text },
+	{ "random", l_random },
+	{ "hash", l_hash },
+	{ "digest", l_digest },
+	{ "id", l_id },
+	{ "log", l_log },
+	{ "log_line", l_log_line },
+	{ "log_is_text", l_log_is_text },
+	{ "figures", l_figures },
+	{ "generation", l_generation },
+	{ "sleep", l_sleep },
+	{ "set_boundary", l_set_boundary },
+	{ "relax", l_relax },
+	{ NULL, NULL },
+};
+
+void api_misc_register(lua_State *L)
+{
+	luaL_register(L, NULL, functions);
+}

@@ -1,0 +1,464 @@
+/* The client's side for Lua: the handle of a request. */
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/piece.h"
+#include "http/spool.h"
+#include "json/scan.h"
+#include "json/splice.h"
+#include "script/api.h"
+#include "script/attempt.h"
+#include "script/generation.h"
+#include "script/plan.h"
+#include "script/request.h"
+#include "storage/health.h"
+#include "upstream/gate.h"
+#include "upstream/relay.h"
+
+#define HANDLE "neap.request"
+#define FIELDS_MAX 100
+#define EDITS_MAX 64
+
+/* -- the request -------------------------------------------------------------------- */
+
+/* line() -> method, path, query */
+static int l_line(lua_State *L)
+{
+	struct exchange *exchange = request_check(L, 1)->exchange;
+
+	lua_pushstring(L, exchange_method(exchange));
+	lua_pushstring(L, exchange_path(exchange));
+	lua_pushstring(L, exchange_query(exchange));
+	return 3;
+}
+
+static int l_header(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+
+	lua_pushstring(L, exchange_header(request->exchange, luaL_checkstring(L, 2)));
+	return 1;
+}
+
+/* headers() -> { name, value, … } as they came */
+static int l_headers(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	size_t count;
+	const struct field *fields = exchange_fields(request->exchange, &count);
+
+	lua_createtable(L, (int)count * 2, 0);
+	for (size_t i = 0; i < count; i++) {
+		lua_pushstring(L, fields[i].name);
+		lua_rawseti(L, -2, (int)i * 2 + 1);
+		lua_pushstring(L, fields[i].value);
+		lua_rawseti(L, -2, (int)i * 2 + 2);
+	}
+	return 1;
+}
+
+/* peer() -> address, is_loopback */
+static int l_peer(lua_State *L)
+{
+	struct exchange *exchange = request_check(L, 1)->exchange;
+
+	lua_pushstring(L, exchange_peer(exchange));
+	lua_pushboolean(L, exchange_is_peer_loopback(exchange));
+	return 2;
+}
+
+static int push_received(lua_State *L, struct request *request)
+{
+	if (!request->fault_status) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	lua_pushnil(L);
+	lua_pushinteger(L, request->fault_status);
+	lua_pushstring(L, request->fault_text);
+	return 3;
+}
+
+static void cancel_receive(void *arg)
+{
+	struct request *request = arg;
+
+	request->receive_ticket = 0;
+}
+
+/* receive(): waits until the body is complete, or can never be. Ask received() then. */
+static int l_receive(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+
+	if (request->is_received || request->fault_status)
+		return 0;
+	fiber_check(L);
+	if (!request->is_receiving) {
+		request->is_receiving = true;
+		exchange_receive(request->exchange);
+	}
+	request->receive_ticket = fiber_wait(L, cancel_receive, request);
+	return lua_yield(L, 0);
+}
+
+/* received() -> true | nil, status, message */
+static int l_received(lua_State *L)
+{
+	return push_received(L, request_check(L, 1));
+}
+
+static struct spool *get_spool(const struct request *request)
+{
+	return exchange_body(request->exchange);
+}
+
+/* size() -> bytes of the body */
+static int l_size(lua_State *L)
+{
+	struct spool *spool = get_spool(request_check(L, 1));
+
+	lua_pushnumber(L, spool ? (lua_Number)spool_size(spool) : 0);
+	return 1;
+}
+
+/* body(most) -> the whole text, or nil where it is longer than most or lies in a file */
+static int l_body(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	double most = luaL_checknumber(L, 2);
+	struct spool *spool = get_spool(request);
+
+	if (!spool || !spool_memory(spool) || (double)spool_size(spool) > most)
+		return 0;
+	lua_pushlstring(L, spool_memory(spool), (size_t)spool_size(spool));
+	return 1;
+}
+
+/* member(name) -> raw text | nil, kind, size. The text is nil where it is longer than the scan keeps. */
+static int l_member(lua_State *L)
+{
+	static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number", "string",
+		"array", "object" };
+	struct request *request = request_check(L, 1);
+	const char *name = luaL_checkstring(L, 2);
+	const struct scan_member *member =
+		request->scan && request->is_received ? scan_find(request->scan, name) : NULL;
+
+	if (!member)
+		return 0;
+	lua_pushstring(L, member->value);
+	lua_pushstring(L, kinds[member->kind]);
+	lua_pushnumber(L, (lua_Number)member->size);
+	return 3;
+}
+
+/* kind() -> "object" | … | nil: what the body is */
+static int l_kind(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+
+	lua_pushstring(L, request->scan && scan_kind(request->scan) == JSON_OBJECT ? "object" :
+		request->scan ? "other" : NULL);
+	return 1;
+}
+
+static int l_on_disconnect(lua_State *L)
+{
+	static const char *const names[] = { "cancel", "drain", "detach", NULL };
+	struct request *request = request_check(L, 1);
+
+	request->leave = (enum leave)luaL_checkoption(L, 2, "cancel", names);
+	return 0;
+}
+
+static int l_is_gone(lua_State *L)
+{
+	lua_pushboolean(L, request_check(L, 1)->is_gone);
+	return 1;
+}
+
+/* set_record(record): what the request's end, by whatever way, will be told with */
+static int l_set_record(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	luaL_unref(L, LUA_REGISTRYINDEX, request->record_ref);
+	request->record_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+static int l_record(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+
+	if (request->record_ref == LUA_NOREF)
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
+	return 1;
+}
+
+/* -- the answer ------------------------------------------------------------------------ */
+
+/* The fields of the flat list { name, value, … } at index, in the request's arena. */
+static struct field *check_fields(lua_State *L, int index, struct request *request,
+	size_t *count)
+{
+	struct field *fields;
+	size_t total;
+
+	luaL_checktype(L, index, LUA_TTABLE);
+	total = lua_objlen(L, index) / 2;
+	luaL_argcheck(L, total <= FIELDS_MAX, index, "too many fields");
+	fields = arena_alloc(&request->arena, (total + 1) * sizeof(*fields));
+	for (size_t i = 0; i < total; i++) {
+		const char *texts[2];
+
+		for (int k = 0; k < 2; k++) {
+			size_t size;
+
+			lua_rawgeti(L, index, (int)i * 2 + 1 + k);
+			texts[k] = luaL_checklstring(L, -1, &size);
+			if (strlen(texts[k]) != size)
+				luaL_argerror(L, index, "a field holds a NUL");
+			/* A number was turned into a string that only the stack holds. */
+			texts[k] = arena_strdup(&request->arena, texts[k], size);
+			lua_pop(L, 1);
+		}
+		fields[i] = (struct field) { texts[0], texts[1] };
+	}
+	*count = total;
+	return fields;
+}
+
+static struct request *check_unanswered(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+
+	if (request->is_answered)
+		luaL_error(L, "the request is answered already");
+	return request;
+}
+
+/* reply(status, fields, body) */
+static int l_reply(lua_State *L)
+{
+	struct request *request = check_unanswered(L);
+	int status = (int)luaL_checkinteger(L, 2);
+	size_t count, size;
+	const char *body = luaL_checklstring(L, 4, &size);
+	struct field *fields = check_fields(L, 3, request, &count);
+
+	request->is_answered = true;
+	request->is_ended = true;
+	exchange_reply(request->exchange, status, fields, count, body, size);
+	return 0;
+}
+
+/* reply_held(attempt, status, fields): the attempt's body, which has ended, as the whole answer */
+static int l_reply_held(lua_State *L)
+{
+	struct request *request = check_unanswered(L);
+	struct gate *gate = attempt_gate(L, 2);
+	int status = (int)luaL_checkinteger(L, 3);
+	size_t count;
+	struct field *fields = check_fields(L, 4, request, &count);
+
+	luaL_argcheck(L, gate_is_ended(gate), 2, "its body has not ended");
+	request->is_answered = true;
+	request->is_ended = true;
+	exchange_reply(request->exchange, status, fields, count, gate_data(gate),
+		gate_size(gate));
+	return 0;
+}
+
+/* start(status, fields, length): length -1 where it is not known */
+static int l_start(lua_State *L)
+{
+	struct request *request = check_unanswered(L);
+	int status = (int)luaL_checkinteger(L, 2);
+	int64_t length = (int64_t)luaL_optnumber(L, 4, -1);
+	size_t count;
+	struct field *fields = check_fields(L, 3, request, &count);
+
+	request->is_answered = true;
+	exchange_start(request->exchange, status, fields, count, length);
+	return 0;
+}
+
+static struct sink *check_sink(lua_State *L, struct request *request)
+{
+	if (!request->is_answered || request->is_ended)
+		luaL_error(L, "there is no answer to write to");
+	return exchange_sink(request->exchange);
+}
+
+static void on_drained(void *arg)
+{
+	struct request *request = arg;
+	uint64_t ticket = request->write_ticket;
+
+	request->write_ticket = 0;
+	if (ticket)
+		fiber_resume(request->fiber, ticket, 0);
+}
+
+static void cancel_write(void *arg)
+{
+	struct request *request = arg;
+
+	request->write_ticket = 0;
+	if (!request->is_ended && !request->is_gone) {
+		struct sink *sink = exchange_sink(request->exchange);
+
+		sink->ops->when_drained(sink, NULL, NULL);
+	}
+}
+
+/* write(text). Waits while the client reads too slowly. */
+static int l_write(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct sink *sink = check_sink(L, request);
+	size_t size;
+	const char *text = luaL_checklstring(L, 2, &size);
+
+	fiber_check(L);
+	if (sink->ops->write(sink, text, size) < SINK_HIGH || request->is_gone)
+		return 0;
+	sink->ops->when_drained(sink, on_drained, request);
+	request->write_ticket = fiber_wait(L, cancel_write, request);
+	return lua_yield(L, 0);
+}
+
+static int l_finish(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct sink *sink = check_sink(L, request);
+
+	request->is_ended = true;
+	sink->ops->end(sink);
+	return 0;
+}
+
+static int l_cut(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct sink *sink = check_sink(L, request);
+
+	request->is_ended = true;
+	sink->ops->cut(sink);
+	return 0;
+}
+
+/* relay(attempt, status, fields, length, plan): the last thing that the fiber does */
+static int l_relay(lua_State *L)
+{
+	struct request *request = check_unanswered(L);
+	int status = (int)luaL_checkinteger(L, 3);
+	int64_t length = (int64_t)luaL_optnumber(L, 5, -1);
+	struct plan *plan = plan_check(L, 6);
+	size_t count;
+	struct field *fields = check_fields(L, 4, request, &count);
+	struct gate *gate = attempt_take(L, 2, request->relay_health);
+
+	request->is_answered = true;
+	if (plan)
+		plan_ref(plan);
+	request->plan = plan;
+	exchange_start(request->exchange, status, fields, count, length);
+	request_relay(request, relay_start(gate, exchange_sink(request->exchange),
+		plan_relay(plan), request_on_relay_end, request));
+	return 0;
+}
+
+/* -- bodies for attempts --------------------------------------------------------------- */
+
+/* edits: { name, raw text or false, … } */
+static void splice_body(lua_State *L, int index, struct request *request,
+	struct transfer_request *out)
+{
+	struct splice_edit edits[EDITS_MAX];
+	struct spool *spool = get_spool(request);
+	struct piece *pieces;
+	size_t count = lua_objlen(L, index) / 2;
+	struct err err;
+
+	luaL_argcheck(L, count <= EDITS_MAX, index, "too many edits");
+	luaL_checkstack(L, (int)count * 2, "too many edits");
+	for (size_t i = 0; i < count; i++) {
+		edits[i] = (struct splice_edit) { 0 };
+		lua_rawgeti(L, index, (int)i * 2 + 1);
+		edits[i].name = luaL_checkstring(L, -1);
+		lua_rawgeti(L, index, (int)i * 2 + 2);
+		if (lua_toboolean(L, -1))
+			edits[i].value = luaL_checklstring(L, -1, &edits[i].value_size);
+	}
+	if (splice(&pieces, &out->piece_count, &request->arena, request->scan,
+			spool_memory(spool), spool_source(spool), spool_size(spool), edits, count,
+			&err) != 0)
+		luaL_error(L, "%s", err.text);
+	lua_pop(L, (int)count * 2);
+	out->pieces = pieces;
+}
+
+void api_get_body(lua_State *L, int index, struct request *request,
+	struct transfer_request *out)
+{
+	struct spool *spool = get_spool(request);
+	struct piece *piece;
+	size_t size;
+
+	lua_getfield(L, index, "body");
+	if (lua_type(L, -1) == LUA_TSTRING) {
+		piece = arena_calloc(&request->arena, sizeof(*piece));
+		/* The pieces must outlive the state: a relay may still be sending them. */
+		piece->data = lua_tolstring(L, -1, &size);
+		piece->data = arena_strdup(&request->arena, piece->data, size);
+		piece->size = size;
+		out->pieces = piece;
+		out->piece_count = 1;
+	}
+	lua_pop(L, 1);
+	lua_getfield(L, index, "edits");
+	if (lua_istable(L, -1)) {
+		if (!request->scan || !spool)
+			luaL_error(L, "the request has no body to send on");
+		splice_body(L, lua_gettop(L), request, out);
+	}
+	lua_pop(L, 1);
+}
+
+static const luaL_Reg methods[] = {
+	{ "line", l_line },
+	{ "header", l_header },
+	{ "headers", l_headers },
+	{ "peer", l_peer },
+	{ "receive", l_receive },
+	{ "received", l_received },
+	{ "size", l_size },
+	{ "body", l_body },
+	{ "member", l_member },
+	{ "kind", l_kind },
+	{ "on_disconnect", l_on_disconnect },
+	{ "is_gone", l_is_gone },
+	{ "set_record", l_set_record },
+	{ "record", l_record },
+	{ "reply", l_reply },
+	{ "reply_held", l_reply_held },
+	{ "start", l_start },
+	{ "write", l_write },
+	{ "finish", l_finish },
+	{ "cut", l_cut },
+	{ "relay", l_relay },
+	{ NULL, NULL },
+};
+
+void api_request_register(lua_State *L)
+{
+	api_new_type(L, HANDLE, methods);
+	plan_register(L);
+}

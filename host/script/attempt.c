@@ -1,0 +1,529 @@
+#include "script/attempt.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <lauxlib.h>
+
+#include "base/clock.h"
+#include "script/api.h"
+#include "script/process.h"
+#include "script/request.h"
+#include "storage/health.h"
+#include "upstream/gate.h"
+
+#define HANDLE "neap.attempt"
+#define HEADERS_MAX 200
+
+/* What the fiber waits for. */
+enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
+
+struct attempt {
+	struct list link;          /* in request->attempts */
+	struct request *request;
+	struct attempt **box;      /* the handle, emptied at the end */
+	struct gate *gate;         /* NULL once closed or taken */
+	struct health *health[2];  /* counted as in flight; NULL once not */
+	struct arena arena;        /* the body's pieces and texts */
+
+	enum want want;
+	size_t offset;             /* WANT_EVENT: where; WANT_BYTES: how many */
+	struct fiber *fiber;
+	uint64_t ticket;
+	struct event *timer;       /* the end of a wait with a time, made at first use */
+	bool is_late;
+};
+
+/* -- ends ------------------------------------------------------------------------- */
+
+static void stop_counting(struct attempt *attempt)
+{
+	for (size_t i = 0; i < COUNT_OF(attempt->health); i++) {
+		if (attempt->health[i])
+			health_end(attempt->health[i]);
+		attempt->health[i] = NULL;
+	}
+}
+
+static void close_gate(struct attempt *attempt)
+{
+	if (!attempt->gate)
+		return;
+	gate_close(attempt->gate);
+	attempt->gate = NULL;
+	attempt->request->script->process->attempt_count--;
+	stop_counting(attempt);
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+	close_gate(attempt);
+	if (attempt->timer)
+		event_free(attempt->timer);
+	if (attempt->box)
+		*attempt->box = NULL;
+	arena_clear(&attempt->arena);
+	list_remove(&attempt->link);
+	free(attempt);
+}
+
+void attempts_close(struct request *request)
+{
+	while (!list_is_empty(&request->attempts))
+		attempt_free(CONTAINER_OF(request->attempts.next, struct attempt, link));
+}
+
+static struct attempt *check_attempt(lua_State *L, int index)
+{
+	struct attempt **box = luaL_checkudata(L, index, HANDLE);
+
+	if (!*box || !(*box)->gate)
+		luaL_error(L, "the attempt is closed");
+	return *box;
+}
+
+struct gate *attempt_gate(lua_State *L, int index)
+{
+	return check_attempt(L, index)->gate;
+}
+
+struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
+{
+	struct attempt *attempt = check_attempt(L, index);
+	struct gate *gate = attempt->gate;
+
+	memcpy(health, attempt->health, sizeof(attempt->health));
+	memset(attempt->health, 0, sizeof(attempt->health));
+	attempt->gate = NULL;
+	attempt->request->script->process->attempt_count--;
+	gate_watch(gate, NULL, NULL);
+	return gate;
+}
+
+/* -- waiting ------------------------------------------------------------------------ */
+
+static int push_failure(lua_State *L, struct attempt *attempt)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, transfer_result_name(gate_result(attempt->gate)));
+	lua_pushstring(L, transfer_error(gate_transfer(attempt->gate)));
+	return 3;
+}
+
+static int push_reason(lua_State *L, const char *reason)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, reason);
+	return 2;
+}
+
+static int push_head(lua_State *L, struct attempt *attempt)
+{
+	if (gate_has_head(attempt->gate)) {
+		lua_pushinteger(L, transfer_status(gate_transfer(attempt->gate)));
+		return 1;
+	}
+	return gate_is_ended(attempt->gate) ? push_failure(L, attempt) : 0;
+}
+
+static int push_event(lua_State *L, struct attempt *attempt)
+{
+	struct sse_event event;
+	int rc = gate_event(attempt->gate, attempt->offset, &event);
+
+	if (rc == 1) {
+		if (event.data)
+			lua_pushlstring(L, event.data, event.data_size);
+		else
+			lua_pushboolean(L, 0);
+		lua_pushinteger(L, (lua_Integer)(attempt->offset + event.size));
+		if (event.name)
+			lua_pushlstring(L, event.name, event.name_size);
+		else
+			lua_pushnil(L);
+		return 3;
+	}
+	if (rc == -EMSGSIZE)
+		return push_reason(L, "full");
+	if (rc == -ENODATA)
+		return gate_result(attempt->gate) == TRANSFER_OK ? push_reason(L, "end")
+			: push_failure(L, attempt);
+	return attempt->is_late ? push_reason(L, "late") : 0;
+}
+
+static int push_bytes(lua_State *L, struct attempt *attempt)
+{
+	bool is_ended = gate_is_ended(attempt->gate);
+	size_t size = gate_size(attempt->gate);
+
+	if (is_ended && gate_result(attempt->gate) != TRANSFER_OK)
+		return push_failure(L, attempt);
+	if (!is_ended && size < attempt->offset && !gate_is_full(attempt->gate) &&
+			!attempt->is_late)
+		return 0;
+	lua_pushinteger(L, (lua_Integer)size);
+	lua_pushboolean(L, is_ended);
+	return 2;
+}
+
+/* Pushes what the wait gives and returns how much that is; 0: nothing yet. */
+static int push_wanted(lua_State *L, struct attempt *attempt)
+{
+	switch (attempt->want) {
+	case WANT_HEAD:
+		return push_head(L, attempt);
+	case WANT_EVENT:
+		return push_event(L, attempt);
+	case WANT_BYTES:
+		return push_bytes(L, attempt);
+	case WANT_NOTHING:
+		break;
+	}
+	return 0;
+}
+
+static void wake(struct attempt *attempt)
+{
+	int count;
+
+	if (attempt->want == WANT_NOTHING || !attempt->ticket)
+		return;
+	count = push_wanted(fiber_lua(attempt->fiber), attempt);
+	if (!count)
+		return;
+	uint64_t ticket = attempt->ticket;
+
+	attempt->want = WANT_NOTHING;
+	attempt->ticket = 0;
+	if (attempt->timer)
+		evtimer_del(attempt->timer);
+	fiber_resume(attempt->fiber, ticket, count); /* may free the attempt */
+}
+
+static void on_change(struct gate *gate, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	/* In flight means that the provider still works: not that we still read. */
+	if (gate_is_ended(gate))
+		stop_counting(attempt);
+	wake(attempt);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	(void)fd;
+	(void)what;
+	attempt->is_late = true;
+	wake(attempt);
+}
+
+static void cancel_wait(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	attempt->want = WANT_NOTHING;
+	attempt->ticket = 0;
+	if (attempt->timer)
+		evtimer_del(attempt->timer);
+}
+
+/* seconds_at: index of the argument that bounds the wait, or 0. */
+static int wait_for(lua_State *L, struct attempt *attempt, enum want want, int seconds_at)
+{
+	double seconds = seconds_at ? luaL_optnumber(L, seconds_at, -1) : -1;
+	int count;
+
+	attempt->want = want;
+	attempt->is_late = seconds == 0;
+	count = push_wanted(L, attempt);
+	if (count) {
+		attempt->want = WANT_NOTHING;
+		return count;
+	}
+	attempt->fiber = fiber_check(L);
+	if (seconds > 0) {
+		struct timeval after = api_timeval(seconds);
+
+		if (!attempt->timer)
+			attempt->timer = evtimer_new(attempt->request->script->base, on_timer,
+				attempt);
+		evtimer_add(attempt->timer, &after);
+	}
+	attempt->ticket = fiber_wait(L, cancel_wait, attempt);
+	return lua_yield(L, 0);
+}
+
+/* -- methods -------------------------------------------------------------------------- */
+
+/* head() -> status | nil, failure, text. Waits. */
+static int l_head(lua_State *L)
+{
+	return wait_for(L, check_attempt(L, 1), WANT_HEAD, 0);
+}
+
+/* event(offset, seconds?) -> data | false, next offset, name | nil, "end" | "full" | "late"
+ * | nil, failure, text. Waits. */
+static int l_event(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+
+	attempt->offset = (size_t)luaL_checkinteger(L, 2);
+	luaL_argcheck(L, attempt->offset <= gate_size(attempt->gate), 2, "past the end");
+	return wait_for(L, attempt, WANT_EVENT, 3);
+}
+
+/* bytes(count, seconds?) -> held, is_ended | nil, failure, text. Waits until so many are held, the body has
+ * ended, the gate is full or the time is over. */
+static int l_bytes(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+
+	attempt->offset = (size_t)luaL_checknumber(L, 2);
+	return wait_for(L, attempt, WANT_BYTES, 3);
+}
+
+/* text(from, size) -> what is held there, as a string */
+static int l_text(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+	size_t from = (size_t)luaL_optinteger(L, 2, 0);
+	size_t held = gate_size(attempt->gate), size;
+
+	from = from > held ? held : from;
+	size = (size_t)luaL_optnumber(L, 3, (lua_Number)(held - from));
+	size = size > held - from ? held - from : size;
+	lua_pushlstring(L, gate_data(attempt->gate) + from, size);
+	return 1;
+}
+
+/* find(path…) -> raw text, kind | nil; as neap.json.find, in what is held */
+static int l_find(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+
+	return api_find(L, gate_data(attempt->gate), gate_size(attempt->gate), 2);
+}
+
+/* header(name) -> value | nil */
+static int l_header(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+
+	lua_pushstring(L, transfer_header(gate_transfer(attempt->gate), luaL_checkstring(L, 2)));
+	return 1;
+}
+
+/* headers() -> { name, value, name, value, … }, in the order they came */
+static int l_headers(lua_State *L)
+{
+	struct transfer *transfer = gate_transfer(check_attempt(L, 1)->gate);
+	size_t count = transfer_header_count(transfer);
+	const char *name, *value;
+
+	lua_createtable(L, (int)count * 2, 0);
+	for (size_t i = 0; i < count; i++) {
+		transfer_header_at(transfer, i, &name, &value);
+		lua_pushstring(L, name);
+		lua_rawseti(L, -2, (int)i * 2 + 1);
+		lua_pushstring(L, value);
+		lua_rawseti(L, -2, (int)i * 2 + 2);
+	}
+	return 1;
+}
+
+/* release(count): drops so many bytes from the front; offsets begin anew behind them */
+static int l_release(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+	size_t size = (size_t)luaL_checkinteger(L, 2);
+
+	luaL_argcheck(L, size <= gate_size(attempt->gate), 2, "more than is held");
+	gate_release(attempt->gate, size);
+	return 0;
+}
+
+/* deadline(seconds): the transfer must have ended by then; 0 takes it back */
+static int l_deadline(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+
+	gate_deadline(attempt->gate, api_ms(luaL_checknumber(L, 2)));
+	return 0;
+}
+
+/* state() -> held, is_ended, failure | nil, text. Does not wait. */
+static int l_state(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+	bool is_ended = gate_is_ended(attempt->gate);
+
+	lua_pushinteger(L, (lua_Integer)gate_size(attempt->gate));
+	lua_pushboolean(L, is_ended);
+	if (!is_ended || gate_result(attempt->gate) == TRANSFER_OK)
+		return 2;
+	lua_pushstring(L, transfer_result_name(gate_result(attempt->gate)));
+	lua_pushstring(L, transfer_error(gate_transfer(attempt->gate)));
+	return 4;
+}
+
+static int l_close(lua_State *L)
+{
+	struct attempt **box = luaL_checkudata(L, 1, HANDLE);
+
+	if (*box)
+		close_gate(*box);
+	return 0;
+}
+
+/* -- start ------------------------------------------------------------------------------ */
+
+static const char *get_text(lua_State *L, int index, const char *name, struct arena *arena)
+{
+	const char *text;
+	size_t size;
+
+	lua_getfield(L, index, name);
+	text = lua_tolstring(L, -1, &size);
+	text = text ? arena_strdup(arena, text, size) : NULL;
+	lua_pop(L, 1);
+	return text;
+}
+
+static int get_ms(lua_State *L, int index, const char *name)
+{
+	double seconds;
+
+	lua_getfield(L, index, name);
+	seconds = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return api_ms(seconds);
+}
+
+static void get_headers(lua_State *L, struct attempt *attempt, struct transfer_request *out)
+{
+	const char **headers;
+	size_t count;
+
+	lua_getfield(L, 2, "headers");
+	luaL_checktype(L, -1, LUA_TTABLE);
+	count = lua_objlen(L, -1);
+	luaL_argcheck(L, count <= HEADERS_MAX, 2, "too many headers");
+	headers = arena_alloc(&attempt->arena, (count + 1) * sizeof(*headers));
+	for (size_t i = 0; i < count; i++) {
+		const char *text;
+		size_t size;
+
+		lua_rawgeti(L, -1, (int)i + 1);
+		text = luaL_checklstring(L, -1, &size);
+		if (strlen(text) != size || strpbrk(text, "\r\n"))
+			luaL_error(L, "a header holds a line end or a NUL");
+		headers[i] = arena_strdup(&attempt->arena, text, size);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	out->headers = headers;
+	out->header_count = count;
+}
+
+static void get_health(lua_State *L, struct attempt *attempt)
+{
+	lua_getfield(L, 2, "health");
+	for (int i = 0; i < 2 && lua_istable(L, -1); i++) {
+		lua_rawgeti(L, -1, i + 1);
+		if (!lua_isnil(L, -1))
+			attempt->health[i] = api_check_health(L, -1);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+static struct attempt *attempt_new(lua_State *L, struct request *request)
+{
+	struct attempt **box = lua_newuserdata(L, sizeof(struct attempt *));
+	struct attempt *attempt;
+
+	*box = NULL;
+	luaL_getmetatable(L, HANDLE);
+	lua_setmetatable(L, -2);
+	attempt = xcalloc(1, sizeof(*attempt));
+	attempt->request = request;
+	attempt->box = box;
+	list_append(&request->attempts, &attempt->link);
+	*box = attempt;
+	return attempt;
+}
+
+/* Takes back a count that was never begun, so that closing does not end it. */
+static void forget_health(struct attempt *attempt)
+{
+	attempt->health[0] = NULL;
+	attempt->health[1] = NULL;
+}
+
+/* An attempt left by an error below has no gate: it is freed with its request. */
+int attempt_l_start(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct transfer_request out = { 0 };
+	struct attempt *attempt;
+	struct health *health[2];
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	attempt = attempt_new(L, request);
+	out.url = get_text(L, 2, "url", &attempt->arena);
+	luaL_argcheck(L, out.url != NULL, 2, "no url");
+	out.method = get_text(L, 2, "method", &attempt->arena);
+	out.method = out.method ? out.method : "POST";
+	out.proxy = get_text(L, 2, "proxy", &attempt->arena);
+	out.timeouts = (struct transfer_timeouts) {
+		.connect = get_ms(L, 2, "connect"),
+		.first_byte = get_ms(L, 2, "first_byte"),
+		.idle = get_ms(L, 2, "idle"),
+		.total = get_ms(L, 2, "total"),
+	};
+	lua_getfield(L, 2, "private");
+	out.is_private_allowed = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	get_headers(L, attempt, &out);
+	api_get_body(L, 2, request, &out);
+	get_health(L, attempt);
+	memcpy(health, attempt->health, sizeof(health));
+	forget_health(attempt);
+	attempt->gate = gate_start(request->script->transfers, &out, on_change, attempt);
+	request->script->process->attempt_count++;
+	for (size_t i = 0; i < COUNT_OF(health); i++) {
+		attempt->health[i] = health[i];
+		if (health[i])
+			health_begin(health[i]);
+	}
+	return 1;
+}
+
+static const luaL_Reg methods[] = {
+	{ "head", l_head },
+	{ "event", l_event },
+	{ "bytes", l_bytes },
+	{ "text", l_text },
+	{ "find", l_find },
+	{ "header", l_header },
+	{ "headers", l_headers },
+	{ "release", l_release },
+	{ "deadline", l_deadline },
+	{ "state", l_state },
+	{ "close", l_close },
+	{ NULL, NULL },
+};
+
+void attempt_register(lua_State *L)
+{
+	api_new_type(L, HANDLE, methods);
+	lua_pushcfunction(L, attempt_l_start);
+	lua_setfield(L, -2, "start");
+}

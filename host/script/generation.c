@@ -1,0 +1,204 @@
+#include "script/generation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "script/api.h"
+#include "script/api_json.h"
+#include "script/modules.h"
+#include "script/sandbox.h"
+#include "script/script.h"
+#include "script/sources.h"
+
+struct generation {
+	struct state *state;
+	struct generation_settings settings;
+	uint64_t id;
+	int refs;
+	int router_ref; /* the module neap.router */
+	struct script *script;
+};
+
+static int l_open(lua_State *L)
+{
+	struct sources *sources = lua_touserdata(L, 1);
+
+	lua_newtable(L);
+	modules_register(L, sources);
+	api_json_register(L);
+	api_misc_register(L);
+	api_shared_register(L);
+	api_request_register(L);
+	attempt_register(L);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "neap.router");
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+/* Texts are anchored by the settings table, which stays in the registry. */
+static const char *get_text(lua_State *L, const char *name)
+{
+	const char *text;
+
+	lua_getfield(L, -1, name);
+	text = lua_tostring(L, -1);
+	lua_pop(L, 1);
+	return text;
+}
+
+static double get_number(lua_State *L, const char *name)
+{
+	double number;
+
+	lua_getfield(L, -1, name);
+	number = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return number;
+}
+
+static bool get_boolean(lua_State *L, const char *name)
+{
+	bool is_true;
+
+	lua_getfield(L, -1, name);
+	is_true = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return is_true;
+}
+
+static void read_settings(lua_State *L, struct generation_settings *out)
+{
+	*out = (struct generation_settings) {
+		.listen = get_text(L, "listen"),
+		.storage = get_text(L, "storage"),
+		.certificate = get_text(L, "certificate"),
+		.key = get_text(L, "key"),
+		.log_format = get_text(L, "log_format"),
+		.log_level = get_text(L, "log_level"),
+		.worker_count = (int)get_number(L, "workers"),
+		.drain_ms = api_ms(get_number(L, "drain_timeout")),
+		.spool_max = (uint64_t)get_number(L, "spool"),
+		.body_max = (uint64_t)get_number(L, "body_max"),
+		.has_tokens = get_boolean(L, "has_tokens"),
+		.is_watched = get_boolean(L, "watch"),
+		.greeting = get_text(L, "greeting"),
+	};
+	luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* router.open(path) -> settings | nil, message, … */
+static int open_router(struct generation *generation, const char *path, struct buf *errors)
+{
+	lua_State *L = state_lua(generation->state);
+	struct err err;
+	int top = lua_gettop(L);
+
+	generation_push(generation, "open");
+	lua_pushstring(L, path);
+	if (state_call(generation->state, 1, 2, 0, &err) != 0) {
+		buf_append_text(errors, err.text);
+		buf_append_text(errors, "\n");
+		return -EINVAL;
+	}
+	if (lua_istable(L, top + 1)) {
+		lua_pop(L, 1);
+		read_settings(L, &generation->settings);
+		return 0;
+	}
+	buf_append_text(errors, lua_isstring(L, top + 2) ? lua_tostring(L, top + 2) : "?");
+	buf_append_text(errors, "\n");
+	lua_settop(L, top);
+	return -EINVAL;
+}
+
+int generation_build(struct generation **out, struct sources *sources, const char *path,
+	uint64_t id, struct buf *errors)
+{
+	struct generation *generation = xcalloc(1, sizeof(*generation));
+	struct buf unread = { 0 };
+	struct err err;
+	lua_State *L;
+	int rc;
+
+	generation->state = state_new(&state_default_limits);
+	generation->id = id;
+	generation->refs = 1;
+	L = state_lua(generation->state);
+	errors = errors ? errors : &unread;
+	sandbox_open(L);
+	lua_pushcfunction(L, l_open);
+	lua_pushlightuserdata(L, sources);
+	rc = state_call(generation->state, 1, 1, 0, &err);
+	if (rc != 0) {
+		buf_append_text(errors, err.text);
+		buf_append_text(errors, "\n");
+	} else {
+		generation->router_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+		rc = open_router(generation, path, errors);
+	}
+	modules_close(L);
+	buf_clear(&unread);
+	if (rc != 0) {
+		generation_unref(generation);
+		return rc;
+	}
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	*out = generation;
+	return 0;
+}
+
+uint64_t generation_id(const struct generation *generation)
+{
+	return generation->id;
+}
+
+const struct generation_settings *generation_settings(const struct generation *generation)
+{
+	return &generation->settings;
+}
+
+struct state *generation_state(const struct generation *generation)
+{
+	return generation->state;
+}
+
+void generation_set_script(struct generation *generation, struct script *script)
+{
+	generation->script = script;
+	state_set_data(generation->state, script);
+}
+
+void generation_push(const struct generation *generation, const char *function)
+{
+	lua_State *L = state_lua(generation->state);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, generation->router_ref);
+	lua_getfield(L, -1, function);
+	lua_remove(L, -2);
+}
+
+void generation_ref(struct generation *generation)
+{
+	generation->refs++;
+}
+
+void generation_unref(struct generation *generation)
+{
+	if (--generation->refs)
+		return;
+	/* The last one out may be a fiber of this very state, which is still on the stack. */
+	if (generation->script)
+		script_bury(generation->script, generation);
+	else
+		generation_free(generation);
+}
+
+void generation_free(struct generation *generation)
+{
+	state_free(generation->state);
+	free(generation);
+}

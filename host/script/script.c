@@ -1,0 +1,86 @@
+#include "script/script.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include "script/generation.h"
+#include "script/process.h"
+#include "script/request.h"
+
+static void bury_now(struct script *script)
+{
+	while (script->dead_count)
+		generation_free(script->dead[--script->dead_count]);
+}
+
+static void on_reaper(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	bury_now(arg);
+}
+
+void script_bury(struct script *script, struct generation *generation)
+{
+	/* Between two turns of the loop no more than a few can die: each needs a reload. */
+	assert(script->dead_count < (int)COUNT_OF(script->dead));
+	script->dead[script->dead_count++] = generation;
+	event_active(script->reaper, EV_TIMEOUT, 1);
+}
+
+struct script *script_new(struct event_base *base, struct transfers *transfers,
+	struct process *process, int worker)
+{
+	struct script *script = xcalloc(1, sizeof(*script));
+
+	script->base = base;
+	script->transfers = transfers;
+	script->process = process;
+	script->worker = worker;
+	list_init(&script->requests);
+	script->reaper = evtimer_new(base, on_reaper, script);
+	return script;
+}
+
+void script_adopt(struct script *script, struct generation *generation)
+{
+	struct generation *old = script->current;
+	struct list *at, *next;
+
+	script->current = generation;
+	generation_set_script(generation, script);
+	if (!old)
+		return;
+	for (at = script->requests.next; at != &script->requests; at = next) {
+		struct request *request = CONTAINER_OF(at, struct request, link);
+
+		next = at->next;
+		if (request->relay && request->generation == old)
+			request_let_go(request);
+	}
+	generation_unref(old);
+}
+
+size_t script_request_count(const struct script *script)
+{
+	size_t count = 0;
+
+	for (struct list *at = script->requests.next; at != &script->requests; at = at->next)
+		count++;
+	return count;
+}
+
+void script_free(struct script *script)
+{
+	if (!script)
+		return;
+	while (!list_is_empty(&script->requests))
+		request_free(CONTAINER_OF(script->requests.next, struct request, link));
+	if (script->current)
+		generation_unref(script->current);
+	bury_now(script);
+	event_free(script->reaper);
+	free(script);
+}

@@ -1,0 +1,42 @@
+/* script.h - the Lua side of one worker: its generations and the requests in them.
+ *
+ * All on the worker's thread, save where a function says otherwise. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/list.h"
+#include "http/exchange.h"
+
+struct event_base;
+struct generation;
+struct process;
+struct request;
+struct transfers;
+
+struct script {
+	struct event_base *base;
+	struct transfers *transfers;
+	struct process *process;
+	int worker;
+	struct generation *current;
+	struct list requests;      /* every request that is not freed yet */
+	struct generation *dead[16]; /* nobody refers to them; freed by the reaper */
+	int dead_count;
+	struct event *reaper;
+};
+
+struct script *script_new(struct event_base *base, struct transfers *transfers,
+	struct process *process, int worker);
+/* Takes the generation: requests from now on use it. What the relays of the old one still need is
+ * packed into text, so that they let go of it now. */
+void script_adopt(struct script *script, struct generation *generation);
+/* Frees the generation from the event loop. */
+void script_bury(struct script *script, struct generation *generation);
+size_t script_request_count(const struct script *script);
+/* Ends whatever is left and lets go of the generation. */
+void script_free(struct script *script);
+
+/* For the listener; its arg is the struct script. */
+extern const struct http_handler script_http_handler;

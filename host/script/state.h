@@ -1,0 +1,65 @@
+/* state.h - one Lua state: of one worker and one generation, or of the loader.
+ *
+ * The compiler is off in every state: its traces would run past the count hook that stops
+ * a runaway policy. Memory comes from an allocator of our own with two limits, one for
+ * the state and one for the growth during a single resume, so that one request's mistake
+ * fails that request. The limits hold while Lua runs (state_call, fibers); what the host
+ * itself pushes between two runs is counted, and never refused.
+ *
+ * A state is built on one thread and then handed to another; never two use it at once. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <lua.h>
+
+#include "base/err.h"
+
+struct state;
+
+struct state_limits {
+	size_t memory_max; /* bytes of the whole state; 512 MiB */
+	size_t growth_max; /* bytes by which one resume or call may grow it; 64 MiB */
+	int cpu_ms;        /* of one resume or call; 50 */
+};
+
+extern const struct state_limits state_default_limits;
+
+/* A state with the full base, string, table, math, bit and debug libraries for the
+ * library (lua/neap) and nothing that touches the outside (no io, os, ffi, jit, package,
+ * print, dofile, loadfile): what those are needed for comes from neap.host. */
+struct state *state_new(const struct state_limits *limits);
+lua_State *state_lua(struct state *state);
+struct state *state_of(lua_State *L);
+/* The owner's pointer, for bindings. */
+void state_set_data(struct state *state, void *data);
+void *state_data(const struct state *state);
+size_t state_memory(const struct state *state); /* bytes in use */
+
+/* Calls the function below argument_count arguments on the main stack, protected, within
+ * the limits (cpu_ms 0: without the CPU limit). On failure fills err with the message
+ * (position included), pops everything and returns -EINVAL. Must not yield. Load time
+ * only: requests run in fibers. */
+MUST_CHECK
+int state_call(struct state *state, int argument_count, int result_count, int cpu_ms,
+	struct err *err);
+
+/* The function on top of the stack (popped) is the boundary at which an overrun is
+ * caught: the library's own function around the pcall that runs policies. After an
+ * overrun the hook stops every other function at its next instruction, so that no pcall
+ * in a policy can swallow it, but lets this one go on; it then calls state_relax(). */
+void state_set_boundary(lua_State *L);
+/* After an overrun, gives the running resume a second, shorter budget (10 ms, and a fresh
+ * memory mark after a collection if memory was the reason). A second overrun in the same
+ * resume ends the fiber. Without an overrun it does nothing. */
+void state_relax(lua_State *L);
+/* True if the present resume overran its CPU or memory limit (before state_relax). */
+bool state_is_overrun(lua_State *L);
+/* Called by a binding that may be long in C, where no hook fires: adds work (about a
+ * nanosecond each: a byte, a step) and, each time a lot has come together, looks at the
+ * clock and raises if the resume has overrun. Own nothing across it. */
+void state_charge(lua_State *L, size_t work);
+
+/* All its fibers must have ended or been cancelled. */
+void state_free(struct state *state);

@@ -1,0 +1,113 @@
+#include "script/test_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "script/api.h"
+#include "script/api_json.h"
+#include "script/modules.h"
+#include "script/sandbox.h"
+#include "script/sources.h"
+#include "script/state.h"
+
+struct tally {
+	int count;
+	int failed;
+};
+
+static int l_open(lua_State *L)
+{
+	struct sources *sources = lua_touserdata(L, 1);
+
+	lua_newtable(L);
+	modules_register(L, sources);
+	api_json_register(L);
+	api_misc_register(L);
+	api_shared_register(L);
+	api_request_register(L);
+	attempt_register(L);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "neap.tap");
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+static void report(struct tally *tally, bool is_ok, const char *file, const char *name,
+	const char *message)
+{
+	tally->count++;
+	tally->failed += !is_ok;
+	printf("%sok %d - %s: %s\n", is_ok ? "" : "not ", tally->count, file, name);
+	if (is_ok || !message)
+		return;
+	printf("  # ");
+	for (; *message; message++)
+		fputs((char[]) { *message, '\0' }, stdout), fputs(*message == '\n' ? "  # " : "", stdout);
+	printf("\n");
+}
+
+/* The list of results is on top: { { name = …, ok = …, message = … }, … } */
+static void report_all(lua_State *L, struct tally *tally, const char *file)
+{
+	size_t count = lua_objlen(L, -1);
+
+	for (size_t i = 1; i <= count; i++) {
+		lua_rawgeti(L, -1, (int)i);
+		lua_getfield(L, -1, "name");
+		lua_getfield(L, -2, "ok");
+		lua_getfield(L, -3, "message");
+		report(tally, lua_toboolean(L, -2), file,
+			lua_tostring(L, -3) ? lua_tostring(L, -3) : "?", lua_tostring(L, -1));
+		lua_pop(L, 4);
+	}
+	if (!count)
+		report(tally, false, file, "has tests", "the file holds no test");
+}
+
+static void run_file(struct sources *sources, const char *file, struct tally *tally)
+{
+	struct state_limits limits = state_default_limits;
+	const char *text, *why = "";
+	struct state *state;
+	struct err err;
+	lua_State *L;
+	size_t size;
+
+	limits.growth_max = limits.memory_max;
+	state = state_new(&limits);
+	L = state_lua(state);
+	sandbox_open(L);
+	lua_pushcfunction(L, l_open);
+	lua_pushlightuserdata(L, sources);
+	if (state_call(state, 1, 1, 0, &err) != 0) {
+		report(tally, false, file, "starts", err.text);
+		goto out;
+	}
+	text = sources_read(sources, file, &size, &why);
+	lua_pushfstring(L, "@%s", file);
+	if (!text || luaL_loadbuffer(L, text, size, lua_tostring(L, -1)) != 0) {
+		report(tally, false, file, "loads", text ? lua_tostring(L, -1) : why);
+		goto out;
+	}
+	lua_pushstring(L, file);
+	if (state_call(state, 1, 0, 0, &err) != 0)
+		report(tally, false, file, "runs to its end", err.text);
+	lua_pop(L, 1);
+	lua_getfield(L, -1, "results");
+	report_all(L, tally, file);
+out:
+	state_free(state);
+}
+
+int test_run(struct sources *sources, char **files, int file_count)
+{
+	struct tally tally = { 0, 0 };
+
+	for (int i = 0; i < file_count; i++)
+		run_file(sources, files[i], &tally);
+	printf("1..%d\n", tally.count);
+	return tally.failed || !tally.count ? 1 : 0;
+}

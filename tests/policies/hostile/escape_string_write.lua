@@ -1,0 +1,3 @@
+-- denied: attempt to index
+local s = ""
+s.upper = nil

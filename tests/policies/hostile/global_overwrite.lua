@@ -1,0 +1,2 @@
+-- denied: attempt to write the global "pairs": use local
+pairs = nil

@@ -1,0 +1,2 @@
+-- denied: unknown global "confg"
+local x = confg.name

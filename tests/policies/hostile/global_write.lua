@@ -1,0 +1,2 @@
+-- denied: attempt to write the global "counter": use local
+counter = 1

@@ -1,0 +1,2 @@
+-- stopped
+for i = 1, 1e18 do end

@@ -1,0 +1,3 @@
+-- stopped
+::again::
+goto again

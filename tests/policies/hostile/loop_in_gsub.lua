@@ -1,0 +1,2 @@
+-- stopped
+local s = ("x"):gsub("x", function() while true do end end)

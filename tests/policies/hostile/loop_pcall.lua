@@ -1,0 +1,3 @@
+-- stopped
+local function spin() while true do end end
+while true do pcall(spin) end

@@ -1,0 +1,2 @@
+-- denied: malformed pattern (missing ']')
+("a"):find("[a")

@@ -1,0 +1,3 @@
+-- denied: C stack overflow
+local function f() return (("x"):gsub("x", f)) end
+f()

@@ -1,0 +1,2 @@
+-- refused
+local x = = 1
