@@ -1,0 +1,85 @@
+/* main.c - from the command line to one of neap's commands. */
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+#include <sodium.h>
+
+#include "base/log.h"
+#include "options.h"
+#include "script/sources.h"
+#include "script/test_run.h"
+#include "server.h"
+
+#define EXIT_USAGE 2
+
+/* Where lua/ and policies/ are: beside the folder of the executable (build/neap), else where
+ * it is installed (PREFIX/bin/neap, PREFIX/share/neap). */
+static void find_home(char *home, size_t size)
+{
+	char exe[4096], probe[4200];
+	ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	exe[length > 0 ? length : 0] = '\0';
+	for (int i = 0; i < 2; i++) {
+		char *slash = strrchr(exe, '/');
+
+		if (slash)
+			*slash = '\0';
+	}
+	snprintf(home, size, "%s", exe);
+	snprintf(probe, sizeof(probe), "%s/lua/neap/router.lua", exe);
+	if (access(probe, R_OK) != 0)
+		snprintf(home, size, "%s/share/neap", exe);
+}
+
+static int run_tests(const struct options *options, const char *home)
+{
+	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
+	glob_t found = { 0 };
+	int status;
+
+	if (options->file_count) {
+		status = test_run(sources, options->files, options->file_count);
+	} else {
+		glob("policies/*_test.lua", 0, NULL, &found);
+		status = test_run(sources, found.gl_pathv, (int)found.gl_pathc);
+		globfree(&found);
+	}
+	sources_free(sources);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	char home[8300];
+	struct err err;
+
+	if (options_parse(&options, argc, argv, &err) != 0) {
+		fprintf(stderr, "neap: %s\n\n%s", err.text, options_help);
+		return EXIT_USAGE;
+	}
+	if (options.command == COMMAND_HELP) {
+		fputs(options_help, stdout);
+		return 0;
+	}
+	if (options.command == COMMAND_VERSION) {
+		printf("neap %s\n", NEAP_VERSION);
+		return 0;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	if (sodium_init() < 0) {
+		fprintf(stderr, "neap: libsodium could not be started\n");
+		return 1;
+	}
+	find_home(home, sizeof(home));
+	if (options.command == COMMAND_TEST)
+		return run_tests(&options, home);
+	return options.command == COMMAND_CHECK ? server_check(&options, home)
+		: server_run(&options, home);
+}

@@ -1,0 +1,530 @@
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/listener.h"
+#include "http/spool.h"
+#include "options.h"
+#include "script/generation.h"
+#include "script/process.h"
+#include "script/sources.h"
+#include "storage/shared.h"
+#include "worker.h"
+
+#define EXIT_CONFIG 78                       /* EX_CONFIG of sysexits.h */
+#define SHARED_MAX (64 * 1024 * 1024)        /* bytes of what policies share */
+#define SPOOL_MEMORY_MAX (256 * 1024 * 1024) /* bytes of bodies in memory */
+#define WATCH_MS 100
+#define LATE_US 250000                       /* Lua that runs for longer holds up a worker */
+
+struct server {
+	const struct options *options;
+	const char *home;
+	struct process process;
+	struct worker *workers[WORKERS_MAX];
+	int worker_count;
+	struct event_base *base;
+	struct event *events[4];
+	struct generation *loaded;   /* the loader's own, the newest */
+	struct tls *tls;
+	uint64_t last_id;
+	int64_t drain_end_ms;        /* 0: not draining */
+	int64_t late_since_us[WORKERS_MAX];
+	struct timespec config_time; /* for watch */
+	int exit_status;
+};
+
+/* -- loading ------------------------------------------------------------------------- */
+
+/* A generation for the loader, and one for each of count workers, out of the same sources. */
+static int load(struct server *server, struct generation **loaded, struct generation **mine,
+	int count, struct buf *errors)
+{
+	struct sources *sources = sources_new(server->home, getenv("NEAP_LUA"));
+	uint64_t id = server->last_id + 1;
+	int rc, made = 0;
+
+	rc = generation_build(loaded, sources, server->options->config, id, errors);
+	if (rc != 0)
+		goto out;
+	for (; made < count; made++)
+		if ((rc = generation_build(&mine[made], sources, server->options->config, id,
+				errors)) != 0)
+			break;
+	if (rc == 0) {
+		server->last_id = id;
+		goto out;
+	}
+	while (made)
+		generation_unref(mine[--made]);
+	generation_unref(*loaded);
+out:
+	sources_free(sources);
+	return rc;
+}
+
+static void log_errors(struct buf *errors)
+{
+	char *text = buf_reserve(errors, 1), *save = NULL;
+
+	*text = '\0';
+	for (char *line = strtok_r(buf_data(errors), "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save))
+		log_error("config", "%s", line);
+}
+
+static void print_errors(const struct buf *errors)
+{
+	fwrite(buf_data(errors), 1, buf_size(errors), stderr);
+}
+
+static void configure_log(const struct generation_settings *settings)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+	static const char *const formats[] = { "auto", "text", "json" };
+	enum log_level level = LOG_INFO;
+	enum log_format format = LOG_AUTO;
+
+	for (size_t i = 0; i < COUNT_OF(levels); i++)
+		if (settings->log_level && strcmp(settings->log_level, levels[i]) == 0)
+			level = (enum log_level)i;
+	for (size_t i = 0; i < COUNT_OF(formats); i++)
+		if (settings->log_format && strcmp(settings->log_format, formats[i]) == 0)
+			format = (enum log_format)i;
+	log_configure(format, level);
+}
+
+static int load_tls(const struct generation_settings *settings, struct tls **tls,
+	struct err *err)
+{
+	*tls = NULL;
+	if (!settings->certificate)
+		return 0;
+	return tls_new(tls, settings->certificate, settings->key, err);
+}
+
+/* -- reload --------------------------------------------------------------------------- */
+
+static void adopt(struct worker *worker, void *arg)
+{
+	worker_adopt(worker, arg);
+}
+
+static void adopt_tls(struct worker *worker, void *arg)
+{
+	worker_set_tls(worker, arg);
+	tls_unref(arg);
+}
+
+static void warn_of_fixed(const struct generation_settings *old,
+	const struct generation_settings *now)
+{
+	if (strcmp(old->listen, now->listen) != 0 || strcmp(old->storage, now->storage) != 0 ||
+			old->worker_count != now->worker_count ||
+			!old->certificate != !now->certificate)
+		log_warn("config", "listen, storage, workers and whether there is tls change "
+			"with a restart only");
+}
+
+static void replace_tls(struct server *server, struct tls *tls)
+{
+	if (!tls || !server->tls)
+		return;
+	for (int i = 0; i < server->worker_count; i++) {
+		tls_ref(tls);
+		worker_post(server->workers[i], adopt_tls, tls);
+	}
+	tls_unref(server->tls);
+	server->tls = tls;
+}
+
+static void refuse(struct server *server, struct buf *errors)
+{
+	server->process.reload_errors++;
+	log_errors(errors);
+	log_error("config", "the reload was refused; generation %llu stays in force",
+		(unsigned long long)server->process.generation);
+	buf_clear(errors);
+}
+
+static void reload(struct server *server)
+{
+	struct generation *loaded, *mine[WORKERS_MAX];
+	struct buf errors = { 0 };
+	struct err err;
+	struct tls *tls;
+
+	if (load(server, &loaded, mine, server->worker_count, &errors) != 0) {
+		refuse(server, &errors);
+		return;
+	}
+	if (load_tls(generation_settings(loaded), &tls, &err) != 0) {
+		buf_append_text(&errors, err.text);
+		refuse(server, &errors);
+		for (int i = 0; i < server->worker_count; i++)
+			generation_unref(mine[i]);
+		generation_unref(loaded);
+		return;
+	}
+	warn_of_fixed(generation_settings(server->loaded), generation_settings(loaded));
+	configure_log(generation_settings(loaded));
+	for (int i = 0; i < server->worker_count; i++)
+		worker_post(server->workers[i], adopt, mine[i]);
+	if (tls && !server->tls)
+		tls_unref(tls);
+	else
+		replace_tls(server, tls);
+	generation_unref(server->loaded);
+	server->loaded = loaded;
+	server->process.generation = server->last_id;
+	server->process.reload_count++;
+	log_info("config", "generation %llu is in force",
+		(unsigned long long)server->last_id);
+	buf_clear(&errors);
+}
+
+/* -- the end ---------------------------------------------------------------------------- */
+
+static void drain(struct worker *worker, void *arg)
+{
+	(void)arg;
+	worker_drain(worker);
+}
+
+static void stop(struct worker *worker, void *arg)
+{
+	(void)arg;
+	worker_stop(worker);
+}
+
+static void begin_drain(struct server *server)
+{
+	int ms = generation_settings(server->loaded)->drain_ms;
+
+	log_info("server", "stopping: open requests have %d s", ms / 1000);
+	server->process.is_draining = 1;
+	server->drain_end_ms = clock_ms() + ms;
+	for (int i = 0; i < server->worker_count; i++)
+		worker_post(server->workers[i], drain, NULL);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct server *server = arg;
+
+	(void)what;
+	if (number == SIGHUP) {
+		reload(server);
+		return;
+	}
+	if (server->drain_end_ms) {
+		log_warn("server", "stopped at once");
+		log_stop();
+		_exit(0);
+	}
+	begin_drain(server);
+}
+
+/* -- the main thread's watch ---------------------------------------------------------------- */
+
+/* Says so when Lua holds up a worker. It replaces nothing: the limits of a run do that. */
+static void watch_workers(struct server *server)
+{
+	for (int i = 0; i < server->worker_count; i++) {
+		int64_t us = worker_lua_us(server->workers[i]);
+
+		if (us < LATE_US) {
+			server->late_since_us[i] = 0;
+			continue;
+		}
+		if (server->late_since_us[i])
+			continue;
+		server->late_since_us[i] = us;
+		server->process.late_count++;
+		log_warn("watchdog", "worker=%d Lua has been running for %lld ms", i,
+			(long long)(us / 1000));
+	}
+}
+
+static bool have_all_ended(struct server *server)
+{
+	for (int i = 0; i < server->worker_count; i++)
+		if (!worker_has_ended(server->workers[i]))
+			return false;
+	return true;
+}
+
+/* True where watch is on and router.lua is another one than a moment ago. */
+static bool has_config_changed(struct server *server)
+{
+	struct stat stat_now;
+	bool is_first = !server->config_time.tv_sec;
+
+	if (!generation_settings(server->loaded)->is_watched ||
+			stat(server->options->config, &stat_now) != 0)
+		return false;
+	if (stat_now.st_mtim.tv_sec == server->config_time.tv_sec &&
+			stat_now.st_mtim.tv_nsec == server->config_time.tv_nsec)
+		return false;
+	server->config_time = stat_now.st_mtim;
+	return !is_first;
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+
+	(void)fd;
+	(void)what;
+	watch_workers(server);
+	if (!server->drain_end_ms) {
+		if (has_config_changed(server))
+			reload(server);
+		return;
+	}
+	if (have_all_ended(server)) {
+		event_base_loopbreak(server->base);
+	} else if (clock_ms() > server->drain_end_ms) {
+		server->drain_end_ms = INT64_MAX;
+		for (int i = 0; i < server->worker_count; i++)
+			worker_post(server->workers[i], stop, NULL);
+	}
+}
+
+/* -- start ---------------------------------------------------------------------------------- */
+
+static int make_folder(const char *path, struct err *err)
+{
+	char *part = xstrdup(path);
+	int rc = 0;
+
+	for (char *at = part + 1; rc == 0; at++) {
+		if (*at != '/' && *at != '\0')
+			continue;
+		char end = *at;
+
+		*at = '\0';
+		if (mkdir(part, 0700) != 0 && errno != EEXIST)
+			rc = err_set(err, -errno, "%s could not be made: %s", part,
+				strerror(errno));
+		*at = end;
+		if (!end)
+			break;
+	}
+	free(part);
+	return rc;
+}
+
+static int open_process(struct server *server, struct err *err)
+{
+	const struct generation_settings *settings = generation_settings(server->loaded);
+	char folder[4096];
+	int rc;
+
+	if ((rc = make_folder(settings->storage, err)) != 0)
+		return rc;
+	snprintf(folder, sizeof(folder), "%s/spool", settings->storage);
+	server->process.shared = shared_new(SHARED_MAX);
+	return spools_open(&server->process.spools, folder, SPOOL_MEMORY_MAX,
+		settings->spool_max, err);
+}
+
+static int start_workers(struct server *server, struct generation **mine, struct err *err)
+{
+	const struct generation_settings *settings = generation_settings(server->loaded);
+	struct listener_options options = {
+		.address = settings->listen,
+		.tls = server->tls,
+		.limits = http_default_limits,
+		.spools = server->process.spools,
+	};
+	char same[300];
+	int rc;
+
+	if (settings->body_max)
+		options.limits.body_max = settings->body_max;
+	for (int i = 0; i < server->process.worker_count; i++) {
+		rc = worker_start(&server->workers[i], &server->process, i, &options, mine[i],
+			err);
+		if (rc != 0) {
+			for (int k = i + 1; k < server->process.worker_count; k++)
+				generation_unref(mine[k]);
+			return rc;
+		}
+		server->worker_count++;
+		if (i == 0) { /* port 0 is chosen once, for all of them */
+			char host[256];
+			int port;
+
+			if ((rc = address_parse(settings->listen, host, sizeof(host), &port, err)))
+				return rc;
+			snprintf(same, sizeof(same), strchr(host, ':') ? "[%s]:%d" : "%s:%d", host,
+				worker_port(server->workers[0]));
+			options.address = same;
+		}
+	}
+	return 0;
+}
+
+static int add_events(struct server *server)
+{
+	static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
+	struct timeval watch = { .tv_usec = WATCH_MS * 1000 };
+
+	server->base = event_base_new();
+	if (!server->base)
+		return -ENOMEM;
+	for (size_t i = 0; i < COUNT_OF(signals); i++) {
+		server->events[i] = evsignal_new(server->base, signals[i], on_signal, server);
+		event_add(server->events[i], NULL);
+	}
+	server->events[3] = event_new(server->base, -1, EV_PERSIST, on_watch, server);
+	event_add(server->events[3], &watch);
+	return 0;
+}
+
+static void greet(const struct server *server)
+{
+	const struct generation_settings *settings = generation_settings(server->loaded);
+	char host[256];
+	struct err err;
+	int port;
+
+	if (address_parse(settings->listen, host, sizeof(host), &port, &err) != 0)
+		return;
+	port = worker_port(server->workers[0]);
+	if (!log_is_text())
+		log_info("server", "listening on %s, port %d, workers %d", settings->listen, port,
+			server->worker_count);
+	fprintf(stdout, "neap %s listens on %s://%s%s%s:%d (%d worker%s)\n%s", NEAP_VERSION,
+		server->tls ? "https" : "http", strchr(host, ':') ? "[" : "",
+		*host ? host : "0.0.0.0", strchr(host, ':') ? "]" : "", port,
+		server->worker_count, server->worker_count == 1 ? "" : "s",
+		settings->greeting ? settings->greeting : "");
+	if (settings->greeting)
+		fprintf(stdout, "  curl -N http%s://127.0.0.1:%d/v1/chat/completions "
+			"-H 'content-type: application/json' -d '{\"model\": \"echo\", \"stream\": "
+			"true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
+			server->tls ? "s" : "", port);
+	fflush(stdout);
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static void close_server(struct server *server)
+{
+	for (int i = 0; i < server->worker_count; i++)
+		worker_post(server->workers[i], stop, NULL);
+	for (int i = 0; i < server->worker_count; i++)
+		worker_free(server->workers[i]);
+	for (size_t i = 0; i < COUNT_OF(server->events); i++)
+		if (server->events[i])
+			event_free(server->events[i]);
+	if (server->base)
+		event_base_free(server->base);
+	tls_unref(server->tls);
+	if (server->process.spools)
+		spools_close(server->process.spools);
+	shared_free(server->process.shared);
+	generation_unref(server->loaded);
+}
+
+static int serve(struct server *server, struct err *err)
+{
+	struct generation *mine[WORKERS_MAX];
+	struct buf errors = { 0 };
+	int rc, count;
+
+	count = generation_settings(server->loaded)->worker_count;
+	if (!count)
+		count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	count = count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
+	server->process.worker_count = count;
+	if ((rc = open_process(server, err)) != 0 ||
+			(rc = load_tls(generation_settings(server->loaded), &server->tls, err)) != 0 ||
+			(rc = add_events(server)) != 0)
+		return rc;
+	/* The state of the check is the loader's; the workers get theirs from texts read anew,
+	 * with the same result unless somebody saves right now. */
+	generation_unref(server->loaded);
+	rc = load(server, &server->loaded, mine, count, &errors);
+	if (rc != 0) {
+		print_errors(&errors);
+		server->loaded = NULL;
+		return rc;
+	}
+	if ((rc = start_workers(server, mine, err)) != 0)
+		return rc;
+	server->process.generation = server->last_id;
+	greet(server);
+	event_base_dispatch(server->base);
+	return 0;
+}
+
+int server_run(const struct options *options, const char *home)
+{
+	struct server *server = xcalloc(1, sizeof(*server));
+	struct buf errors = { 0 };
+	struct err err = { "" };
+	int status = 0;
+
+	server->options = options;
+	server->home = home;
+	server->process.start_us = clock_us();
+	raise_file_limit();
+	if (load(server, &server->loaded, NULL, 0, &errors) != 0) {
+		print_errors(&errors);
+		buf_clear(&errors);
+		free(server);
+		return EXIT_CONFIG;
+	}
+	configure_log(generation_settings(server->loaded));
+	log_start();
+	if (serve(server, &err) != 0) {
+		log_error("server", "%s", err.text);
+		status = 1;
+	}
+	close_server(server);
+	log_info("server", "stopped");
+	log_stop();
+	buf_clear(&errors);
+	free(server);
+	return status;
+}
+
+int server_check(const struct options *options, const char *home)
+{
+	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
+	struct generation *generation;
+	struct buf errors = { 0 };
+	int rc = generation_build(&generation, sources, options->config, 1, &errors);
+
+	if (rc != 0) {
+		print_errors(&errors);
+	} else {
+		printf("%s is well\n", options->config);
+		generation_unref(generation);
+	}
+	buf_clear(&errors);
+	sources_free(sources);
+	return rc ? EXIT_CONFIG : 0;
+}
