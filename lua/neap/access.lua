@@ -1,0 +1,122 @@
+--- neap.access: who may ask: tokens, the loopback rule, CORS.
+
+local host = require "neap.host"
+
+local access = {}
+
+local MISSING = "no token was given: send it as \"Authorization: Bearer …\""
+local WRONG = "the token is not known here"
+
+-- ------------------------------------------------------------------------------------
+-- Tokens
+
+--- The value of a query's parameter, percent-decoded, or nil.
+local function query_value(query, name)
+  for pair in query:gmatch("[^&]+") do
+    local key, value = pair:match("^([^=]*)=(.*)$")
+    if key == name then
+      return (value:gsub("+", " "):gsub("%%(%x%x)", function(hex)
+        return string.char(tonumber(hex, 16))
+      end))
+    end
+  end
+end
+
+--- Every place where a client may put its token, in the order in which they count.
+local function read_secret(handle, query)
+  local authorization = handle:header("authorization")
+  if authorization then
+    local scheme, secret = authorization:match("^(%S+)%s+(.-)%s*$")
+    if scheme and scheme:lower() == "bearer" then return secret end
+  end
+  return handle:header("x-api-key") or handle:header("x-goog-api-key") or query_value(query, "key")
+end
+
+--- Finds the request's token. Returns a message and 401 if it has none that is good.
+function access.authenticate(of, known, query)
+  of.credentials = { authorization = true, ["x-api-key"] = true, ["x-goog-api-key"] = true }
+  if not known.has_tokens then return nil end
+  local secret = read_secret(of.handle, query)
+  if not secret or secret == "" then return MISSING, 401 end
+  -- Found by a keyed hash: the time that it takes says nothing about the secret.
+  local token = known.tokens[host.digest(secret)]
+  if not token then return WRONG, 401 end
+  if token.expires and host.wall() >= token.expires then return "the token has expired", 401 end
+  of.token = token
+  of.record.token = token.name
+end
+
+-- ------------------------------------------------------------------------------------
+-- Loopback
+
+local function host_of(authority)
+  return authority:match("^(%[[%x:.]+%])") or authority:match("^([^:]*)")
+end
+
+--- Whether an address or authority ("localhost:8080", "[::1]:80") names this machine alone.
+function access.is_loopback(authority)
+  local name = host_of(authority):lower()
+  return name == "localhost" or name == "[::1]" or name:find("^127%.%d+%.%d+%.%d+$") ~= nil
+end
+
+--- Without tokens a page of somebody else's in the user's browser must not reach neap: neither by its own origin nor by a
+--- name that it points at this machine. Returns a message and 403.
+function access.check_origin(known, handle)
+  if known.has_tokens then return nil end
+  local name = handle:header("host")
+  if name and not access.is_loopback(name) then
+    return "without a token neap answers to loopback names only, such as 127.0.0.1", 403
+  end
+  local origin = handle:header("origin")
+  if origin and not access.allows_origin(known.cors, origin)
+      and not access.is_loopback(origin:match("^%a+://(.*)$") or "") then
+    return "without a token neap answers no foreign origin", 403
+  end
+end
+
+-- ------------------------------------------------------------------------------------
+-- CORS
+
+function access.allows_origin(cors, origin)
+  for _, allowed in ipairs(cors or {}) do
+    if allowed == "*" or allowed == origin then return true end
+  end
+  return false
+end
+
+--- The CORS fields of an answer, a flat list; none unless configured.
+function access.cors_fields(cors, handle)
+  local origin = cors and handle:header("origin")
+  if not origin or not access.allows_origin(cors, origin) then return {} end
+  return {
+    "access-control-allow-origin", origin, "vary", "Origin", "access-control-expose-headers",
+    "x-request-id, x-neap-provider, x-neap-attempts, retry-after",
+  }
+end
+
+--- Answers a preflight.
+function access.preflight(of, route)
+  local fields = { "x-request-id", of.record.id }
+  for _, value in ipairs(of.cors) do fields[#fields + 1] = value end
+  if #of.cors > 0 then
+    local asked = of.handle:header("access-control-request-headers")
+    for _, value in ipairs { "access-control-allow-methods", route.GET and "GET, HEAD" or "POST",
+      "access-control-allow-headers", asked or "authorization, content-type",
+      "access-control-max-age", "600" } do
+      fields[#fields + 1] = value
+    end
+  end
+  of.handle:reply(204, fields, "")
+  of.record.status, of.record.outcome = 204, "ok"
+  require("neap.record").finish(of.record)
+end
+
+-- ------------------------------------------------------------------------------------
+
+--- The client's request id where it is a sound one, else a new one.
+function access.request_id(given)
+  if given and #given <= 128 and given:find("^[%w%-_.:]+$") then return given end
+  return host.id()
+end
+
+return access

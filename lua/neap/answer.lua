@@ -1,0 +1,279 @@
+--- neap.answer: commits a response: from here on nothing is retried.
+
+local canonical = require "neap.dialect.canonical"
+local catalog = require "neap.catalog"
+local host = require "neap.host"
+local object = require "neap.object"
+local record = require "neap.record"
+local response = require "neap.response"
+
+local answer = {}
+
+local STATUS_OF = { connect = 502, tls = 502, reset = 502, protocol = 502, empty = 502,
+  keyword = 502, timeout = 504 }
+local MESSAGE_OF = {
+  connect = "the provider could not be reached",
+  tls = "the provider's certificate or handshake was refused",
+  reset = "the provider broke the connection off",
+  protocol = "the provider answered something that is no valid answer",
+  empty = "the provider's answer was empty",
+  keyword = "the provider's answer was refused by a keyword",
+  timeout = "the provider did not answer in time",
+  exhausted = "the request's budget of attempts or time is spent",
+}
+
+-- ------------------------------------------------------------------------------------
+-- Headers
+
+local function matches(name, patterns)
+  for _, pattern in ipairs(patterns) do
+    if pattern == name or (pattern:sub(-1) == "*" and name:sub(1, #pattern - 1) == pattern:sub(1, -2)) then
+      return true
+    end
+  end
+  return false
+end
+
+--- The fields that each answer of a request carries.
+local function own_fields(of)
+  local fields = { "x-request-id", of.record.id }
+  for index = 1, #of.cors do fields[#fields + 1] = of.cors[index] end
+  return fields
+end
+
+local function add(fields, name, value)
+  fields[#fields + 1], fields[#fields + 2] = name, value
+end
+
+local function upstream_fields(of, inside)
+  local fields = own_fields(of)
+  add(fields, "x-neap-provider", inside.target_inside.provider)
+  add(fields, "x-neap-attempts", #of.attempts)
+  local list, patterns = inside.header_list or {}, inside.dialect.answer_headers
+  for index = 1, #list, 2 do
+    local name = list[index]:lower()
+    if matches(name, patterns) then
+      add(fields, name, list[index + 1])
+    elseif name == "x-request-id" or name == "request-id" then
+      add(fields, "x-neap-upstream-request-id", list[index + 1])
+    end
+  end
+  return fields
+end
+
+local function without(fields, name)
+  local kept = {}
+  for index = 1, #fields, 2 do
+    if fields[index] ~= name then add(kept, fields[index], fields[index + 1]) end
+  end
+  return kept
+end
+
+local function stream_fields(fields)
+  add(fields, "cache-control", "no-cache")
+  add(fields, "x-accel-buffering", "no")
+  return fields
+end
+
+-- ------------------------------------------------------------------------------------
+-- Errors
+
+local function finish(of, status, outcome, why)
+  local self = of.record
+  self.status, self.outcome, self.error = status, outcome, why
+  if of.handle:is_gone() then self.outcome, self.status = "aborted", 499 end
+  record.finish(self)
+end
+
+--- An error of neap's own in the client's dialect. options: { retry_after, code, final (the client need not try again),
+--- attempted, fields }.
+function answer.refuse(of, status, message, options)
+  options = options or {}
+  local kind, body = of.dialect.error_out(status, message, options.code)
+  local fields = own_fields(of)
+  add(fields, "content-type", kind)
+  if options.retry_after then add(fields, "retry-after", math.max(1, math.ceil(options.retry_after))) end
+  if options.final then add(fields, "x-should-retry", "false") end
+  if #of.attempts > 0 then
+    add(fields, "x-neap-attempts", #of.attempts)
+    local last = object.inside(catalog.Target, of.attempts[#of.attempts].target)
+    if last then add(fields, "x-neap-provider", last.provider) end
+  end
+  for index = 1, #(options.fields or {}) do fields[#fields + 1] = options.fields[index] end
+  of.handle:reply(status, fields, body)
+  finish(of, status, "failed", options.why or message)
+end
+
+--- The provider's own error, as it came; a failure of our key becomes 503.
+local function pass_error(of, inside)
+  local status = inside.status
+  if status == 401 or status == 402 or status == 403 then
+    return answer.refuse(of, 503, ("the provider \"%s\" refused neap's own key (%d); its operator must look after it")
+      :format(inside.target_inside.provider, status),
+      { final = true, code = "provider_key_refused" })
+  end
+  local fields = without(upstream_fields(of, inside), "x-should-retry")
+  if status >= 500 or status == 429 then
+    add(fields, "x-should-retry", "false")
+  end
+  local body, kind = inside.body, inside.content_type
+  if inside.is_error_event or not inside.is_native or not kind then
+    -- It came under HTTP 200: the shape is right, the rest of the head is not an error's.
+    fields = without(without(fields, "content-type"), "content-length")
+    if not inside.is_native then
+      kind, body = of.dialect.error_out(status, "the provider refused: " .. body:sub(1, 2000))
+    else
+      kind = "application/json"
+    end
+    add(fields, "content-type", kind)
+  end
+  of.handle:reply(status, fields, body)
+  finish(of, status, "failed", "the provider answered " .. status)
+end
+
+--- The last real answer of a request whose budget is spent.
+local function last_real(of)
+  for index = #of.attempts, 1, -1 do
+    local attempt = of.attempts[index]
+    if attempt.status or (attempt.failure and attempt.failure ~= "exhausted") then return attempt end
+  end
+end
+
+local function pass_failure(of, inside)
+  local failure, why = inside.failure, inside.why
+  if failure == "exhausted" then
+    local last = last_real(of)
+    if last and last.answer then return pass_error(of, last.answer) end
+    if last and last.failure then failure, why = last.failure, last.why end
+  end
+  local status = STATUS_OF[failure] or 503
+  of.record.failure = failure
+  answer.refuse(of, status, MESSAGE_OF[failure] or failure,
+    { final = true, code = status == 504 and "timeout" or failure, why = failure .. (why and ": " .. why or "") })
+end
+
+-- ------------------------------------------------------------------------------------
+-- Answers
+
+local function note_target(of, inside)
+  local self = of.record
+  self.provider = inside.target_inside.provider
+  self.target_model = inside.target_inside.model
+  self.key = inside.key_inside and inside.key_inside.id
+  self.first_event_seconds = host.now() - self.start
+  self.last_target, self.last_key = inside.target, inside.key
+end
+
+--- neap's own message: whole, or as a stream.
+local function reply(of, message, fields)
+  local dialect, handle = of.dialect, of.handle
+  if not of.stream then
+    local kind, body = dialect.response_out(message)
+    add(fields, "content-type", kind)
+    handle:reply(200, fields, body)
+    return finish(of, 200, "ok")
+  end
+  add(fields, "content-type", "text/event-stream")
+  handle:start(200, stream_fields(fields), -1)
+  local state = { model = of.model, is_usage_wanted = of.is_usage_wanted }
+  for _, event in ipairs(canonical.events(message)) do
+    handle:write(dialect.stream_out(state, event))
+  end
+  handle:finish()
+  finish(of, 200, "ok")
+end
+
+--- A stream that is translated event by event.
+local function translate(of, inside)
+  local handle, transfer = of.handle, inside.attempt
+  local from, to = inside.dialect, of.dialect
+  local state_in, state_out = {}, { model = of.model, is_usage_wanted = of.is_usage_wanted }
+  local outcome, why, has_ended
+  local fields = without(upstream_fields(of, inside), "content-type")
+  add(fields, "content-type", "text/event-stream")
+  handle:start(inside.status, stream_fields(fields), -1)
+  while true do
+    local data, after, name = transfer:event(0)
+    if data == nil then
+      if after ~= "end" then outcome, why = "truncated", after .. ": " .. (name or "") end
+      break
+    end
+    transfer:release(after)
+    for _, event in ipairs(data and from.stream_in(state_in, data, name) or {}) do
+      if event.kind == "usage" then of.record.usage = event.usage end
+      local bytes = to.stream_out(state_out, event)
+      if bytes ~= "" then handle:write(bytes) end
+      if event.kind == "error" then outcome, why = "failed", event.message end
+      has_ended = has_ended or event.kind == "end"
+    end
+    if outcome or has_ended then break end
+  end
+  if outcome == "truncated" then
+    local late = why:find("^timeout")
+    handle:write(to.stream_out(state_out, { kind = "error", status = late and 504 or 502,
+      message = late and "the provider's stream stalled and was given up"
+        or "the provider's stream broke off before its end" }))
+  elseif not outcome and not has_ended then
+    handle:write(to.stream_out(state_out, { kind = "end" }))
+  end
+  handle:finish()
+  response.close(inside)
+  finish(of, inside.status, outcome or "ok", why)
+end
+
+--- A whole body in another form than the client's: another dialect, or a stream was asked for.
+local function convert(of, inside)
+  local message, problem = inside.dialect.response_in(inside.attempt:text(0))
+  if not message then
+    return answer.refuse(of, 502, "the provider's answer could not be read: " .. problem,
+      { final = true, code = "upstream_bad_json" })
+  end
+  of.record.usage = message.usage
+  message.model = message.model or of.model
+  local fields = without(upstream_fields(of, inside), "content-type")
+  response.close(inside)
+  reply(of, message, fields)
+end
+
+local function relay(of, inside)
+  local handle = of.handle
+  local fields, plan, rule = upstream_fields(of, inside), nil, nil
+  local length = tonumber(inside.attempt:header("content-length")) or -1
+  if inside.is_stream then
+    plan, rule = inside.dialect.plan(inside.is_usage_hidden or false)
+    fields, length = stream_fields(fields), -1
+  elseif inside.attempt:header("content-encoding") then
+    length = -1
+  end
+  of.record.status, of.record.dialect, of.record.usage_rule = inside.status, inside.dialect.name, rule
+  of.open = nil
+  handle:relay(inside.attempt, inside.status, fields, length, plan)
+end
+
+--- Sends the response that the chain returned. After a relay has begun, the end of the request comes to
+--- neap.router by finish.
+function answer.commit(of, got)
+  local inside = response.inside(got)
+  if of.open and of.open ~= inside then response.close(of.open) end
+  if inside.refusal then
+    return answer.refuse(of, inside.status, inside.refusal,
+      { final = inside.status >= 500 or inside.status == 429, retry_after = inside.retry_after })
+  end
+  if inside.reply then
+    return reply(of, inside.reply, own_fields(of))
+  end
+  if inside.target_inside then note_target(of, inside) end
+  if inside.failure then return pass_failure(of, inside) end
+  if inside.body then return pass_error(of, inside) end
+  if inside.is_stream and not inside.is_native then return translate(of, inside) end
+  if inside.is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
+  if inside.is_whole then
+    of.record.usage = inside.dialect.usage(inside.attempt)
+    of.handle:reply_held(inside.attempt, inside.status, upstream_fields(of, inside))
+    response.close(inside)
+    return finish(of, inside.status, "ok")
+  end
+  relay(of, inside)
+end
+
+return answer

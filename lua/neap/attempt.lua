@@ -1,0 +1,245 @@
+--- neap.attempt: the innermost step of every chain: one try at one target with one key.
+
+local catalog = require "neap.catalog"
+local host = require "neap.host"
+local json = require "neap.json"
+local object = require "neap.object"
+local request = require "neap.request"
+local response = require "neap.response"
+local retry_after = require "neap.retry_after"
+
+local attempt = {}
+
+local ERROR_BODY_MAX = 64 * 1024 -- bytes of an error answer that are kept
+local ERROR_BODY_SECONDS = 10    -- to read it
+
+-- ------------------------------------------------------------------------------------
+-- What is sent
+
+local FORBIDDEN = { host = true, ["content-length"] = true, ["transfer-encoding"] = true,
+  connection = true, ["keep-alive"] = true, te = true, trailer = true, upgrade = true,
+  ["proxy-connection"] = true, ["proxy-authorization"] = true, cookie = true }
+
+--- Later sources go before earlier ones: the client's, the provider's own, the policy's.
+local function headers_for(of, provider, key, narrowed, is_own_body)
+  local headers, place = {}, {}
+  local function put(name, value)
+    local lower = name:lower()
+    if FORBIDDEN[lower] then return end
+    local at = place[lower] or #headers + 1
+    headers[at], place[lower] = name .. ": " .. value, at
+  end
+  for _, name in ipairs(provider.dialect.request_headers) do
+    local value = of.handle:header(name)
+    if value then put(name, value) end
+  end
+  for _, name in ipairs(provider.forward) do
+    local value = of.handle:header(name)
+    if value and not of.credentials[name] then put(name, value) end
+  end
+  put("Content-Type", not is_own_body and of.handle:header("content-type") or "application/json")
+  put("Accept", of.stream and "text/event-stream" or "application/json")
+  for name, value in pairs(provider.headers) do put(name, value) end
+  for name, value in pairs(narrowed.headers_set or {}) do put(name, value) end
+  if key then provider.dialect.authorize(headers, key.key.secret) end
+  return headers
+end
+
+--- The value of a timer in seconds: the group's goes before the provider's; a policy's timeout bounds both.
+local function timer(of, provider, narrowed, name)
+  local value = of.group.timeouts[name] or provider.timeouts[name]
+  if narrowed.timeout and (not value or narrowed.timeout < value) then return narrowed.timeout end
+  return value
+end
+
+--- The body's edits where both sides speak one dialect.
+local function edits_for(of, provider, model, narrowed)
+  local edits = {}
+  local function member(name) return of.handle:member(name) end
+  local is_hidden = provider.dialect.edits(edits, member, model, provider.options)
+  for name, value in pairs(narrowed.set or {}) do
+    local text = json.encode(value)
+    local is_known = false
+    for index = 1, #edits, 2 do
+      if edits[index] == name then edits[index + 1], is_known = text, true end
+    end
+    if not is_known then edits[#edits + 1], edits[#edits + 2] = name, text end
+  end
+  return edits, is_hidden
+end
+
+--- The body where it is translated: decoded, changed, encoded in the provider's dialect.
+local function translated_body(of, provider, model, narrowed)
+  local text = of.handle:body(host.TRANSLATE_MAX or 8 * 1024 * 1024)
+  if not text then return nil, "the body is too long to be translated" end
+  local canonical, problem = of.dialect.request_in(text)
+  if not canonical then return nil, problem end
+  for name, value in pairs(narrowed.set or {}) do canonical[name] = value end
+  return provider.dialect.request_out(canonical, model, provider.options)
+end
+
+-- ------------------------------------------------------------------------------------
+-- What comes back
+
+local function fail(inside, failure, why)
+  inside.failure, inside.status, inside.why = failure, nil, why
+end
+
+--- Reads an error answer whole, as far as it is kept.
+local function read_error(inside, transfer)
+  local held = transfer:bytes(ERROR_BODY_MAX, ERROR_BODY_SECONDS)
+  inside.body = held and transfer:text(0, ERROR_BODY_MAX) or transfer:text(0, ERROR_BODY_MAX)
+end
+
+local function become_error(inside, status, body)
+  inside.status, inside.body, inside.is_error_event = status, body, true
+end
+
+--- Waits for the first event that is content. What came before stays held.
+local function gate_stream(inside, transfer, dialect)
+  local offset = 0
+  while true do
+    local data, after, name = transfer:event(offset)
+    if data == nil then
+      if after == "end" then return fail(inside, "empty") end
+      if after == "full" then return fail(inside, "protocol", "256 KiB without any content") end
+      return fail(inside, after, name)
+    end
+    if data then
+      local class, status = dialect.classify(data, name)
+      if class == "content" then break end
+      if class == "end" then return fail(inside, "empty") end
+      if class == "error" then return become_error(inside, status, data) end
+    end
+    offset = after
+  end
+  transfer:deadline(0)
+  inside.is_stream = true
+end
+
+--- Waits for the whole body, or for as much as the gate holds.
+local function gate_body(inside, transfer, dialect)
+  local held, is_ended, why = transfer:bytes(1e9)
+  if not held then return fail(inside, is_ended, why) end
+  transfer:deadline(0)
+  inside.is_whole = is_ended
+  if not is_ended then return end
+  local function look(...) return transfer:find(...) end
+  local class, status = dialect.classify_body(look, held)
+  if class == "empty" then return fail(inside, "empty") end
+  if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
+end
+
+local function read_answer(inside, transfer, dialect)
+  local status, failure, why = transfer:head()
+  if not status then return fail(inside, failure, why) end
+  inside.status = status
+  inside.header_list = transfer:headers()
+  inside.content_type = transfer:header("content-type") or ""
+  if status >= 300 then
+    read_error(inside, transfer)
+  elseif inside.content_type:lower():find("text/event-stream", 1, true) then
+    gate_stream(inside, transfer, dialect)
+  else
+    gate_body(inside, transfer, dialect)
+  end
+end
+
+-- ------------------------------------------------------------------------------------
+-- The step
+
+local function record_attempt(of, target, key)
+  local record = { target = target, key = key, started = host.now() }
+  of.attempts[#of.attempts + 1] = record
+  of.provider = target and target.provider
+  return record
+end
+
+--- Finishes what the gate found: times, the error's wait, the record; closes what is no good.
+local function conclude(of, inside, record, transfer)
+  local now = host.now()
+  inside.seconds = now - record.started
+  record.seconds = inside.seconds
+  if inside.status and not inside.body then
+    inside.first_event_seconds = inside.seconds
+    record.first_event_seconds = inside.seconds
+    inside.target_inside.health:latency(inside.seconds)
+  end
+  if inside.body then
+    inside.retry_after = retry_after.read(function(name)
+      return transfer:header(name)
+    end, inside.body, host.wall())
+  end
+  record.status, record.failure, record.why = inside.status, inside.failure, inside.why
+  if inside.body then record.answer = inside end
+  if inside.failure or inside.body then
+    transfer:close()
+  else
+    inside.attempt = transfer
+    of.open = inside
+  end
+end
+
+local function start(of, inside, narrowed)
+  local target, key = inside.target_inside, inside.key_inside
+  local provider = target.at
+  local dialect = provider.dialect
+  local is_native = dialect == of.dialect
+  local model = narrowed.model or target.model
+  local edits, body, problem
+  if is_native then
+    edits, inside.is_usage_hidden = edits_for(of, provider, model, narrowed)
+  else
+    body, problem = translated_body(of, provider, model, narrowed)
+    if not body then return nil, problem end
+  end
+  inside.is_native, inside.dialect = is_native, dialect
+  local options = provider.options
+  local proxy = provider.proxy
+  of.proxy_turn = (of.proxy_turn or math.floor(host.random() * 1000)) + 1
+  local transfer = host.start(of.handle, {
+    url = dialect.url(provider.url, of.operation, model, of.stream),
+    headers = headers_for(of, provider, key, narrowed, not is_native),
+    edits = edits, body = body,
+    connect = timer(of, provider, narrowed, "connect"),
+    first_byte = of.stream and timer(of, provider, narrowed, "first_byte") or 0,
+    idle = timer(of, provider, narrowed, "idle"),
+    total = timer(of, provider, narrowed, "total"),
+    proxy = #proxy > 0 and proxy[of.proxy_turn % #proxy + 1] or nil,
+    private = options.private ~= false,
+    health = { target.health, key and key.key.health },
+  })
+  if of.stream then transfer:deadline(timer(of, provider, narrowed, "first_event") or 0) end
+  return transfer
+end
+
+--- The innermost step: request → response.
+function attempt.run(_, narrowed)
+  local of = narrowed.context
+  if of.open then response.close(of.open) end
+  if #of.attempts >= of.budget or host.now() >= of.deadline then
+    return (response.failed(of, "exhausted", "the request's budget is spent"))
+  end
+  local target = request.target_of(narrowed)
+  if not target then
+    return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
+  end
+  local key = request.key_of(narrowed)
+  local inside = {
+    target = target, key = key,
+    target_inside = object.inside(catalog.Target, target),
+    key_inside = key and object.inside(catalog.Key, key),
+  }
+  local record = record_attempt(of, target, key)
+  inside.record = record
+  local transfer, problem = start(of, inside, narrowed)
+  if not transfer then
+    of.attempts[#of.attempts] = nil
+    return (response.refusal(of, 400, problem))
+  end
+  read_answer(inside, transfer, inside.dialect)
+  conclude(of, inside, record, transfer)
+  return (response.of_attempt(of, inside))
+end
+
+return attempt

@@ -1,0 +1,334 @@
+--- neap.catalog: what a generation offers: providers, keys, targets, groups and tokens.
+---
+--- Built once per state from a checked configuration (neap.config). Policies see targets and
+--- keys as objects; the library works on their insides.
+
+local host = require "neap.host"
+local object = require "neap.object"
+
+local catalog = {}
+
+local function seconds(value, what)
+  if type(value) ~= "number" or value < 0 or value ~= value then
+    error(what .. " takes a number of seconds", 3)
+  end
+  return value
+end
+
+local function text(value, what)
+  if type(value) ~= "string" then error(what .. " takes a reason as text", 3) end
+  return value
+end
+
+-- ------------------------------------------------------------------------------------
+-- Targets and keys
+
+catalog.Target = object.class("target", {
+  fields = { "name", "provider", "model", "priority", "weight", "price" },
+  getters = {
+    in_flight = function(self) return self.health:in_flight() end,
+    latency = function(self)
+      local latency = self.health:view().latency
+      return latency > 0 and latency or nil
+    end,
+    state = function(self) return self.health:view().state end,
+  },
+  methods = {
+    rest = function(self, time, why)
+      local inside = object.check(catalog.Target, self, "the target")
+      inside.health:rest(seconds(time, "rest"), text(why or "", "rest"))
+    end,
+    probe = function(self) return object.check(catalog.Target, self, "the target").health:probe() end,
+    well = function(self) object.check(catalog.Target, self, "the target").health:well() end,
+  },
+})
+
+--- A key's health for all models, and where a policy rested it for one model, for that one.
+local function model_health(key, model)
+  local known = key.by_model[model]
+  if known == nil then
+    known = host.health(key.health_name .. "\0" .. model)
+    key.by_model[model] = known
+  end
+  return known
+end
+
+local function key_view(inside)
+  local view = inside.key.health:view()
+  if view.state == "ready" and inside.key.by_model[inside.model] then
+    local other = inside.key.by_model[inside.model]:view()
+    if other.state ~= "ready" then return other end
+  end
+  return view
+end
+
+--- A key as seen from one target: what rests for the target's model alone counts here.
+catalog.Key = object.class("key", {
+  fields = { "id" },
+  getters = {
+    state = function(self) return key_view(self).state end,
+    since = function(self) return key_view(self).since end,
+    remaining = function(self) return key_view(self).remaining end,
+    rests = function(self) return key_view(self).rests end,
+    why = function(self) return key_view(self).why end,
+    balance = function(self) return self.key.balance end,
+    in_flight = function(self) return self.key.health:in_flight() end,
+  },
+  methods = {
+    rest = function(self, time, why, model)
+      local inside = object.check(catalog.Key, self, "the key")
+      local health = model and model_health(inside.key, model) or inside.key.health
+      health:rest(seconds(time, "rest"), text(why or "", "rest"))
+    end,
+    disable = function(self, why, probe_seconds)
+      local inside = object.check(catalog.Key, self, "the key")
+      inside.key.health:disable(text(why, "disable"), probe_seconds)
+    end,
+    probe = function(self) return object.check(catalog.Key, self, "the key").key.health:probe() end,
+    well = function(self)
+      local inside = object.check(catalog.Key, self, "the key")
+      inside.key.health:well()
+      local other = inside.key.by_model[inside.model]
+      if other then other:well() end
+    end,
+  },
+})
+
+--- A key's state is found by the secret, not by its place: reordering loses nothing.
+local function make_key(provider, given)
+  local name = "key\0" .. provider.name .. "\0" .. host.digest(given.secret)
+  return { id = given.id, secret = given.secret, balance = given.balance, health_name = name,
+    health = host.health(name), by_model = {} }
+end
+
+--- The price by which targets are ordered: USD per million tokens, in and out together.
+local function price_of(provider, model)
+  local price = provider.models[model]
+  if type(price) ~= "table" or not price.input and not price.output then return nil end
+  return (price.input or 0) + (price.output or 0)
+end
+
+local function make_target(self, provider, given)
+  local name = provider.name .. "/" .. given.model
+  local inside = {
+    name = name, provider = provider.name, model = given.model, priority = given.priority or 1,
+    weight = given.weight or 1, price = price_of(provider, given.model),
+    at = provider, health = host.health("target\0" .. provider.name .. "\0" .. given.model),
+    keys = {},
+  }
+  for index, key in ipairs(provider.keys) do
+    inside.keys[index] =
+      object.new(catalog.Key, { id = key.id, key = key, model = given.model, name = key.id })
+  end
+  self.target_count = self.target_count + 1
+  return object.new(catalog.Target, inside)
+end
+
+-- ------------------------------------------------------------------------------------
+-- Providers, groups, tokens
+
+local function load_dialect(name)
+  return require("neap.dialect." .. name)
+end
+
+local function make_provider(given)
+  local provider = {
+    name = given.name, dialect = load_dialect(given.dialect), url = given.url,
+    is_on = given.is_on, models = given.models, timeouts = given.timeouts,
+    timeouts_given = given.timeouts_given or {}, proxy = given.proxy or {},
+    headers = given.headers or {}, forward = given.forward or {}, options = given.options or {},
+    keys = {}, turn = "turn\0" .. given.name,
+  }
+  for index, key in ipairs(given.keys) do provider.keys[index] = make_key(provider, key) end
+  return provider
+end
+
+--- By priority, then price (unknown last), then as written.
+local function sort_targets(targets)
+  local place = {}
+  for index, target in ipairs(targets) do place[target] = index end
+  table.sort(targets, function(a, b)
+    if a.priority ~= b.priority then return a.priority < b.priority end
+    local price_a, price_b = a.price or math.huge, b.price or math.huge
+    if price_a ~= price_b then return price_a < price_b end
+    return place[a] < place[b]
+  end)
+  return targets
+end
+
+local function make_group(self, given)
+  local targets = {}
+  for _, target in ipairs(given.targets or {}) do
+    local provider = self.providers[target.provider]
+    if provider and provider.is_on then
+      targets[#targets + 1] = make_target(self, provider, target)
+    end
+  end
+  return {
+    name = given.name, targets = sort_targets(targets), timeouts = given.timeouts or {},
+    attempts = given.limits and given.limits.attempts or 6,
+    seconds = given.limits and given.limits.seconds or 900,
+    on_disconnect = given.on_disconnect or "cancel", given = given,
+  }
+end
+
+local function set_of(list)
+  if not list then return nil end
+  local set = {}
+  for _, name in ipairs(list) do set[name] = true end
+  return set
+end
+
+local function make_token(given)
+  return {
+    name = given.name, groups = set_of(given.groups), providers = set_of(given.providers),
+    expires = given.expires, rights = given.rights or {},
+  }
+end
+
+--- The catalog of a configuration. Chains are put in by neap.chain.
+function catalog.new(configuration)
+  local self = {
+    providers = {}, provider_list = {}, groups = {}, group_list = {}, tokens = {},
+    implicit = {}, target_count = 0, has_tokens = #configuration.tokens > 0, key_count = 0,
+    cors = configuration.cors,
+  }
+  for _, given in ipairs(configuration.providers) do
+    local provider = make_provider(given)
+    self.providers[given.name] = provider
+    self.provider_list[#self.provider_list + 1] = provider
+    self.key_count = self.key_count + #provider.keys
+  end
+  for _, given in ipairs(configuration.groups) do
+    local group = make_group(self, given)
+    self.groups[given.name] = group
+    self.group_list[#self.group_list + 1] = group
+  end
+  for _, given in ipairs(configuration.tokens) do
+    self.tokens[host.digest(given.secret)] = make_token(given)
+  end
+  return self
+end
+
+-- ------------------------------------------------------------------------------------
+-- Who may use what
+
+--- Without groups and providers a token may use everything; with one of them, that only.
+local function may_use_group(token, name)
+  return not token or (not token.groups and not token.providers)
+    or (token.groups ~= nil and token.groups[name] == true)
+end
+
+local function may_use_provider(token, name)
+  return not token or (not token.groups and not token.providers)
+    or (token.providers ~= nil and token.providers[name] == true)
+end
+
+--- The implicit group of some targets, made once and kept: its name stands in records.
+local function implicit(self, name, targets)
+  local group = self.implicit[name]
+  if not group then
+    group = make_group(self, { name = name, targets = targets })
+    group.chain = self.default_chain
+    -- Names come from clients, but only ones that a provider offers or that name a provider: a
+    -- client that makes up models behind a provider's name must not fill the memory.
+    if self.target_count < 10000 then self.implicit[name] = group end
+  end
+  return group
+end
+
+--- The group that a client's model stands for: group, provider/model, or a model that some
+--- provider of the token offers. Returns nil and 404 or 403 where there is none.
+function catalog.resolve(self, token, model)
+  local group = self.groups[model]
+  if group then
+    if may_use_group(token, model) then return group end
+    return nil, 403
+  end
+  local provider_name, rest = model:match("^([^/]+)/(.+)$")
+  local provider = provider_name and self.providers[provider_name]
+  if provider and provider.is_on then
+    if not may_use_provider(token, provider_name) then return nil, 403 end
+    return implicit(self, model, { { provider = provider_name, model = rest } })
+  end
+  local targets, names = {}, {}
+  for _, one in ipairs(self.provider_list) do
+    if one.is_on and one.models[model] and may_use_provider(token, one.name) then
+      targets[#targets + 1] = { provider = one.name, model = model }
+      names[#names + 1] = one.name
+    end
+  end
+  if not targets[1] then return nil, 404 end
+  local shared = implicit(self, table.concat(names, "+") .. "\0" .. model, targets)
+  shared.name = model
+  return shared
+end
+
+--- What a token may name in `model`: a sorted list of { id, owner }.
+function catalog.models(self, token)
+  local list, seen = {}, {}
+  local function add(id, owner)
+    if not seen[id] then
+      seen[id] = true
+      list[#list + 1] = { id = id, owner = owner }
+    end
+  end
+  for _, group in ipairs(self.group_list) do
+    if may_use_group(token, group.name) then add(group.name, "neap") end
+  end
+  for _, provider in ipairs(self.provider_list) do
+    if provider.is_on and may_use_provider(token, provider.name) then
+      for model in pairs(provider.models) do add(model, provider.name) end
+    end
+  end
+  table.sort(list, function(a, b) return a.id < b.id end)
+  return list
+end
+
+-- ------------------------------------------------------------------------------------
+-- Orders
+
+local function goes_before(a, b)
+  if a.is_ready ~= b.is_ready then return a.is_ready end
+  if not a.is_ready and a.remaining ~= b.remaining then return a.remaining < b.remaining end
+  if a.inside.priority ~= b.inside.priority then return a.inside.priority < b.inside.priority end
+  local price_a, price_b = a.inside.price or math.huge, b.inside.price or math.huge
+  if price_a ~= price_b then return price_a < price_b end
+  if a.in_flight ~= b.in_flight then return a.in_flight < b.in_flight end
+  return a.place < b.place
+end
+
+--- The targets of a group as the host orders them for a request: priority, price, in flight; resting ones
+--- last, in the order in which they wake. A new list.
+function catalog.order_targets(group)
+  local targets = group.targets
+  if not targets[2] then return { targets[1] } end
+  local entries = {}
+  for place, target in ipairs(targets) do
+    local inside = object.inside(catalog.Target, target)
+    local is_ready = inside.health:is_ready()
+    entries[place] = {
+      target = target, inside = inside, place = place, is_ready = is_ready,
+      in_flight = inside.health:in_flight(),
+      remaining = is_ready and 0 or inside.health:view().remaining or math.huge,
+    }
+  end
+  table.sort(entries, goes_before)
+  local list = {}
+  for index, entry in ipairs(entries) do list[index] = entry.target end
+  return list
+end
+
+--- The keys of a target in turn order: one counter per provider, for all workers. A new list.
+function catalog.order_keys(target)
+  local inside = object.inside(catalog.Target, target)
+  local keys = inside.keys
+  local count = #keys
+  if count < 2 then return { keys[1] } end
+  local first = (host.shared_add(inside.at.turn, 1) or 1) - 1
+  local list = {}
+  for index = 0, count - 1 do list[index + 1] = keys[(first + index) % count + 1] end
+  return list
+end
+
+return catalog

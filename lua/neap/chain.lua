@@ -1,0 +1,217 @@
+--- neap.chain: loads policies, and closes each layer of a chain over the next.
+
+local chain_check = require "neap.chain_check"
+local context = require "neap.context"
+local host = require "neap.host"
+local object = require "neap.object"
+local policy = require "neap.policy"
+local request = require "neap.request"
+local response = require "neap.response"
+local setting = require "neap.setting"
+local shared = require "neap.shared"
+
+local chain = {}
+
+chain.DEFAULT = { "circuit_breaker", "priority_failover", "key_rotation", "keyword_retry" }
+
+-- Modules that a policy may require, as read-only views.
+local PUBLIC = { ["neap.policy"] = true, ["neap.setting"] = true, ["neap.json"] = true }
+
+-- ------------------------------------------------------------------------------------
+-- Loading
+
+--- A loader of one generation: folders are searched in order.
+function chain.loader(folders)
+  return { folders = folders, definitions = {}, modules = {} }
+end
+
+local function read_first(loader, name)
+  for _, folder in ipairs(loader.folders) do
+    local path = folder .. "/" .. name .. ".lua"
+    local text = host.read(path)
+    if text then return text, "policies/" .. name .. ".lua" end
+  end
+end
+
+local function run_sandboxed(loader, text, path)
+  local function require_public(name)
+    if PUBLIC[name] then
+      loader.modules[name] = loader.modules[name] or host.readonly(require(name))
+      return loader.modules[name]
+    end
+    local lib = type(name) == "string" and name:match("^policies%.lib%.([%w_]+)$")
+    if not lib then
+      error(("a policy cannot require \"%s\""):format(tostring(name)), 2)
+    end
+    if loader.modules[name] == nil then
+      local lib_text, lib_path = read_first(loader, "lib/" .. lib)
+      if not lib_text then error(("there is no policies/lib/%s.lua"):format(lib), 2) end
+      loader.modules[name] = run_sandboxed(loader, lib_text, lib_path)
+    end
+    return loader.modules[name]
+  end
+  local chunk, problem = host.load_policy(text, path, host.environment(require_public))
+  if not chunk then error(problem, 0) end
+  return chunk()
+end
+
+--- The definition of a policy's name, or nil and a message with file and line.
+local function load_definition(loader, name)
+  local known = loader.definitions[name]
+  if known then return known.definition, known.problem end
+  known = {}
+  loader.definitions[name] = known
+  local text, path = read_first(loader, name)
+  if not text then
+    known.problem = ("there is no policy \"%s\""):format(name)
+    return nil, known.problem
+  end
+  local ok, result = pcall(run_sandboxed, loader, text, path)
+  if not ok then
+    known.problem = tostring(result)
+  elseif not policy.is_definition(result) then
+    known.problem = path .. ":1: a policy file returns what policy.define gave it"
+  else
+    known.definition = result
+  end
+  return known.definition, known.problem
+end
+
+-- ------------------------------------------------------------------------------------
+-- Instances: what a policy calls self
+
+local function note(_, format, ...)
+  local of = context.get()
+  if not of then return end
+  local text = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
+  local at = debug.getinfo(2, "Sl")
+  of.trace[#of.trace + 1] =
+    { "note", ("%s:%d"):format(at.short_src, at.currentline), text }
+end
+
+local methods = {
+  note = note,
+  now = function() return host.now() end,
+  random = function() return host.random() end,
+  sleep = function(_, seconds)
+    if type(seconds) ~= "number" then error("sleep takes a number of seconds", 2) end
+    return host.sleep(seconds)
+  end,
+}
+
+--- Local time of the wall clock as a table { year, month, day, hour, minute, second, weekday }
+--- (weekday 1 is Monday). zone: "+08:00" or nil for UTC.
+function methods.calendar(_, zone)
+  local sign, hours, minutes = ("" .. (zone or "+00:00")):match("^([+-])(%d%d):(%d%d)$")
+  if not sign then error("a zone is an offset such as \"+08:00\"", 2) end
+  local offset = (tonumber(hours) * 60 + tonumber(minutes)) * 60 * (sign == "-" and -1 or 1)
+  local wall = host.wall() + offset
+  local year, month, day, hour, minute, second =
+    host.time_text(wall):match("^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)")
+  return {
+    year = tonumber(year), month = tonumber(month), day = tonumber(day), hour = tonumber(hour),
+    minute = tonumber(minute), second = tonumber(second),
+    weekday = (math.floor(wall / 86400) + 3) % 7 + 1,
+  }
+end
+
+local Self = object.class("policy", { fields = { "settings", "shared", "name" }, methods = methods })
+
+local function make_instance(definition, entry, group)
+  local settings, problems = setting.compile(definition.settings, entry.settings or {})
+  if not settings then return nil, problems end
+  return {
+    name = entry.name, definition = definition,
+    self = object.new(Self, {
+      name = entry.name, settings = settings,
+      shared = shared.new(entry.name, group, definition.walks == "key" or definition.orders == "key"),
+    }),
+  }
+end
+
+-- ------------------------------------------------------------------------------------
+-- Composition
+
+--- One layer around the rest of the chain: request → response.
+local function close_layer(instance, inner)
+  local name, self, run = instance.name, instance.self, instance.definition.run
+
+  local function next_layer(narrowed)
+    local inside = request.check(narrowed, "next takes a request: what it got")
+    inside.context.trace[#inside.context.trace + 1] = { "next", name, inside.target, inside.key }
+    return inner(narrowed, inside)
+  end
+
+  return function(given, inside)
+    local of = inside.context
+    of.entered[#of.entered + 1] = instance
+    of.layer = name
+    local got = run(self, given, next_layer)
+    of.layer = name
+    local answer = response.inside(got)
+    if not answer then
+      error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
+    end
+    if answer.context ~= of then error(name .. ": run returned another request's response", 0) end
+    of.trace[#of.trace + 1] = { "return", name, answer }
+    return got
+  end
+end
+
+local function problem_at(path, entry, text)
+  return { path = path, line = entry.line, text = text }
+end
+
+local function build(loader, entries, group, innermost, path, errors)
+  local instances, checked = {}, {}
+  for _, entry in ipairs(entries) do
+    local definition, problem = load_definition(loader, entry.name)
+    if not definition then
+      errors[#errors + 1] = problem_at(path, entry, problem)
+    else
+      checked[#checked + 1] = { name = entry.name, definition = definition }
+      local instance, problems = make_instance(definition, entry, group)
+      for _, one in ipairs(problems or {}) do
+        errors[#errors + 1] = problem_at(path, entry,
+          ("%s: %s: %s"):format(entry.name, one.setting, one.text))
+      end
+      instances[#instances + 1] = instance
+    end
+  end
+  for _, text in ipairs(chain_check.check(checked)) do
+    errors[#errors + 1] = problem_at(path, entries[1] or group.given, text)
+  end
+  local run = innermost
+  for index = #instances, 1, -1 do run = close_layer(instances[index], run) end
+  return { run = run, instances = instances }
+end
+
+local function default_entries(loader, group)
+  local entries = {}
+  for _, name in ipairs(chain.DEFAULT) do
+    -- The default chain has those of its policies that are there.
+    if read_first(loader, name) then
+      entries[#entries + 1] = { name = name, line = group.given and group.given.line }
+    end
+  end
+  return entries
+end
+
+--- Gives every group of the catalog its chain, and its fallback where it names one. innermost: the
+--- step that makes an attempt. Returns a list of errors.
+function chain.attach(catalog, loader, innermost, path)
+  local errors = {}
+  for _, group in ipairs(catalog.group_list) do
+    local given = group.given
+    group.chain = build(loader, given.policies or default_entries(loader, group), group,
+      innermost, path, errors)
+    if given.fallback then
+      group.fallback = build(loader, given.fallback, group, innermost, path, errors)
+    end
+  end
+  local all = { name = "", given = {} }
+  catalog.default_chain = build(loader, default_entries(loader, all), all, innermost, path, errors)
+  return errors
+end
+
+return chain

@@ -1,0 +1,67 @@
+--- neap.dialect.canonical: what lies between two dialects.
+---
+--- A canonical *request* is a decoded body in the shape of OpenAI's chat completions (neap.json
+--- tables). A canonical *message* is { id, model, text, reasoning, refusal, tools = { { id, name,
+--- arguments } }, finish, usage }. A stream is a list of canonical *events*:
+---
+--- | kind | members |
+--- |---|---|
+--- | start | id, model |
+--- | text, reasoning, refusal | text |
+--- | tool | index (from 0), id, name, arguments |
+--- | arguments | index, text |
+--- | finish | reason: stop, length, tool_calls, content_filter |
+--- | usage | usage: { prompt, cached, completion, reasoning, total } in tokens |
+--- | error | status, message |
+--- | end | |
+
+local canonical = {}
+
+--- The events of a whole message, for a client that asked for a stream where the provider sent none.
+function canonical.events(message)
+  local events = { { kind = "start", id = message.id, model = message.model } }
+  local function add(kind, text)
+    if text and text ~= "" then events[#events + 1] = { kind = kind, text = text } end
+  end
+  add("reasoning", message.reasoning)
+  add("text", message.text)
+  add("refusal", message.refusal)
+  for index, tool in ipairs(message.tools or {}) do
+    events[#events + 1] = { kind = "tool", index = index - 1, id = tool.id, name = tool.name,
+      arguments = tool.arguments }
+  end
+  events[#events + 1] = { kind = "finish", reason = message.finish or "stop" }
+  if message.usage then events[#events + 1] = { kind = "usage", usage = message.usage } end
+  events[#events + 1] = { kind = "end" }
+  return events
+end
+
+local function append(message, name, text)
+  message[name] = (message[name] or "") .. text
+end
+
+--- Adds an event to a message that is put together from a stream.
+function canonical.collect(message, event)
+  local kind = event.kind
+  if kind == "start" then
+    message.id, message.model = event.id, event.model
+  elseif kind == "text" or kind == "reasoning" or kind == "refusal" then
+    append(message, kind, event.text)
+  elseif kind == "tool" then
+    message.tools = message.tools or {}
+    message.tools[event.index + 1] =
+      { id = event.id, name = event.name, arguments = event.arguments or "" }
+  elseif kind == "arguments" then
+    local tool = message.tools and message.tools[event.index + 1]
+    if tool then append(tool, "arguments", event.text) end
+  elseif kind == "finish" then
+    message.finish = event.reason
+  elseif kind == "usage" then
+    message.usage = event.usage
+  elseif kind == "error" then
+    message.error = event
+  end
+  return message
+end
+
+return canonical

@@ -1,0 +1,418 @@
+--- neap.dialect.openai: OpenAI's chat completions.
+---
+--- A dialect says where and how a provider is asked, what its answers mean, and how neap itself
+--- speaks to a client. Every function is pure. The interface is described in
+--- docs/architecture.md; canonical events are in neap.dialect.canonical.
+
+local host = require "neap.host"
+local json = require "neap.json"
+
+local openai = { name = "openai" }
+
+local find = json.find
+
+-- Answer headers that a client of this dialect can use; a * at the end stands for any rest.
+openai.answer_headers = {
+  "content-type", "retry-after", "retry-after-ms", "x-ratelimit-*", "x-should-retry",
+  "openai-*", "x-siliconcloud-trace-id",
+}
+-- Request headers that go upstream.
+openai.request_headers = {
+  "openai-organization", "openai-project", "openai-beta", "openai-version", "idempotency-key",
+  "user-agent",
+}
+
+local PATHS = { chat = "chat/completions", models = "models" }
+
+--- The URL of an operation below a provider's base. "https://h" and "https://h/v1" both give
+--- ".../v1/chat/completions"; behind a trailing "/" only the operation is put; a trailing "#"
+--- means exactly this URL.
+function openai.url(base, operation)
+  if base:sub(-1) == "#" then return base:sub(1, -2) end
+  local path = PATHS[operation]
+  if base:sub(-1) == "/" then return base .. path end
+  if base:find("/v1$") then return base .. "/" .. path end
+  return base .. "/v1/" .. path
+end
+
+function openai.authorize(headers, key)
+  headers[#headers + 1] = "Authorization: Bearer " .. key
+end
+
+-- ------------------------------------------------------------------------------------
+-- What a provider's answer means
+
+local function is_content(value)
+  if value == nil or value == json.null or value == "" then return false end
+  if type(value) == "table" then return next(value) ~= nil end
+  return true
+end
+
+local CONTENT = { "content", "reasoning_content", "reasoning", "reasoning_details", "refusal",
+  "tool_calls", "function_call", "audio", "images" }
+
+local function has_content(message)
+  if type(message) ~= "table" then return false end
+  for _, name in ipairs(CONTENT) do
+    if is_content(message[name]) then return true end
+  end
+  return false
+end
+
+local STATUS_OF = {
+  rate_limit_error = 429, rate_limit_exceeded = 429, insufficient_quota = 429,
+  authentication_error = 401, invalid_api_key = 401, permission_error = 403,
+  invalid_request_error = 400, model_not_found = 404, overloaded_error = 529,
+  server_error = 500, timeout = 504,
+}
+
+--- The status that an error object stands for: its own code if that is one, else by its type.
+local function status_of(problem)
+  if type(problem) ~= "table" then return 502 end
+  for _, name in ipairs { "code", "status" } do
+    local number = tonumber(problem[name])
+    if number and number >= 400 and number < 600 then return math.floor(number) end
+  end
+  return STATUS_OF[problem.code] or STATUS_OF[problem.type] or 502
+end
+
+--- What an event says: "lifecycle", "content", "finish", "end", or "error" and its status.
+function openai.classify(data)
+  if data == "[DONE]" then return "end" end
+  local chunk = json.decode(data)
+  if type(chunk) ~= "table" then return "lifecycle" end
+  if is_content(chunk.error) then return "error", status_of(chunk.error) end
+  local finished = false
+  for _, choice in ipairs(type(chunk.choices) == "table" and chunk.choices or {}) do
+    if type(choice) == "table" then
+      if has_content(choice.delta) or has_content(choice.message) or is_content(choice.text) then
+        return "content"
+      end
+      finished = finished or is_content(choice.finish_reason)
+    end
+  end
+  return finished and "finish" or "lifecycle"
+end
+
+--- What a whole answer says: "content", "empty", or "error" and its status. look(path…) finds raw
+--- text in the body, so that a large one is not decoded. A body that is no JSON is the
+--- provider's own affair and passes.
+function openai.classify_body(look, size)
+  if size == 0 then return "empty" end
+  local raw, kind = look("error")
+  if raw and (kind == "object" or kind == "string") then
+    return "error", status_of(json.decode(raw))
+  end
+  local _, choices = look("choices")
+  if choices ~= "array" then return "content" end
+  for index = 1, 128 do
+    local choice = look("choices", index)
+    if not choice then return "empty" end
+    for _, name in ipairs(CONTENT) do
+      local value = find(choice, "message", name)
+      if value and value ~= "null" and value ~= "\"\"" and value ~= "[]" and value ~= "{}" then
+        return "content"
+      end
+    end
+    local text = find(choice, "text")
+    if text and text ~= "\"\"" and text ~= "null" then return "content" end
+  end
+  return "content"
+end
+
+local function text_of(message)
+  if type(message) ~= "table" then return "" end
+  if type(message.content) == "string" then return message.content end
+  local parts = {}
+  for _, part in ipairs(type(message.content) == "table" and message.content or {}) do
+    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
+  end
+  return table.concat(parts)
+end
+
+--- The content text of an event, or of a whole answer.
+function openai.text(data)
+  local document = json.decode(data)
+  local parts = {}
+  if type(document) == "table" and type(document.choices) == "table" then
+    for _, choice in ipairs(document.choices) do
+      if type(choice) == "table" then
+        parts[#parts + 1] = text_of(choice.delta)
+        parts[#parts + 1] = text_of(choice.message)
+        if type(choice.text) == "string" then parts[#parts + 1] = choice.text end
+      end
+    end
+  end
+  return table.concat(parts)
+end
+
+local function count(value)
+  value = tonumber(value)
+  return value and value >= 0 and value or nil
+end
+
+--- Usage of an event or answer, or nil: { prompt, cached, completion, reasoning, total }, in tokens.
+--- from: its raw text, or an attempt that holds it.
+function openai.usage(from)
+  local raw, kind
+  if type(from) == "string" then raw, kind = find(from, "usage") else raw, kind = from:find("usage") end
+  if kind ~= "object" then return nil end
+  local usage = json.decode(raw)
+  if type(usage) ~= "table" then return nil end
+  local function detail(group, name)
+    return type(usage[group]) == "table" and count(usage[group][name]) or nil
+  end
+  local prompt, completion = count(usage.prompt_tokens), count(usage.completion_tokens)
+  if not prompt and not completion then return nil end
+  return {
+    prompt = prompt or 0,
+    completion = completion or 0,
+    cached = detail("prompt_tokens_details", "cached_tokens"),
+    reasoning = detail("completion_tokens_details", "reasoning_tokens"),
+    total = count(usage.total_tokens),
+  }
+end
+
+-- ------------------------------------------------------------------------------------
+-- Streams as they are
+
+local BROKEN = "data: {\"error\":{\"message\":\"the provider's stream broke off before its end\","
+  .. "\"type\":\"server_error\",\"param\":null,\"code\":\"stream_truncated\"}}\n\n"
+local LATE = "data: {\"error\":{\"message\":\"the provider's stream stalled and was given up\","
+  .. "\"type\":\"server_error\",\"param\":null,\"code\":\"timeout\"}}\n\n"
+
+local function make_plan(is_usage_hidden)
+  local usage_alone = { { member = "choices", is = "[]" }, { member = "usage", kind = "object" } }
+  local rules = {
+    { when = { data = "[DONE]" }, ["do"] = "end" },
+    { when = { member = "error" }, ["do"] = "error" },
+    { when = { member = "usage", kind = "object" }, ["do"] = "keep_last" },
+  }
+  if is_usage_hidden then rules[#rules + 1] = { when = usage_alone, ["do"] = "drop" } end
+  rules.broken, rules.late = BROKEN, LATE
+  return host.plan(rules)
+end
+
+local plans = {}
+
+--- The relay's plan for a stream of this dialect, and the index of the rule that keeps the
+--- usage. is_usage_hidden: the client did not ask for the usage chunk.
+function openai.plan(is_usage_hidden)
+  local plan = plans[is_usage_hidden]
+  if not plan then
+    plan = make_plan(is_usage_hidden)
+    plans[is_usage_hidden] = plan
+  end
+  return plan, 3
+end
+
+--- The edits of a body that passes on: name → raw JSON. member(name) gives a top-level member's raw text
+--- and kind.
+function openai.edits(edits, member, model, options)
+  local quoted = json.encode(model)
+  if member("model") ~= quoted then edits[#edits + 1], edits[#edits + 2] = "model", quoted end
+  if member("stream") ~= "true" or options.stream_options == false then return false end
+  local raw, kind = member("stream_options")
+  local is_asked = raw and find(raw, "include_usage") == "true"
+  if is_asked then return false end
+  local wanted = "{\"include_usage\":true}"
+  if kind == "object" then
+    local given = json.decode(raw)
+    given.include_usage = true
+    wanted = json.encode(given)
+  end
+  edits[#edits + 1], edits[#edits + 2] = "stream_options", wanted
+  return true
+end
+
+-- ------------------------------------------------------------------------------------
+-- What neap says itself
+
+local TYPES = {
+  [400] = "invalid_request_error", [401] = "invalid_request_error", [402] = "insufficient_quota",
+  [403] = "permission_error", [404] = "invalid_request_error", [408] = "invalid_request_error",
+  [413] = "invalid_request_error", [417] = "invalid_request_error", [418] = "invalid_request_error",
+  [429] = "rate_limit_error", [431] = "invalid_request_error",
+}
+local CODES = { [401] = "invalid_api_key", [429] = "rate_limit_exceeded", [504] = "timeout" }
+
+--- An error in this dialect: content type and body.
+function openai.error_out(status, message, code)
+  local kind = TYPES[status] or (status >= 500 and "server_error" or "invalid_request_error")
+  code = code or CODES[status]
+  return "application/json", ("{\"error\":{\"message\":%s,\"type\":%s,\"param\":null,\"code\":%s}}")
+    :format(json.encode(message), json.encode(kind), code and json.encode(code) or "null")
+end
+
+local function completion(id, model, message, finish, usage)
+  return json.encode(json.object {
+    id = id, object = "chat.completion", created = math.floor(host.wall()), model = model,
+    choices = json.array { json.object {
+      index = 0, message = message, logprobs = json.null, finish_reason = finish,
+    } },
+    usage = usage,
+  })
+end
+
+local function chunk(state, delta, finish, usage)
+  local document = json.object {
+    id = state.id, object = "chat.completion.chunk", created = state.created, model = state.model,
+    choices = json.array {}, usage = usage,
+  }
+  if delta then
+    document.choices[1] = json.object {
+      index = 0, delta = json.object(delta), logprobs = json.null,
+      finish_reason = finish or json.null,
+    }
+  end
+  return "data: " .. json.encode(document) .. "\n\n"
+end
+
+local function usage_out(usage)
+  return json.object {
+    prompt_tokens = usage.prompt, completion_tokens = usage.completion,
+    total_tokens = usage.total or usage.prompt + usage.completion,
+    prompt_tokens_details = json.object { cached_tokens = usage.cached or 0 },
+    completion_tokens_details = json.object { reasoning_tokens = usage.reasoning or 0 },
+  }
+end
+
+--- Canonical events (neap.dialect.canonical) to the bytes of a stream. state: a table that
+--- the caller keeps for the stream, with model and is_usage_wanted.
+function openai.stream_out(state, event)
+  if not state.id then
+    state.id = event.id or "chatcmpl-" .. host.id()
+    state.created = math.floor(host.wall())
+  end
+  local kind = event.kind
+  if kind == "start" then return chunk(state, { role = "assistant", content = "" }) end
+  if kind == "text" then return chunk(state, { content = event.text }) end
+  if kind == "reasoning" then return chunk(state, { reasoning_content = event.text }) end
+  if kind == "refusal" then return chunk(state, { refusal = event.text }) end
+  if kind == "tool" then
+    return chunk(state, { tool_calls = json.array { json.object {
+      index = event.index, id = event.id, type = "function",
+      ["function"] = json.object { name = event.name, arguments = event.arguments or "" },
+    } } })
+  end
+  if kind == "arguments" then
+    return chunk(state, { tool_calls = json.array { json.object {
+      index = event.index, ["function"] = json.object { arguments = event.text },
+    } } })
+  end
+  if kind == "finish" then return chunk(state, {}, event.reason) end
+  if kind == "usage" then
+    return state.is_usage_wanted and chunk(state, nil, nil, usage_out(event.usage)) or ""
+  end
+  if kind == "error" then
+    local _, body = openai.error_out(event.status, event.message)
+    return "data: " .. body .. "\n\n"
+  end
+  if kind == "end" then return "data: [DONE]\n\n" end
+  return ""
+end
+
+--- A canonical message ({ text, reasoning, refusal, tools, finish, usage, id, model }) as a whole
+--- answer: content type and body.
+function openai.response_out(message)
+  local out = json.object {
+    role = "assistant", content = message.text or json.null, refusal = message.refusal or json.null,
+    reasoning_content = message.reasoning,
+  }
+  if message.tools and message.tools[1] then
+    out.tool_calls = json.array {}
+    for index, tool in ipairs(message.tools) do
+      out.tool_calls[index] = json.object {
+        id = tool.id, type = "function",
+        ["function"] = json.object { name = tool.name, arguments = tool.arguments },
+      }
+    end
+  end
+  return "application/json", completion(message.id or "chatcmpl-" .. host.id(), message.model, out,
+    message.finish or "stop", usage_out(message.usage or { prompt = 0, completion = 0 }))
+end
+
+-- ------------------------------------------------------------------------------------
+-- Translation: this dialect on the provider's side, another on the client's, or the reverse
+
+--- A client's body as a canonical request: OpenAI's own shape is the canonical one.
+function openai.request_in(text)
+  return json.decode(text)
+end
+
+--- A canonical request as a body for a provider of this dialect.
+function openai.request_out(request, model, options)
+  request.model = model
+  if request.stream == true and options.stream_options ~= false then
+    request.stream_options = json.object { include_usage = true }
+  end
+  return json.encode(request)
+end
+
+local function add_tool_events(state, calls, events)
+  for position, call in ipairs(calls) do
+    local name = type(call["function"]) == "table" and call["function"] or {}
+    local index = tonumber(call.index)
+    if not index or index < 0 then index = call.id and #state.tools or #state.tools - 1 end
+    if not state.tools[index + 1] then
+      state.tools[index + 1] = true
+      events[#events + 1] = { kind = "tool", index = index, id = call.id or "call_" .. host.id(),
+        name = name.name, arguments = name.arguments, position = position }
+    elseif is_content(name.arguments) then
+      events[#events + 1] = { kind = "arguments", index = index, text = name.arguments }
+    end
+  end
+end
+
+--- One event of a provider's stream as canonical events. state: kept by the caller.
+function openai.stream_in(state, data)
+  local events = {}
+  if data == "[DONE]" then return { { kind = "end" } } end
+  local document = json.decode(data)
+  if type(document) ~= "table" then return events end
+  if is_content(document.error) then
+    local problem = document.error
+    return { { kind = "error", status = status_of(problem),
+      message = type(problem) == "table" and tostring(problem.message) or tostring(problem) } }
+  end
+  if not state.tools then
+    state.tools = {}
+    events[1] = { kind = "start", id = document.id, model = document.model }
+  end
+  local choice = type(document.choices) == "table" and document.choices[1] or {}
+  local delta = type(choice.delta) == "table" and choice.delta or {}
+  if is_content(delta.reasoning_content) then
+    events[#events + 1] = { kind = "reasoning", text = delta.reasoning_content }
+  end
+  if is_content(delta.content) then events[#events + 1] = { kind = "text", text = delta.content } end
+  if is_content(delta.refusal) then events[#events + 1] = { kind = "refusal", text = delta.refusal } end
+  if is_content(delta.tool_calls) then add_tool_events(state, delta.tool_calls, events) end
+  if is_content(choice.finish_reason) then
+    events[#events + 1] = { kind = "finish", reason = choice.finish_reason }
+  end
+  local usage = is_content(document.usage) and openai.usage(data)
+  if usage then events[#events + 1] = { kind = "usage", usage = usage } end
+  return events
+end
+
+--- A provider's whole answer as a canonical message, or nil and a message.
+function openai.response_in(text)
+  local document, problem = json.decode(text)
+  if type(document) ~= "table" then return nil, problem or "the answer is no JSON object" end
+  local choice = type(document.choices) == "table" and document.choices[1] or {}
+  local message = type(choice.message) == "table" and choice.message or {}
+  local tools = {}
+  for index, call in ipairs(type(message.tool_calls) == "table" and message.tool_calls or {}) do
+    local name = type(call["function"]) == "table" and call["function"] or {}
+    tools[index] = { id = call.id, name = name.name, arguments = name.arguments or "{}" }
+  end
+  return {
+    id = document.id, model = document.model, text = text_of(message), tools = tools,
+    reasoning = is_content(message.reasoning_content) and message.reasoning_content or nil,
+    refusal = is_content(message.refusal) and message.refusal or nil,
+    finish = choice.finish_reason ~= json.null and choice.finish_reason or nil,
+    usage = openai.usage(text),
+  }
+end
+
+return openai

@@ -1,0 +1,50 @@
+--- neap.health: GET /health, /healthz and /readyz, for whoever watches over neap; no token needed, so
+--- no name of a provider, group or token either.
+
+local host = require "neap.host"
+local json = require "neap.json"
+local plain = require "neap.plain"
+
+local health = {}
+
+local function has_ready_key(known)
+  for _, provider in ipairs(known.provider_list) do
+    for _, key in ipairs(provider.keys) do
+      if key.health:is_ready() then return true end
+    end
+  end
+  return false
+end
+
+function health.show(of, known)
+  local figures = host.figures()
+  local aside = 0
+  for _, count in pairs(known.faults or {}) do
+    if count >= 5 then aside = aside + 1 end
+  end
+  plain.send(of, 200, json.object {
+    status = "healthy",
+    api_keys = has_ready_key(known) and "available" or "unavailable",
+    api_keys_count = known.key_count,
+    timestamp = math.floor(host.wall()),
+    neap = json.object {
+      generation = figures.generation, workers = figures.workers, uptime = figures.uptime,
+      reloads = figures.reloads, reload_errors = figures.reload_errors,
+      log_dropped = figures.log_dropped, late = figures.late, policies_set_aside = aside,
+      open = json.object {
+        connections = figures.connections, requests = figures.requests,
+        attempts = figures.attempts,
+      },
+    },
+  })
+end
+
+function health.alive(of) plain.send(of, 200, json.object { status = "ok" }) end
+
+function health.ready(of)
+  local is_draining = host.figures().draining
+  plain.send(of, is_draining and 503 or 200,
+    json.object { status = is_draining and "draining" or "ready" })
+end
+
+return health

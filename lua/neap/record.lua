@@ -1,0 +1,153 @@
+--- neap.record: what is left of a request: the log line, and the policies' `done`.
+
+local catalog = require "neap.catalog"
+local context = require "neap.context"
+local host = require "neap.host"
+local json = require "neap.json"
+local object = require "neap.object"
+
+local record = {}
+
+local function name_of(class, value)
+  local inside = value and object.inside(class, value)
+  return inside and (inside.name or inside.id)
+end
+
+local function ms(seconds) return math.floor(seconds * 1000 + 0.5) end
+
+local function attempt_lines(attempts)
+  local list = json.array {}
+  for index, attempt in ipairs(attempts) do
+    list[index] = json.object {
+      target = attempt.target_name or name_of(catalog.Target, attempt.target),
+      key = attempt.key_id or name_of(catalog.Key, attempt.key),
+      status = attempt.status, failure = attempt.failure, why = attempt.why,
+      ms = attempt.seconds and ms(attempt.seconds),
+    }
+  end
+  return list
+end
+
+local function or_null(value)
+  if value == nil then return json.null end
+  return value
+end
+
+--- The line of a finished record: JSON, or text on a terminal.
+local function write_line(self)
+  if host.log_is_text() then
+    host.log_line(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
+      host.time_text(self.wall):sub(12, 19), self.id, self.token or "-", self.model or "-",
+      self.provider and self.provider .. "/" .. (self.target_model or "") or "-",
+      tostring(self.status), #self.attempts, #self.attempts == 1 and "" or "s",
+      ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or ""))
+    return
+  end
+  host.log_line(json.encode(json.object {
+    time = host.time_text(self.wall), level = "info", area = "request", id = self.id,
+    client = self.client, path = self.path, token = or_null(self.token),
+    group = or_null(self.group), model = or_null(self.model), provider = or_null(self.provider),
+    target_model = or_null(self.target_model), key = or_null(self.key),
+    attempts = attempt_lines(self.attempts), status = self.status, ms = ms(self.seconds),
+    first_event_ms = self.first_event_seconds and ms(self.first_event_seconds) or json.null,
+    usage = self.usage and json.object(self.usage) or json.null, outcome = self.outcome,
+    stream = self.stream or false, generation = self.generation, error = self.error,
+    policy = self.policy,
+  }))
+end
+
+--- A new record for a request that has just arrived.
+function record.new(handle, id, path)
+  return {
+    id = id, path = path, client = (handle:peer()), start = host.now(), wall = host.wall(),
+    attempts = {}, generation = host.generation(),
+  }
+end
+
+local function outcome_of(self)
+  return {
+    status = self.status, failure = self.failure, usage = self.usage, cost = self.cost,
+    seconds = self.seconds, first_event_seconds = self.first_event_seconds,
+    aborted = self.outcome == "aborted", target = self.last_target, key = self.last_key,
+  }
+end
+
+--- Runs `done` of every policy whose run was entered, innermost first.
+local function run_done(self, entered, request)
+  local seen = {}
+  local outcome = outcome_of(self)
+  for index = #entered, 1, -1 do
+    local instance = entered[index]
+    local done = instance.definition.done
+    if done and not seen[instance] then
+      seen[instance] = true
+      local ok, problem = pcall(done, instance.self, request, outcome)
+      if host.relax() or not ok then
+        host.log("error", "policy", ("%s: done: %s"):format(instance.name, tostring(problem)))
+      end
+    end
+  end
+end
+
+--- Writes the end of a request, once. status and outcome must be known by now.
+function record.finish(self)
+  if self.is_finished then return end
+  self.is_finished = true
+  self.seconds = host.now() - self.start
+  local of = self.context
+  self.context = nil
+  write_line(self)
+  if of and of.request and #of.entered > 0 then
+    context.set(of)
+    run_done(self, of.entered, of.request)
+    context.set(nil)
+  end
+end
+
+-- ------------------------------------------------------------------------------------
+-- A record that outlives its generation
+
+local PLAIN = { "id", "path", "client", "start", "wall", "generation", "token", "group", "model",
+  "provider", "target_model", "key", "status", "stream", "first_event_seconds", "dialect",
+  "usage_rule" }
+
+--- The record as text, for when its generation is let go while the host relays its answer.
+function record.pack(self)
+  local plain = json.object {}
+  for _, name in ipairs(PLAIN) do plain[name] = self[name] end
+  plain.attempts = json.array {}
+  for index, attempt in ipairs(self.attempts) do
+    plain.attempts[index] = json.object {
+      target_name = name_of(catalog.Target, attempt.target),
+      key_id = name_of(catalog.Key, attempt.key), status = attempt.status,
+      failure = attempt.failure, seconds = attempt.seconds,
+      first_event_seconds = attempt.first_event_seconds,
+    }
+  end
+  plain.entered = json.array {}
+  for index, instance in ipairs(self.context and self.context.entered or {}) do
+    plain.entered[index] = instance.name
+  end
+  return json.encode(plain)
+end
+
+--- The record back from its text. Its `done` runs on the instances that the present catalog has.
+function record.unpack(text, known)
+  local self = json.decode(text)
+  local group = known.groups[self.group]
+  local chain = group and group.chain or known.default_chain
+  local by_name, entered, skipped = {}, {}, 0
+  for _, instance in ipairs(chain.instances) do by_name[instance.name] = instance end
+  for _, name in ipairs(self.entered) do
+    if by_name[name] then entered[#entered + 1] = by_name[name] else skipped = skipped + 1 end
+  end
+  if skipped > 0 then host.log("debug", "policy", "done was skipped: the policy is gone") end
+  -- A plain copy: what the request was can be read, nothing can be done with it any more.
+  self.context = { entered = entered, trace = {}, request = {
+    group = self.group, model = self.model, token = self.token, stream = self.stream,
+    attempts = self.attempts,
+  } }
+  return self
+end
+
+return record

@@ -1,0 +1,225 @@
+--- neap.request: the request as a policy sees it.
+---
+--- Read-only; `with` gives a narrowed one. What belongs to the client's request as a whole (budget,
+--- attempts, trace, body) is in its context, which all narrowed requests share.
+
+local catalog = require "neap.catalog"
+local host = require "neap.host"
+local json = require "neap.json"
+local object = require "neap.object"
+local response = require "neap.response"
+
+local request = {}
+
+local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
+
+local Request
+
+-- ------------------------------------------------------------------------------------
+-- What is read
+
+local function read_headers(inside)
+  local of = inside.context
+  if not of.headers then
+    local headers = {}
+    local list = of.handle:headers()
+    for index = 1, #list, 2 do
+      local name = list[index]:lower()
+      headers[name] = headers[name] and headers[name] .. ", " .. list[index + 1] or list[index + 1]
+    end
+    -- A policy routes; the client's credentials are none of its business.
+    for _, name in ipairs { "authorization", "x-api-key", "x-goog-api-key", "cookie" } do
+      headers[name] = nil
+    end
+    of.headers = headers
+  end
+  return of.headers
+end
+
+local function targets_of(inside)
+  if not inside.targets then inside.targets = catalog.order_targets(inside.context.group) end
+  return inside.targets
+end
+
+--- The target that the innermost step would take.
+function request.target_of(inside)
+  return inside.target or targets_of(inside)[1]
+end
+
+local function keys_of(inside)
+  if not inside.keys then
+    local target = request.target_of(inside)
+    inside.keys = target and catalog.order_keys(target) or {}
+  end
+  return inside.keys
+end
+
+function request.key_of(inside)
+  return inside.key or keys_of(inside)[1]
+end
+
+local function copy(list)
+  local new = {}
+  for index, value in ipairs(list) do new[index] = value end
+  return new
+end
+
+local function attempts_of(inside)
+  local list = {}
+  for index, attempt in ipairs(inside.context.attempts) do
+    list[index] = {
+      target = attempt.target, key = attempt.key, status = attempt.status,
+      failure = attempt.failure, seconds = attempt.seconds,
+      first_event_seconds = attempt.first_event_seconds,
+    }
+  end
+  return list
+end
+
+-- ------------------------------------------------------------------------------------
+-- What is done
+
+local function body_of(self)
+  local of = object.check(Request, self, "the request").context
+  if of.json == nil then
+    local text = of.handle:body(JSON_MAX)
+    if not text then error("the body is longer than 1 MiB: it is not decoded", 2) end
+    local problem
+    of.json, problem = json.decode(text)
+    if of.json == nil then error("the body is no JSON: " .. problem, 2) end
+  end
+  return of.json
+end
+
+local function is_list_of(class, value)
+  if type(value) ~= "table" then return false end
+  for _, element in ipairs(value) do
+    if not object.inside(class, element) then return false end
+  end
+  return true
+end
+
+local CHECKS = {
+  target = function(value) return object.inside(catalog.Target, value) ~= nil, "a target" end,
+  targets = function(value) return is_list_of(catalog.Target, value), "a list of targets" end,
+  key = function(value) return object.inside(catalog.Key, value) ~= nil, "a key" end,
+  keys = function(value) return is_list_of(catalog.Key, value), "a list of keys" end,
+  model = function(value) return type(value) == "string" and value ~= "", "a model's name" end,
+  timeout = function(value) return type(value) == "number" and value > 0, "seconds" end,
+  headers = function(value) return type(value) == "table", "a table of headers" end,
+  set = function(value) return type(value) == "table", "a table of members" end,
+}
+
+local function check_headers(headers)
+  for name, value in pairs(headers) do
+    if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+      error(("\"%s\" is no name of a header"):format(tostring(name)), 3)
+    end
+    if type(value) ~= "string" or value:find("[%c\127]") then
+      error(("the header %s must be a text without line ends"):format(name), 3)
+    end
+  end
+end
+
+local function check_members(set)
+  for name, value in pairs(set) do
+    if type(name) ~= "string" or not name:find("^[%w_.$-]+$") then
+      error(("\"%s\" is no name of a member"):format(tostring(name)), 3)
+    end
+    if value == nil then error("use json.null to set null", 3) end
+  end
+end
+
+local function merge(old, new)
+  if not old then return copy and new end
+  local merged = {}
+  for name, value in pairs(old) do merged[name] = value end
+  for name, value in pairs(new) do merged[name] = value end
+  return merged
+end
+
+local function with(self, changes)
+  local inside = object.check(Request, self, "the request")
+  if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
+  local narrowed = {}
+  for name, value in pairs(inside) do narrowed[name] = value end
+  for name, value in pairs(changes) do
+    local check = CHECKS[name]
+    if not check then
+      error(("a request has no \"%s\" to narrow"):format(tostring(name)), 2)
+    end
+    local ok, wanted = check(value)
+    if not ok then error(("%s must be %s"):format(name, wanted), 2) end
+    narrowed[name] = value
+  end
+  if changes.headers then
+    check_headers(changes.headers)
+    narrowed.headers_set = merge(inside.headers_set, changes.headers)
+  end
+  if changes.set then
+    check_members(changes.set)
+    narrowed.set = merge(inside.set, changes.set)
+  end
+  narrowed.headers = nil
+  -- Keys belong to a target: another target has others.
+  if changes.target and changes.target ~= inside.target then
+    narrowed.keys, narrowed.key = changes.keys, changes.key
+  end
+  if changes.targets then narrowed.targets = copy(changes.targets) end
+  if changes.keys then narrowed.keys = copy(changes.keys) end
+  return object.new(Request, narrowed)
+end
+
+local function remaining(self)
+  local of = object.check(Request, self, "the request").context
+  return math.max(0, of.budget - #of.attempts), math.max(0, of.deadline - host.now())
+end
+
+local function refuse(self, status, message, retry_after)
+  local inside = object.check(Request, self, "the request")
+  if type(status) ~= "number" or status < 400 or status > 599 then
+    error("refuse takes a status from 400 to 599", 2)
+  end
+  return response.refusal(inside.context, status, tostring(message or ""), tonumber(retry_after))
+end
+
+local function reply(self, message)
+  local inside = object.check(Request, self, "the request")
+  if type(message) == "string" then message = { text = message } end
+  if type(message) ~= "table" then error("reply takes a text or a message", 2) end
+  return response.reply(inside.context, message)
+end
+
+Request = object.class("request", {
+  fields = { "target", "key", "timeout" },
+  getters = {
+    group = function(self) return self.context.group.name end,
+    model = function(self) return self.model or self.context.model end,
+    headers = read_headers,
+    token = function(self) return self.context.token and self.context.token.name end,
+    stream = function(self) return self.context.stream end,
+    conversation = function(self) return self.context.handle:header("x-conversation-id") end,
+    tokens_estimate = function(self) return math.ceil(self.context.handle:size() / 4) end,
+    attempts = attempts_of,
+    targets = function(self) return copy(targets_of(self)) end,
+    keys = function(self) return copy(keys_of(self)) end,
+  },
+  methods = {
+    json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
+  },
+})
+
+--- The request that the chain begins with.
+function request.new(of)
+  local inside = { context = of }
+  return object.new(Request, inside), inside
+end
+
+--- The inside of a request that a policy handed over; raises for anything else.
+function request.check(value, what)
+  local inside = object.inside(Request, value)
+  if not inside then error(("%s is a %s"):format(what, type(value)), 3) end
+  return inside
+end
+
+return request

@@ -1,0 +1,152 @@
+--- neap.response: what an attempt brought back, or what neap says itself; not yet sent.
+---
+--- A response holds its attempt open until another attempt begins, the request ends, or it is
+--- committed. `peek` and `text` look at what the gate holds and consume nothing.
+
+local host = require "neap.host"
+local object = require "neap.object"
+
+local response = {}
+
+local PEEK_MAX = 64 * 1024 -- bytes and characters that a policy sees at most
+
+local Response
+
+-- A transfer that breaks while a policy holds the response is a failure like any other.
+local function break_off(inside, failure)
+  inside.status, inside.failure = nil, failure == "timeout" and "timeout" or "reset"
+  inside.record.status, inside.record.failure = nil, inside.failure
+  response.close(inside)
+end
+
+local function time_left(until_time)
+  return math.max(0, until_time - host.now())
+end
+
+local function peek(self, bytes, seconds)
+  local inside = object.check(Response, self, "the response")
+  if inside.body or not inside.attempt then return (inside.body or ""):sub(1, bytes or PEEK_MAX) end
+  bytes = math.min(tonumber(bytes) or PEEK_MAX, PEEK_MAX)
+  local held, failure = inside.attempt:bytes(bytes, tonumber(seconds) or 0)
+  if not held then
+    break_off(inside, failure)
+    return ""
+  end
+  return inside.attempt:text(0, math.min(held, bytes))
+end
+
+--- Reads events on from where text() stopped, until there are so many characters, the end, or the
+--- time is over.
+local function read_events(inside, characters, until_time)
+  local dialect = inside.dialect
+  local parts, size = inside.text_parts, inside.text_size
+  while size < characters do
+    local data, offset = inside.attempt:event(inside.text_offset, time_left(until_time))
+    if data == nil then
+      if offset ~= "end" and offset ~= "full" and offset ~= "late" then break_off(inside, offset) end
+      break
+    end
+    inside.text_offset = offset
+    if data then
+      local text = dialect.text(data)
+      parts[#parts + 1], size = text, size + #text
+    end
+  end
+  inside.text_size = size
+  return table.concat(parts)
+end
+
+local function text(self, characters, seconds)
+  local inside = object.check(Response, self, "the response")
+  characters = math.min(tonumber(characters) or PEEK_MAX, PEEK_MAX)
+  if inside.reply_text then return inside.reply_text:sub(1, characters) end
+  if not inside.attempt then return "" end
+  local until_time = host.now() + (tonumber(seconds) or 0)
+  if inside.is_stream then
+    return (read_events(inside, characters, until_time):sub(1, characters))
+  end
+  if not inside.content then
+    local held, failure = inside.attempt:bytes(1e9, time_left(until_time))
+    if not held then
+      break_off(inside, failure)
+      return ""
+    end
+    inside.content = inside.dialect.text(inside.attempt:text(0))
+  end
+  return inside.content:sub(1, characters)
+end
+
+local function fail(self, failure, why)
+  local inside = object.check(Response, self, "the response")
+  if not response.FAILURES[failure] then
+    error(("\"%s\" is no failure"):format(tostring(failure)), 2)
+  end
+  response.close(inside)
+  inside.status, inside.failure, inside.why = nil, failure, why and tostring(why)
+  if inside.record then inside.record.status, inside.record.failure = nil, failure end
+  return self
+end
+
+response.FAILURES = {
+  connect = true, timeout = true, tls = true, reset = true, protocol = true, empty = true,
+  keyword = true, exhausted = true,
+}
+
+local function headers_of(inside)
+  if not inside.headers then
+    inside.headers = {}
+    local list = inside.header_list or {}
+    for index = 1, #list, 2 do inside.headers[list[index]:lower()] = list[index + 1] end
+  end
+  return inside.headers
+end
+
+Response = object.class("response", {
+  fields = { "status", "failure", "seconds", "first_event_seconds", "retry_after", "body" },
+  getters = { headers = headers_of },
+  methods = { peek = peek, text = text, fail = fail },
+})
+
+local function new(of, inside)
+  inside.context = of
+  return object.new(Response, inside), inside
+end
+
+--- An attempt's response. inside: what neap.attempt found.
+function response.of_attempt(of, inside)
+  inside.text_parts, inside.text_size, inside.text_offset = {}, 0, 0
+  return new(of, inside)
+end
+
+--- A failure without an attempt: the budget is spent, or there is nothing to try.
+function response.failed(of, failure, why)
+  return new(of, { failure = failure, why = why })
+end
+
+--- An error of neap's own.
+--- retry_after: seconds, or nil.
+function response.refusal(of, status, message, retry_after)
+  return new(of, { status = status, refusal = message, body = message, retry_after = retry_after })
+end
+
+--- A complete answer of neap's own: a canonical message.
+function response.reply(of, message)
+  message.model = message.model or of.model
+  return new(of, { status = 200, reply = message, reply_text = message.text or "" })
+end
+
+function response.inside(value)
+  return object.inside(Response, value)
+end
+
+--- Ends the transfer, if one is open. Error bodies stay.
+function response.close(inside)
+  if inside.attempt then
+    inside.attempt:close()
+    inside.attempt = nil
+  end
+  local of = inside.context
+  if of.open == inside then of.open = nil end
+end
+
+return response

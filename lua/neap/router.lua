@@ -1,0 +1,290 @@
+--- neap.router: one client request from arrival to record: authenticate, resolve, run the chain,
+--- answer.
+---
+--- The host calls open (at load), serve, fault, failed, gone, finish, finish_packed and pack; each but
+--- open and pack runs in a fiber, with the request's handle first.
+
+local access = require "neap.access"
+local answer = require "neap.answer"
+local attempt = require "neap.attempt"
+local catalog = require "neap.catalog"
+local chain = require "neap.chain"
+local config = require "neap.config"
+local context = require "neap.context"
+local health = require "neap.health"
+local host = require "neap.host"
+local json = require "neap.json"
+local models = require "neap.models"
+local openai = require "neap.dialect.openai"
+local record = require "neap.record"
+local request = require "neap.request"
+
+local router = {}
+
+local FAULTS_MAX = 5 -- failures of a policy after which its chains are set aside
+
+local known -- the catalog of this generation
+
+-- ------------------------------------------------------------------------------------
+-- Loading
+
+local function greeting(configuration)
+  local lines = {}
+  if #configuration.tokens == 0 then
+    lines[#lines + 1] = "No token is configured: only this machine is served, without one.\n"
+  end
+  if known.groups.echo then
+    return table.concat(lines) .. "Try it, without any key:\n"
+  end
+  return lines[1]
+end
+
+local function open_configuration(path)
+  local text, why = host.read(path)
+  if not text then return nil, ("%s:1: it cannot be read: %s"):format(path, why) end
+  local configuration, errors = config.load { text = text, path = path, getenv = host.env,
+    read = host.read }
+  if not configuration then return nil, table.concat(config.format(errors), "\n") end
+  return configuration
+end
+
+--- Loads router.lua and the policies. Returns the settings that the host itself needs, or nil and
+--- every error, one per line.
+function router.open(path)
+  local configuration, problem = open_configuration(path)
+  if not configuration then return nil, problem end
+  local ok, made = pcall(catalog.new, configuration)
+  if not ok then return nil, ("%s:1: %s"):format(path, tostring(made)) end
+  known = made
+  local loader = chain.loader { configuration.policies, host.home() .. "/policies" }
+  local errors = chain.attach(known, loader, attempt.run, path)
+  if errors[1] then return nil, table.concat(config.format(errors), "\n") end
+  if not known.has_tokens and not access.is_loopback(configuration.listen) then
+    return nil, ("%s:1: without a token neap serves loopback only: give it a token, or listen on 127.0.0.1")
+      :format(path)
+  end
+  local log = configuration.log or {}
+  return {
+    listen = configuration.listen, storage = configuration.storage,
+    certificate = configuration.tls and configuration.tls.certificate,
+    key = configuration.tls and configuration.tls.key, log_format = log.format,
+    log_level = log.level, workers = configuration.workers or 0,
+    drain_timeout = configuration.drain_timeout, spool = configuration.spool,
+    body_max = configuration.body_max or 0, has_tokens = known.has_tokens,
+    watch = configuration.watch, greeting = greeting(configuration),
+  }
+end
+
+-- ------------------------------------------------------------------------------------
+-- The chain
+
+--- Counts a chain's failures by policy; after some it is set aside, fallback or not.
+local function note_failure(group, of, problem)
+  local layer = of.layer or "?"
+  host.log("error", "policy", ("group %s: %s: %s"):format(group.name, layer, problem))
+  of.record.policy = layer
+  local faults = (known.faults or {})
+  known.faults = faults
+  faults[layer] = (faults[layer] or 0) + 1
+  if faults[layer] == FAULTS_MAX then
+    host.log("error", "policy", layer .. " is set aside after " .. FAULTS_MAX .. " failures")
+  end
+end
+
+--- The boundary at which a policy's overrun is caught (host.set_boundary).
+local function guard(run, given, inside)
+  local ok, got = pcall(run, given, inside)
+  local was_overrun = host.relax()
+  if ok and not was_overrun then return got end
+  return nil, tostring(got)
+end
+host.set_boundary(guard)
+
+local function is_set_aside(faults, of_chain)
+  for _, instance in ipairs(of_chain.instances) do
+    if faults and (faults[instance.name] or 0) >= FAULTS_MAX then return instance.name end
+  end
+end
+
+local function run_chain(of, group)
+  local given, inside = request.new(of)
+  of.request = given
+  local aside = is_set_aside(known.faults, group.chain)
+  if not aside then
+    local got, problem = guard(group.chain.run, given, inside)
+    if got then return got end
+    note_failure(group, of, problem)
+  else
+    of.record.policy = aside
+  end
+  if not group.fallback or is_set_aside(known.faults, group.fallback) then return nil end
+  of.trace[#of.trace + 1] = { "fallback" }
+  local got, problem = guard(group.fallback.run, given, inside)
+  if not got then note_failure(group, of, problem) end
+  return got
+end
+
+-- ------------------------------------------------------------------------------------
+-- Chat
+
+local function read_request(of)
+  local handle = of.handle
+  handle:receive()
+  local ok, status, problem = handle:received()
+  if not ok then
+    answer.refuse(of, status, status == 400 and "the body is not valid JSON: " .. problem or problem)
+    return false
+  end
+  if handle:kind() ~= "object" then
+    answer.refuse(of, 400, "the body must be a JSON object")
+    return false
+  end
+  local raw, kind = handle:member("model")
+  local model = kind == "string" and raw and json.decode(raw)
+  if not model or model == "" then
+    answer.refuse(of, 400, "the body names no model: \"model\" must be a text", { code = "model_required" })
+    return false
+  end
+  of.model, of.record.model = model, model
+  of.stream = handle:member("stream") == "true"
+  of.record.stream = of.stream
+  local options = of.stream and handle:member("stream_options") or nil
+  of.is_usage_wanted = options ~= nil and json.find(options, "include_usage") == "true"
+  return true
+end
+
+local function chat(of)
+  of.operation = "chat"
+  if not read_request(of) then return end
+  local group, status = catalog.resolve(known, of.token, of.model)
+  if not group then
+    if status == 403 then
+      return answer.refuse(of, 403, ("the token may not use \"%s\""):format(of.model))
+    end
+    return answer.refuse(of, 404, ("there is no model \"%s\"; GET /v1/models lists what there is")
+      :format(of.model), { code = "model_not_found" })
+  end
+  of.group, of.record.group = group, group.name
+  of.budget, of.deadline = group.attempts, host.now() + group.seconds
+  of.handle:on_disconnect(group.on_disconnect)
+  context.set(of)
+  local got = run_chain(of, group)
+  context.set(nil)
+  if got then return answer.commit(of, got) end
+  answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",
+    { final = true, code = "policy_failed" })
+end
+
+-- ------------------------------------------------------------------------------------
+-- Routes
+
+local routes = {
+  ["/v1/chat/completions"] = { POST = chat },
+  ["/chat/completions"] = { POST = chat },
+  ["/v1/models"] = { GET = function(of) models.list(of, known) end },
+  ["/models"] = { GET = function(of) models.list(of, known) end },
+  ["/health"] = { GET = function(of) health.show(of, known) end, is_open = true },
+  ["/healthz"] = { GET = function(of) health.alive(of) end, is_open = true },
+  ["/readyz"] = { GET = function(of) health.ready(of) end, is_open = true },
+}
+
+local function find_route(path)
+  local route = routes[path]
+  if route then return route end
+  local id = path:match("^/v1/models/(.+)$") or path:match("^/models/(.+)$")
+  if id then return { GET = function(of) models.show(of, known, id) end } end
+end
+
+local function new_context(handle, path)
+  local of = {
+    handle = handle, dialect = openai, attempts = {}, trace = {}, entered = {}, cors = {},
+    budget = 0, deadline = 0,
+  }
+  local id = access.request_id(handle:header("x-request-id"))
+  of.record = record.new(handle, id, path)
+  of.record.attempts, of.record.context = of.attempts, of
+  handle:set_record(of.record)
+  return of
+end
+
+--- The request of a handle: what the client asked for, answered by whoever serves the path.
+function router.serve(handle)
+  local method, path, query = handle:line()
+  local of = new_context(handle, path)
+  of.cors = access.cors_fields(known.cors, handle)
+  local route = find_route(path)
+  if method == "OPTIONS" and known.cors and route then
+    return access.preflight(of, route)
+  end
+  local problem, status = access.check_origin(known, handle)
+  if problem then return answer.refuse(of, status, problem) end
+  if not (route and route.is_open) then
+    problem, status = access.authenticate(of, known, query)
+    if problem then return answer.refuse(of, status, problem) end
+  end
+  if not route then
+    return answer.refuse(of, 404, ("there is no %s"):format(path), { code = "not_found" })
+  end
+  local run = route[method] or (method == "HEAD" and route.GET)
+  if not run then
+    local allowed = route.GET and "GET, HEAD" or "POST"
+    return answer.refuse(of, 405, ("%s takes %s, not %s"):format(path, allowed, method),
+      { fields = { "allow", allowed } })
+  end
+  return run(of)
+end
+
+--- A request that breaks the protocol or a limit; its head may be incomplete.
+function router.fault(handle, status, message)
+  local _, path = handle:line()
+  local of = new_context(handle, path)
+  of.cors = access.cors_fields(known.cors, handle)
+  answer.refuse(of, status, message)
+end
+
+--- The fiber of the request failed: an error of neap itself, or a second overrun.
+function router.failed(handle, message)
+  host.log("error", "router", message)
+  local self = handle:record()
+  local of = self and self.context
+  if not of then return end
+  of.open = nil
+  answer.refuse(of, 500, "neap could not process the request; its log says why",
+    { final = true, code = "internal_error" })
+end
+
+--- The client left before an answer had begun, or while Lua was writing it.
+function router.gone(handle)
+  local self = handle:record()
+  if not self then return end
+  self.status, self.outcome = 499, "aborted"
+  local last = self.attempts[#self.attempts]
+  local target = last and last.target
+  if target then
+    self.provider, self.target_model, self.last_target = target.provider, target.model, target
+    self.key = last.key and last.key.id
+  end
+  record.finish(self)
+end
+
+--- A relay has ended. result: { outcome, aborted, failure, error, size, kept }.
+function router.finish(_, self, result)
+  local kept = self.usage_rule and result.kept[self.usage_rule]
+  if kept then self.usage = require("neap.dialect." .. self.dialect).usage(kept) end
+  self.outcome = result.outcome
+  if result.outcome ~= "ok" then
+    self.failure = result.failure
+    self.error = result.error ~= "" and result.error or result.failure
+  end
+  if result.aborted then self.outcome, self.status, self.error = "aborted", 499, nil end
+  record.finish(self)
+end
+
+--- The same, where the record's generation is gone.
+function router.finish_packed(handle, text, result)
+  return router.finish(handle, record.unpack(text, known), result)
+end
+
+router.pack = record.pack
+
+return router

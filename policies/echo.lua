@@ -1,0 +1,24 @@
+-- Answers by itself with what the user said last: for a first try, and for tests of a client.
+local policy = require "neap.policy"
+
+local echo = policy.define { summary = "Says back what it was told, without any provider." }
+
+local function text_of(content)
+  if type(content) == "string" then return content end
+  local parts = {}
+  for _, part in ipairs(type(content) == "table" and content or {}) do
+    if type(part.text) == "string" then parts[#parts + 1] = part.text end
+  end
+  return table.concat(parts, "\n")
+end
+
+function echo:run(request)
+  local messages = request:json().messages
+  if type(messages) ~= "table" or #messages == 0 then
+    return request:refuse(400, "messages must be a list with at least one message")
+  end
+  local last = messages[#messages]
+  return request:reply(text_of(type(last) == "table" and last.content))
+end
+
+return echo
