@@ -1,0 +1,179 @@
+/* The command line: serve, check, test, version. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import { writeFileSync, existsSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { group, provider } from "./support/lua.mjs";
+import { root, run } from "./support/neap.mjs";
+import { folder } from "./support/story.mjs";
+
+const config = (t, text) => {
+  const file = path.join(folder(t), "router.lua");
+  writeFileSync(file, text);
+  return file;
+};
+
+test("version and --help", async (t) => {
+  const version = await run(t, ["version"]);
+  assert.equal(version.code, 0, version.text);
+  assert.match(version.stdout, /neap.*\d+\.\d+/);
+  const help = await run(t, ["--help"]);
+  assert.equal(help.code, 0, help.text);
+  for (const word of ["serve", "check", "test", "version", "-c"])
+    assert.ok(help.stdout.includes(word), `${word} in ${help.stdout}`);
+});
+
+test("usage errors exit with 2 and say what is wrong", async (t) => {
+  for (const args of [
+    ["frobnicate"],
+    ["serve", "--nonsense"],
+    ["check", "-c"],
+    ["version", "too", "many"],
+  ]) {
+    const ended = await run(t, args);
+    assert.equal(ended.code, 2, `${args.join(" ")}: ${ended.code} ${ended.text}`);
+    assert.ok(ended.stderr.length > 0, args.join(" "));
+    assert.equal(ended.stdout, "", "an error goes to stderr");
+  }
+});
+
+test("check", async (t) => {
+  await t.test("a good file: 0, and nothing is made on the disk", async (t) => {
+    const file = config(t, provider("a", "http://127.0.0.1:1/v1") + group("pool", ["a"]));
+    const ended = await run(t, ["check", "-c", file]);
+    assert.equal(ended.code, 0, ended.text);
+    assert.ok(!existsSync(path.join(path.dirname(file), "data")), "check makes no storage");
+  });
+
+  await t.test("router.lua.example: 0", async (t) => {
+    const ended = await run(t, ["check", "-c", path.join(root, "router.lua.example")], {
+      cwd: folder(t),
+    });
+    assert.equal(ended.code, 0, ended.text);
+  });
+
+  await t.test("every error with file and line: 78", async (t) => {
+    const file = config(
+      t,
+      [
+        "listen = 7",
+        "nonsense = true",
+        'provider "a" { dialect = "openai", url = "http://127.0.0.1:1/v1", keys = { "sk-0123456789" }, tmieouts = {} }',
+        "",
+        'group "pool" {',
+        '  targets = { { "nobody", "m" } },',
+        "}",
+        'token "t" { secret = "short" }',
+        "",
+      ].join("\n"),
+    );
+    const ended = await run(t, ["check", "-c", file]);
+    assert.equal(ended.code, 78, ended.text);
+    for (const [line, word] of [
+      [1, "listen"],
+      [2, "nonsense"],
+      [3, "tmieouts"],
+      ["[567]", "nobody"],
+      [8, "secret|short|16"],
+    ]) {
+      assert.match(
+        ended.text,
+        new RegExp(`router\\.lua:${line}\\b.*(${word})`),
+        `line ${line}, ${word}, in\n${ended.text}`,
+      );
+    }
+  });
+
+  await t.test("a syntax error: 78 with the line", async (t) => {
+    const ended = await run(t, ["check", "-c", config(t, 'listen = "127.0.0.1:1"\ngroup {{{\n')]);
+    assert.equal(ended.code, 78, ended.text);
+    assert.match(ended.text, /router\.lua:2/);
+  });
+
+  await t.test("a file that is not there: 78 with its name", async (t) => {
+    const ended = await run(t, ["check", "-c", "no-such-file.lua"]);
+    assert.ok([2, 78].includes(ended.code), `${ended.code} ${ended.text}`);
+    assert.match(ended.text, /no-such-file\.lua/);
+  });
+
+  await t.test("no secret in what it prints", async (t) => {
+    const ended = await run(t, [
+      "check",
+      "-c",
+      config(
+        t,
+        'provider "a" { dialect = "nonsense", url = "http://127.0.0.1:1/v1", keys = { "sk-never-print-this" } }\n',
+      ),
+    ]);
+    assert.equal(ended.code, 78, ended.text);
+    assert.ok(!ended.text.includes("never-print-this"), ended.text);
+  });
+});
+
+test("serve with a broken file: 78 with file and line", async (t) => {
+  const ended = await run(t, ["serve", "-c", config(t, "nonsense = true\n")]);
+  assert.equal(ended.code, 78, ended.text);
+  assert.match(ended.text, /router\.lua:1.*nonsense/);
+});
+
+test("serve on a port that is taken says so and ends", async (t) => {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const ended = await run(t, [
+    "serve",
+    "-c",
+    config(t, `listen = "127.0.0.1:${server.address().port}"\n`),
+  ]);
+  assert.notEqual(ended.code, 0);
+  assert.notEqual(ended.code, "SIGKILL", `it did not end: ${ended.text}`);
+  assert.match(ended.text, new RegExp(String(server.address().port)));
+});
+
+test("the whole configuration's words are accepted, also those whose effect comes later", async (t) => {
+  const ended = await run(t, [
+    "check",
+    "-c",
+    config(
+      t,
+      `
+listen  = "127.0.0.1:8080"
+admin   = { listen = "127.0.0.1:8081" }
+storage = "data"
+policies = "policies"
+workers = 1
+drain_timeout = 10
+watch = false
+spool = "1G"
+private_upstreams = false
+
+provider "a" {
+  dialect = "openai",
+  url     = "https://api.openai.com/v1",
+  keys    = { "sk-plain-0123456789", { secret = "sk-table-0123456789", id = "b", balance = 10 }, env "NEAP_E2E_UNSET" },
+  models  = { ["gpt-4o"] = { input = 2.50, cached = 1.25, output = 10 } },
+  timeouts = { connect = 5, first_byte = 60, first_event = 120, idle = 120, total = 600 },
+  proxy   = { "http://127.0.0.1:3128", "socks5://127.0.0.1:1080" },
+  headers = { ["X-Own"] = "1" },
+  forward = { "X-Custom" },
+  balance = { path = "/v1/user/info", member = "data.totalBalance", every = 3600 },
+}
+provider "local" { dialect = "openai", url = "http://127.0.0.1:11434", keyless = true }
+
+group "pool" {
+  policies = { "priority_failover", use("key_rotation", { tries = 3 }), use("keyword_retry", { keywords = { "quota exceeded" } }) },
+  targets  = { { "a", "gpt-4o", priority = 1, weight = 2 }, { "local", "llama", priority = 2 } },
+  limits   = { attempts = 6, seconds = 900 },
+  timeouts = { total = 60 },
+  on_disconnect = "drain",
+  bodies   = false,
+  strict   = true,
+}
+
+token "laptop" { secret = "a-secret-of-some-length", groups = { "pool" }, providers = { "a" }, rights = { "trace", "keys" } }
+`,
+    ),
+  ]);
+  assert.equal(ended.code, 0, ended.text);
+});

@@ -1,0 +1,116 @@
+/* What a user meets first: the example, its echo, the banner, and who may come in while no
+ * token is configured. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import path from "node:path";
+import { promisify } from "node:util";
+import { chat, get, open, say } from "./support/client.mjs";
+import { root, serve } from "./support/neap.mjs";
+import { client_of } from "./support/sdk.mjs";
+
+const example = () => {
+  const text = readFileSync(path.join(root, "router.lua.example"), "utf8");
+  assert.match(text, /127\.0\.0\.1:8080/, "the example listens on 127.0.0.1:8080");
+  return text.replaceAll("127.0.0.1:8080", "127.0.0.1:PORT");
+};
+
+test("the example works without any key", async (t) => {
+  const neap = await serve(t, example(), { whole: true });
+
+  await t.test("its banner names the address and a curl line that works", async () => {
+    await neap.says(new RegExp(`127\\.0\\.0\\.1:${neap.port}`));
+    const line = /curl .*/.exec(banner(neap, await neap.says(/\bcurl /)))[0];
+    const { stdout } = await promisify(execFile)("sh", ["-c", line], { timeout: 10000 });
+    assert.match(stdout, /choices|data:/, `${line}\nanswered ${stdout}`);
+  });
+
+  await t.test("echo answers whole", async () => {
+    const answer = await chat(
+      neap,
+      say("echo", { messages: [{ role: "user", content: "What a day" }] }),
+    );
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(answer.headers["content-type"], /^application\/json/);
+    assert.equal(answer.json.object, "chat.completion");
+    assert.match(answer.content, /What a day/);
+    assert.equal(answer.json.choices[0].finish_reason, "stop");
+  });
+
+  await t.test("echo answers streamed", async () => {
+    const answer = await chat(
+      neap,
+      say("echo", { stream: true, messages: [{ role: "user", content: "What a day" }] }),
+    );
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(answer.headers["content-type"], /^text\/event-stream/);
+    assert.match(answer.content, /What a day/);
+    assert.equal(answer.events.at(-1), "[DONE]");
+    assert.equal(answer.events.filter((data) => data === "[DONE]").length, 1);
+  });
+
+  await t.test("the SDK's strict helper takes echo's stream", async () => {
+    const runner = client_of(neap).chat.completions.stream(
+      say("echo", { messages: [{ role: "user", content: "Söme ünïcode 🦊" }] }),
+    );
+    assert.match(
+      (await runner.finalChatCompletion()).choices[0].message.content,
+      /Söme ünïcode 🦊/,
+    );
+  });
+
+  await t.test("echo takes content as parts", async () => {
+    const content = [
+      { type: "text", text: "part one" },
+      { type: "text", text: "part two" },
+    ];
+    const answer = await chat(neap, say("echo", { messages: [{ role: "user", content }] }));
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(answer.content, /part one/);
+  });
+
+  await t.test("any other path is a 404 in OpenAI's shape", async () => {
+    const answer = await get(neap, "/v1/nothing");
+    assert.equal(answer.status, 404);
+    assert.equal(typeof answer.json.error.message, "string");
+    assert.equal(typeof answer.json.error.type, "string");
+    assert.equal(answer.json.error.param, null);
+    assert.ok("code" in answer.json.error);
+  });
+});
+
+test("without a token only this machine comes in", async (t) => {
+  const neap = await serve(t, example(), { whole: true });
+
+  await t.test("neap says so at its start", async () => {
+    await neap.says(/token/i);
+  });
+
+  const cases = [
+    ["a foreign Host", { host: "evil.example" }, 403],
+    ["a foreign Host that begins like a loopback one", { host: "127.0.0.1.evil.example" }, 403],
+    ["a foreign Origin", { origin: "https://evil.example" }, 403],
+    ["an Origin of null", { origin: "null" }, 403],
+    ["localhost with a port", { host: `localhost:${neap.port}` }, 200],
+    ["[::1]", { host: `[::1]:${neap.port}` }, 200],
+    ["an Origin on this machine", { origin: `http://localhost:${neap.port}` }, 200],
+  ];
+  for (const [name, headers, status] of cases) {
+    await t.test(`${name}: ${status}`, async () => {
+      const answer = await chat(neap, say("echo"), headers);
+      assert.equal(answer.status, status, answer.text);
+      if (status === 403) assert.equal(typeof answer.json.error.message, "string");
+      const models = await (await open(neap, "/v1/models", { headers })).whole();
+      assert.equal(models.status, status, "the models list follows the same rule");
+    });
+  }
+});
+
+/* A banner that came through the JSON log has its quotes escaped. */
+const banner = (neap, line) => {
+  if (!line.startsWith("{")) return line;
+  return Object.values(JSON.parse(line)).find(
+    (value) => typeof value === "string" && /\bcurl /.test(value),
+  );
+};

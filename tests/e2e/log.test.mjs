@@ -1,0 +1,89 @@
+/* One line for each request. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import { chat, say } from "./support/client.mjs";
+import { group, provider, token } from "./support/lua.mjs";
+import { serve } from "./support/neap.mjs";
+import { error, talk, upstream } from "./support/upstream.mjs";
+
+const SECRET = "client-secret-0123456789";
+
+test("the line of a request has everything", async (t) => {
+  const first = await upstream(t),
+    second = await upstream(t);
+  const neap = await serve(
+    t,
+    [
+      provider("a", first, { keys: [{ secret: "sk-first-0123456789", id: "key-a" }] }),
+      provider("b", second, { keys: [{ secret: "sk-second-0123456789", id: "key-b" }] }),
+      group("pool", [
+        { provider: "a", model: "model-a" },
+        { provider: "b", model: "model-b" },
+      ]),
+      token("laptop", { secret: SECRET, groups: ["pool"] }),
+    ].join(""),
+  );
+  first.next(error(503, "later"));
+  second.next(talk("hi"));
+  const seen = await chat(neap, say("pool", { stream: true }), {
+    authorization: `Bearer ${SECRET}`,
+    "x-request-id": "story-1",
+  });
+  assert.equal(seen.status, 200, seen.text);
+  const line = await neap.line("story-1");
+
+  assert.ok(!Number.isNaN(Date.parse(line.time)), `time: ${line.time}`);
+  assert.equal(line.level, "info");
+  assert.equal(line.token, "laptop");
+  assert.equal(line.group, "pool");
+  assert.equal(line.model, "pool", "model is what the client named");
+  assert.equal(line.target_model, "model-b");
+  assert.equal(line.provider, "b");
+  assert.equal(line.key, "key-b");
+  assert.equal(line.status, 200);
+  assert.equal(line.outcome, "ok");
+  assert.equal(line.stream, true);
+  assert.ok(line.ms >= line.first_event_ms && line.first_event_ms >= 0, JSON.stringify(line));
+  assert.ok(line.generation >= 1);
+  assert.ok(
+    Object.values(line.usage).includes(9) && Object.values(line.usage).includes(2),
+    JSON.stringify(line.usage),
+  );
+  assert.equal(line.attempts.length, 2);
+  assert.equal(line.attempts[0].status, 503);
+  assert.equal(line.attempts[0].key, "key-a");
+  assert.match(line.attempts[0].target, /a/);
+  assert.ok(line.attempts.every((attempt) => attempt.ms >= 0));
+  assert.equal(line.attempts[1].key, "key-b");
+
+  await t.test("exactly one for each request, refused ones too", async () => {
+    await chat(neap, say("pool"), { "x-request-id": "story-2" });
+    await chat(neap, "{", { authorization: `Bearer ${SECRET}`, "x-request-id": "story-3" });
+    await chat(neap, say("nothing"), {
+      authorization: `Bearer ${SECRET}`,
+      "x-request-id": "story-4",
+    });
+    for (const [id, status] of [
+      ["story-2", 401],
+      ["story-3", 400],
+      ["story-4", 404],
+    ]) {
+      const refused = await neap.line(id);
+      assert.equal(refused.status, status);
+      assert.equal(refused.attempts?.length ?? 0, 0);
+    }
+    const ids = neap
+      .requests()
+      .map((each) => each.id)
+      .filter((id) => id.startsWith("story-"));
+    assert.deepEqual(ids.toSorted(), ["story-1", "story-2", "story-3", "story-4"]);
+  });
+
+  await t.test("what a client sends can not break the line", async () => {
+    const name = 'x"},{\u2028\\" ümlaut';
+    await chat(neap, say(name), { authorization: `Bearer ${SECRET}`, "x-request-id": "story-5" });
+    assert.equal((await neap.line("story-5")).model, name);
+  });
+
+  assert.ok(!/sk-first|sk-second|client-secret/.test(neap.text()), "no secret in the log");
+});

@@ -1,0 +1,195 @@
+/* A policy of the user's own, and what a bad one can not do to others. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import { chat, open_chat, say, start } from "./support/client.mjs";
+import { group, provider } from "./support/lua.mjs";
+import { serve } from "./support/neap.mjs";
+import { until, within } from "./support/story.mjs";
+import { error, upstream } from "./support/upstream.mjs";
+
+const policy = (run) => `local policy = require "neap.policy"
+local own = policy.define { summary = "Of a story." }
+function own:run(request, next)
+${run}
+end
+return own
+`;
+
+/* name: the body of its run. */
+const policies = {
+  passes: "  return next(request)",
+  replies: '  return request:reply("made here: " .. request.model)',
+  refuses: '  return request:refuse(418, "not today")',
+  narrows: `  for _, target in ipairs(request.targets) do
+    if target.provider == "b" then return next(request:with { target = target }) end
+  end
+  return request:refuse(503, "no b")`,
+  sets: '  return next(request:with { set = { temperature = 0.5, user = "somebody" } })',
+  sleeps: "  self:sleep(0.2)\n  return next(request)",
+  sleeps_long: "  self:sleep(60)\n  return next(request)",
+  tries_twice: `  local first = next(request)
+  if first.status == 500 then
+    self:note("again after %d", first.status)
+    return next(request)
+  end
+  return first`,
+  raises: '  error("this policy is broken")',
+  returns_nothing: "  next(request)",
+  returns_rubbish: "  return 7",
+  loops: "  while true do end",
+  loops_in_pcall: "  while true do pcall(function() while true do end end) end",
+  loops_in_pattern: '  return ("a"):rep(10000):find(("a*"):rep(30) .. "b")',
+  eats_memory: '  local t = {}\n  for i = 1, 1e9 do t[i] = ("x"):rep(1000) .. i end',
+  reps: '  return ("x"):rep(1e9)',
+  writes_globals: "  escaped = 1\n  return next(request)",
+  looks_for_io:
+    "  return request:reply(tostring(io) .. tostring(os) .. tostring(load) .. tostring(debug) .. tostring(coroutine) .. tostring(ffi) .. tostring(_G))",
+};
+
+test("policies of the user's own", async (t) => {
+  const a = await upstream(t),
+    b = await upstream(t);
+  const files = {},
+    groups = [];
+  for (const [name, run] of Object.entries(policies)) {
+    files[`policies/${name}.lua`] = policy(run);
+    groups.push(group(name, ["a", "b"], { policies: [name] }));
+  }
+  const neap = await serve(t, provider("a", a) + provider("b", b) + groups.join(""), {
+    files,
+    first: { workers: 1 },
+  });
+  const ask = (name, fields) => chat(neap, say(name, fields));
+
+  await t.test("passes on: the innermost step takes the first target", async () => {
+    assert.equal((await ask("passes")).headers["x-neap-provider"], "a");
+  });
+
+  await t.test("replies, whole and streamed", async () => {
+    assert.match((await ask("replies")).content, /^made here: /);
+    const seen = await ask("replies", { stream: true });
+    assert.match(seen.content, /^made here: /);
+    assert.equal(seen.events.at(-1), "[DONE]");
+  });
+
+  await t.test("refuses in the client's dialect", async () => {
+    const seen = await ask("refuses");
+    assert.equal(seen.status, 418);
+    assert.match(seen.json.error.message, /not today/);
+  });
+
+  await t.test("narrows to a target", async () => {
+    assert.equal((await ask("narrows")).headers["x-neap-provider"], "b");
+  });
+
+  await t.test("sets top-level members", async () => {
+    await ask("sets", { temperature: 1 });
+    assert.deepEqual(a.last.json, { ...say("m"), temperature: 0.5, user: "somebody" });
+  });
+
+  await t.test("sleeps without holding up others", async () => {
+    const sleeping = ask("sleeps");
+    const begin = performance.now();
+    await ask("passes");
+    assert.ok(performance.now() - begin < 200, "the other request did not wait");
+    assert.equal((await sleeping).status, 200);
+  });
+
+  await t.test("a client that leaves in a sleep leaves nothing behind", async () => {
+    const asked = start(neap, "/v1/chat/completions", { body: say("sleeps_long") });
+    await until(
+      async () => (await neap.open()).requests > neap.idle.requests,
+      "the request to sleep",
+    );
+    asked.leave();
+    await neap.settled();
+  });
+
+  await t.test("tries twice: the attempt before is closed", async () => {
+    const before = a.calls.length;
+    a.next(error(500, "ill"));
+    const seen = await ask("tries_twice");
+    assert.equal(seen.status, 200);
+    assert.equal(seen.headers["x-neap-attempts"], "2");
+    assert.equal(a.calls.length, before + 2);
+  });
+
+  for (const name of ["raises", "returns_nothing", "returns_rubbish"]) {
+    await t.test(`${name}: 500, and the log says where`, async () => {
+      const from = neap.lines.length;
+      const seen = await ask(name);
+      assert.equal(seen.status, 500, seen.text);
+      assert.equal(seen.json.error.type, "server_error");
+      assert.ok(!seen.text.includes("policies/"), "the client learns nothing about the inside");
+      await neap.says(new RegExp(name), from);
+      if (name === "raises")
+        await neap.says(
+          /raises\.lua:4.*this policy is broken|this policy is broken.*raises\.lua:4/,
+          from,
+        );
+    });
+  }
+
+  for (const name of ["loops", "loops_in_pcall", "loops_in_pattern", "eats_memory", "reps"]) {
+    await t.test(`${name}: stopped, and the worker goes on`, async () => {
+      const begin = performance.now();
+      const bad = ask(name);
+      const good = ask("passes");
+      assert.equal((await good).status, 200);
+      const seen = await bad;
+      const took = performance.now() - begin;
+      assert.equal(seen.status, 500, seen.text);
+      t.diagnostic(`${name}: ${took.toFixed(0)} ms`);
+      assert.ok(took < within(name === "eats_memory" ? 400 : 200), `it took ${took} ms`);
+    });
+  }
+
+  await t.test("writes no globals", async () => {
+    const seen = await ask("writes_globals");
+    assert.equal(seen.status, 500, seen.text);
+  });
+
+  await t.test("sees no io, os, load, debug, coroutine, ffi, _G", async () => {
+    const seen = await ask("looks_for_io");
+    if (seen.status === 200) assert.equal(seen.content, "nil".repeat(7));
+    else assert.equal(seen.status, 500);
+  });
+
+  await t.test("after all that requests pass as before", async () => {
+    for (let round = 0; round < 10; round++) {
+      assert.equal((await ask("passes")).status, 200);
+      assert.match(
+        (await (await open_chat(neap, say("passes", { stream: true }))).whole()).text,
+        /\[DONE\]/,
+      );
+    }
+  });
+});
+
+test("the user's policy goes before the one that is shipped under the same name", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"], { policies: ["echo"] }), {
+    files: { "policies/echo.lua": policy('  return request:reply("mine")') },
+  });
+  assert.equal((await chat(neap, say("pool"))).content, "mine");
+});
+
+test("settings are checked at load: file, line and name", async (t) => {
+  const up = await upstream(t);
+  const config = (settings) => `${provider("a", up)}group "pool" {
+  policies = { "priority_failover", use("key_rotation", ${settings}) },
+  targets = { { "a", "m" } },
+}\n`;
+  const neap = await serve(t, config("{ tries = 2 }"));
+  for (const [name, settings] of [
+    ["tires", "{ tires = 2 }"],
+    ["tries", '{ tries = "many" }'],
+    ["tries", "{ tries = -1 }"],
+  ]) {
+    neap.configure(config(settings));
+    await neap.reload_refused(
+      new RegExp(`router\\.lua:[345].*${name}|${name}.*router\\.lua:[345]`),
+    );
+  }
+  assert.equal((await chat(neap, say("pool"))).status, 200);
+});

@@ -1,0 +1,116 @@
+/* SIGTERM drains; a second one does not wait. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import http from "node:http";
+import net from "node:net";
+import { chat_bytes, get, open_chat, open, say, wire } from "./support/client.mjs";
+import { group, provider } from "./support/lua.mjs";
+import { serve } from "./support/neap.mjs";
+import { latch, patience, until } from "./support/story.mjs";
+import {
+  DONE,
+  SILENCE,
+  chunk,
+  completion,
+  finish,
+  reply,
+  role,
+  stream,
+  upstream,
+} from "./support/upstream.mjs";
+
+const refused = (port) =>
+  new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once("error", () => resolve(true));
+  });
+
+test("a running stream and a waiting request finish, then neap exits with 0", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
+  const go = latch();
+  up.next(stream(role(), chunk("one"), go, chunk("two"), finish(), DONE));
+  const streamed = await open_chat(neap, say("pool", { stream: true }));
+  await streamed.has("one");
+  up.next([go, ...reply(200, completion("late"))]);
+  const waiting = open(neap, "/v1/chat/completions", { body: say("pool") });
+  await up.call(1);
+
+  neap.signal("SIGTERM");
+  await until(() => refused(neap.port), "new connections to be refused");
+  assert.ok(neap.is_running());
+  go.release();
+  await streamed.whole();
+  assert.match(streamed.text, /two/);
+  assert.match(streamed.text, /\[DONE\]/);
+  assert.equal((await (await waiting).whole()).content, "late");
+  assert.equal(await neap.ended(patience(5000)), 0);
+  assert.equal(
+    neap.requests().filter((line) => line.outcome === "ok").length,
+    2,
+    "both were logged before the exit",
+  );
+});
+
+test("idle connections do not hold it up", async (t) => {
+  const neap = await serve(t, "");
+  const agent = new http.Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  await (await open(neap, "/healthz", { agent })).whole();
+  await wire(t, neap.port);
+  neap.signal("SIGTERM");
+  assert.equal(await neap.ended(patience(4000)), 0);
+});
+
+test("drain_timeout bounds it", async (t) => {
+  const up = await upstream(t);
+  up.always(stream(role(), chunk("one"), SILENCE));
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]), {
+    first: { drain_timeout: 1 },
+  });
+  const seen = await open_chat(neap, say("pool", { stream: true }));
+  await seen.has("one");
+  const asked = performance.now();
+  neap.signal("SIGTERM");
+  assert.equal(await neap.ended(patience(6000)), 0);
+  const took = performance.now() - asked;
+  assert.ok(took >= 900, `it waited for the stream (${took} ms)`);
+  await seen.whole();
+});
+
+test("a second SIGTERM exits now", async (t) => {
+  const up = await upstream(t);
+  up.always(stream(role(), chunk("one"), SILENCE));
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]), { is_left: true });
+  const seen = await open_chat(neap, say("pool", { stream: true }));
+  await seen.has("one");
+  neap.signal("SIGTERM");
+  await until(() => refused(neap.port), "new connections to be refused");
+  neap.signal("SIGTERM");
+  await neap.ended(patience(2000));
+  await seen.whole();
+});
+
+test("SIGINT is like SIGTERM", async (t) => {
+  const neap = await serve(t, "");
+  assert.equal((await get(neap, "/healthz")).status, 200);
+  neap.signal("SIGINT");
+  assert.equal(await neap.ended(patience(4000)), 0);
+});
+
+test("a client that goes away while neap writes does not end it", async (t) => {
+  const up = await upstream(t);
+  up.always(stream(role(), chunk("x".repeat(100000)).repeat(20), finish(), DONE));
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
+  for (let round = 0; round < 10; round++) {
+    const one = await wire(t, neap.port);
+    one.send(chat_bytes(say("pool", { stream: true })));
+    await one.has("HTTP/1.1 200");
+    one.socket.resetAndDestroy();
+  }
+  assert.equal((await get(neap, "/healthz")).status, 200);
+});

@@ -1,0 +1,110 @@
+/* TLS on both sides. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import net from "node:net";
+import { certificate } from "./support/certificate.mjs";
+import { chat, get, open_chat, say, start } from "./support/client.mjs";
+import { group, lua, provider } from "./support/lua.mjs";
+import { serve } from "./support/neap.mjs";
+import { latch, soon, within } from "./support/story.mjs";
+import {
+  DONE,
+  SILENCE,
+  chunk,
+  closed_after,
+  completion,
+  finish,
+  reply,
+  role,
+  stream,
+  upstream,
+} from "./support/upstream.mjs";
+
+test("the listener", async (t) => {
+  const up = await upstream(t),
+    made = certificate(t);
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]), {
+    first: { tls: lua({ certificate: made.cert_path, key: made.key_path }) },
+    tls: { ca: made.cert },
+  });
+
+  await t.test("answers, whole and streamed", async () => {
+    assert.equal((await chat(neap, say("pool"))).content, "ok");
+    const go = latch();
+    up.next(stream(role(), chunk("one"), go, chunk("two"), finish(), DONE));
+    const seen = await open_chat(neap, say("pool", { stream: true }));
+    await seen.has("one");
+    go.release();
+    assert.equal((await seen.whole()).content, "onetwo");
+  });
+
+  await t.test("2 MB each way", async () => {
+    const text = "0123456789".repeat(200000);
+    up.next((call) => reply(200, completion(call.json.messages[0].content)));
+    assert.equal(
+      (await chat(neap, say("pool", { messages: [{ role: "user", content: text }] }))).content,
+      text,
+    );
+  });
+
+  await t.test("a client that leaves is noticed", async () => {
+    up.next([SILENCE]);
+    const before = up.calls.length;
+    const asked = start(neap, "/v1/chat/completions", { body: say("pool") });
+    const call = await up.call(before);
+    const took = await closed_after(call, asked.leave());
+    assert.ok(took <= within(100), `closed after ${took} ms`);
+  });
+
+  await t.test("plain HTTP on the TLS port ends, and harms nobody", async () => {
+    const socket = net.connect(neap.port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    await soon(
+      new Promise((resolve) => socket.on("close", resolve).resume()),
+      "the plain connection to be closed",
+    );
+    assert.equal((await get(neap, "/healthz")).status, 200);
+  });
+});
+
+test("a certificate that is not there is an error at the start", async (t) => {
+  await assert.rejects(
+    serve(t, "", { first: { tls: lua({ certificate: "no.pem", key: "no.pem" }) }, is_left: true }),
+    /no\.pem/,
+  );
+});
+
+test("an upstream whose certificate nobody vouches for: tls, and the next target answers", async (t) => {
+  const up = await upstream(t, { tls: certificate(t) }),
+    second = await upstream(t);
+  const neap = await serve(
+    t,
+    provider("a", up) + provider("b", second) + group("alone", ["a"]) + group("pool", ["a", "b"]),
+  );
+  const seen = await chat(neap, say("alone"));
+  assert.equal(seen.status, 502, seen.text);
+  assert.equal((await neap.line(seen)).attempts[0].failure, "tls");
+  assert.equal((await chat(neap, say("pool"))).content, "ok");
+  assert.equal(up.calls.length, 0, "no request was ever sent to it");
+});
+
+test("an upstream that resets in the handshake", async (t) => {
+  const second = await upstream(t);
+  const server = net.createServer((socket) =>
+    socket.on("error", () => {}).once("data", () => socket.resetAndDestroy()),
+  );
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const neap = await serve(
+    t,
+    provider("a", `https://127.0.0.1:${server.address().port}/v1`) +
+      provider("b", second) +
+      group("alone", ["a"]) +
+      group("pool", ["a", "b"]),
+  );
+  const seen = await chat(neap, say("alone"));
+  assert.equal(seen.status, 502, seen.text);
+  assert.match((await neap.line(seen)).attempts[0].failure, /tls|reset|connect/);
+  assert.equal((await chat(neap, say("pool"))).content, "ok");
+});

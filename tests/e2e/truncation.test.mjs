@@ -1,0 +1,139 @@
+/* After the commit nothing is retried: what breaks is shown broken. */
+import test from "node:test";
+import assert from "node:assert/strict";
+import { chat, say } from "./support/client.mjs";
+import { group, provider } from "./support/lua.mjs";
+import { serve } from "./support/neap.mjs";
+import { client_of } from "./support/sdk.mjs";
+import {
+  DONE,
+  END,
+  RESET,
+  SILENCE,
+  chunk,
+  completion,
+  event,
+  finish,
+  head,
+  piece,
+  role,
+  stream,
+  stream_head,
+  upstream,
+  usage,
+} from "./support/upstream.mjs";
+
+test("streams that break", async (t) => {
+  const up = await upstream(t),
+    second = await upstream(t);
+  const neap = await serve(
+    t,
+    [
+      provider("a", up, { timeouts: { idle: 0.4 } }),
+      provider("b", second),
+      group("pool", ["a", "b"]),
+    ].join(""),
+  );
+  const client = client_of(neap);
+  const begin = role() + chunk("one");
+
+  const breaks = {
+    "a reset": stream(begin, RESET),
+    "a close in the middle of the framing": [stream_head(), piece(begin), END],
+    "a chunk that is no chunk": [stream_head(), piece(begin), "zz\r\n", END],
+    "a stall past the idle timer": stream(begin, SILENCE),
+    "a reset in the middle of an event": stream(begin, chunk("two").slice(0, 20), RESET),
+    "a reset after the finish reason": stream(begin, finish(), RESET),
+  };
+  for (const [name, script] of Object.entries(breaks)) {
+    await t.test(`${name}: an error event and no [DONE]`, async () => {
+      up.next(script);
+      const seen = await chat(neap, say("pool", { stream: true }));
+      assert.equal(seen.status, 200);
+      assert.ok(seen.text.startsWith(begin), `what came is passed on: ${seen.text}`);
+      assert.ok(!seen.text.includes("[DONE]"), seen.text);
+      const last = JSON.parse(seen.events.at(-1));
+      assert.equal(typeof last.error?.message, "string", seen.text);
+      assert.equal(typeof last.error.type, "string");
+      assert.ok(seen.text.endsWith("\n\n"), "the error event is a whole one");
+      const line = await neap.line(seen);
+      assert.equal(line.outcome, "truncated");
+      assert.equal(line.attempts.length, 1, "nothing was retried");
+    });
+
+    await t.test(`${name}: the SDK throws`, async () => {
+      up.next(script);
+      await assert.rejects(async () => {
+        for await (const part of await client.chat.completions.create(
+          say("pool", { stream: true }),
+        ))
+          void part;
+      }, /./);
+    });
+  }
+
+  await t.test("an error event in mid-stream passes, and nothing follows it", async () => {
+    const failure = event({
+      error: { message: "the model fell over", type: "server_error", code: 500 },
+    });
+    up.next(stream(begin, failure, chunk("more"), DONE));
+    const seen = await chat(neap, say("pool", { stream: true }));
+    assert.equal(seen.text, begin + failure);
+    assert.equal((await neap.line(seen)).outcome, "failed");
+  });
+
+  await t.test("a break behind [DONE] harms nobody", async () => {
+    up.next(stream(begin, finish(), usage(), DONE, RESET));
+    const seen = await chat(neap, say("pool", { stream: true }));
+    assert.equal(seen.text, begin + finish() + DONE);
+    assert.equal((await neap.line(seen)).outcome, "ok");
+  });
+
+  await t.test("a proper end without [DONE] is complete, and none is made up", async () => {
+    up.next(stream(begin, finish()));
+    const seen = await chat(neap, say("pool", { stream: true }));
+    assert.equal(seen.text, begin + finish());
+    assert.equal((await neap.line(seen)).outcome, "ok");
+  });
+
+  assert.equal(second.calls.length, 0, "the second target was never asked");
+});
+
+test("a whole body past the gate that breaks off cuts the client's connection", async (t) => {
+  const up = await upstream(t),
+    second = await upstream(t);
+  const neap = await serve(
+    t,
+    provider("a", up) + provider("b", second) + group("pool", ["a", "b"]),
+  );
+  const body = JSON.stringify(completion("x".repeat(1000000)));
+  up.next([
+    head(200, { "content-type": "application/json", "content-length": body.length }),
+    body.slice(0, 600000),
+    RESET,
+  ]);
+  const seen = await chat(neap, say("pool"));
+  assert.equal(seen.status, 200);
+  assert.ok(!seen.is_complete, "the client can tell that the answer is not whole");
+  assert.ok(body.startsWith(seen.text), "what came was the provider's");
+  assert.equal(second.calls.length, 0);
+  assert.equal((await neap.line(seen)).outcome, "truncated");
+});
+
+test("a whole body that breaks off before the gate is full fails over", async (t) => {
+  const up = await upstream(t),
+    second = await upstream(t);
+  const neap = await serve(
+    t,
+    provider("a", up) + provider("b", second) + group("pool", ["a", "b"]),
+  );
+  const body = JSON.stringify(completion("x".repeat(1000000)));
+  up.next([
+    head(200, { "content-type": "application/json", "content-length": body.length }),
+    body.slice(0, 100000),
+    RESET,
+  ]);
+  const seen = await chat(neap, say("pool"));
+  assert.equal(seen.content, "ok");
+  assert.ok(seen.is_complete);
+});
