@@ -30,7 +30,7 @@
 #include "http/wire.h"
 
 #define READ_SIZE (64 * 1024)  /* bytes of a worker's read buffer */
-#define INPUT_HIGH (64 * 1024) /* bytes behind an open exchange; then none are read */
+#define INPUT_HIGH (1024 * 1024) /* bytes behind an open exchange; then none are read */
 
 struct event;
 struct event_base;

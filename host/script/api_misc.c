@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "base/fold.h"
 #include "base/log.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -108,6 +109,19 @@ static int l_hash(lua_State *L)
 
 	crypto_shorthash((unsigned char *)&bits, (const unsigned char *)text, size, key);
 	lua_pushnumber(L, (double)(bits >> 11));
+	return 1;
+}
+
+/* fold(text) -> the text in lower case, in every script that has one */
+static int l_fold(lua_State *L)
+{
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+	char *room;
+
+	state_charge(L, size * 16);
+	room = lua_newuserdata(L, fold_room(size));
+	lua_pushlstring(L, room, fold(room, text, size));
 	return 1;
 }
 
@@ -293,6 +307,7 @@ static const luaL_Reg functions[] = {
 	{ "time_text", l_time_text },
 	{ "random", l_random },
 	{ "hash", l_hash },
+	{ "fold", l_fold },
 	{ "digest", l_digest },
 	{ "id", l_id },
 	{ "log", l_log },

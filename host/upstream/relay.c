@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "upstream/relay_plan.h"
 
-#define LINGER_MS 1000 /* for a body's end behind the event that ended the stream */
+#define LINGER_MS 1000 /* for what comes behind the event that ended the stream */
 
 /* Where an event that passes unlooked-at ends: behind its blank line. */
 struct tail {
@@ -34,7 +34,7 @@ struct relay {
 	char *error;
 	bool is_begun;              /* the first event is through: no byte order mark any more */
 	bool is_passing;
-	bool is_over;               /* an event has ended the stream */
+	bool is_over;               /* an event has ended the stream; what follows passes */
 	bool is_waiting;            /* for the sink to be drained */
 };
 
@@ -183,6 +183,17 @@ static bool may_complete(const struct relay *relay, const char *data, size_t siz
 	return line_size(data, size) < size || buf_data(hold)[buf_size(hold) - 1] == '\r';
 }
 
+/* An event has ended the stream. What the provider sends behind the proper end (a comment, a
+ * blank line) still passes as it is, for a moment; behind an error nothing does. */
+static void end_stream(struct relay *relay)
+{
+	if (relay->result.outcome != RELAY_FAILED) {
+		put(relay, buf_data(&relay->hold), buf_size(&relay->hold));
+		transfer_set_deadline(relay->transfer, LINGER_MS);
+	}
+	buf_reset(&relay->hold);
+}
+
 static void take_stream(struct relay *relay, const char *data, size_t size)
 {
 	bool is_complete;
@@ -207,7 +218,9 @@ static void take_stream(struct relay *relay, const char *data, size_t size)
 
 		buf_append(&relay->hold, data + taken, size - taken);
 	}
-	if (!buf_size(&relay->hold) || relay->is_over)
+	if (relay->is_over)
+		end_stream(relay);
+	if (!buf_size(&relay->hold))
 		buf_clear(&relay->hold);
 	if (buf_size(&relay->hold) >= RELAY_HOLD)
 		pass_held(relay);
@@ -215,12 +228,12 @@ static void take_stream(struct relay *relay, const char *data, size_t size)
 
 static void take(struct relay *relay, const char *data, size_t size)
 {
-	if (!relay->planner) {
+	if (!relay->planner || relay->is_over) {
 		put(relay, data, size);
 		return;
 	}
 	take_stream(relay, data, size);
-	if (relay->is_over)
+	if (relay->is_over && relay->result.outcome == RELAY_FAILED)
 		finish(relay, TRANSFER_OK, false);
 }
 
@@ -251,6 +264,10 @@ static void on_transfer_end(struct transfer *transfer, enum transfer_result resu
 	struct relay *relay = arg;
 
 	(void)transfer;
+	if (relay->is_over) {
+		finish(relay, TRANSFER_OK, false);
+		return;
+	}
 	if (result != TRANSFER_OK) {
 		break_off(relay, result);
 		return;

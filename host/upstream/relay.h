@@ -26,8 +26,8 @@ enum relay_action {
 	RELAY_KEEP_FIRST,  /* keep the first event that the rule meets */
 	RELAY_KEEP_LAST,   /* keep the last one */
 	RELAY_DROP,        /* the client does not get it */
-	RELAY_END,         /* the stream is complete with it; what follows is read and dropped,
-	                      and no failure after it counts */
+	RELAY_END,         /* the stream is complete with it; what follows within a second passes
+	                      as it is, and no failure after it counts */
 	RELAY_ERROR,       /* the provider reports an error: the event passes, the stream ends
 	                      behind it, kept as first */
 };

@@ -112,8 +112,9 @@ local function pass_error(of, inside)
       :format(inside.target_inside.provider, status),
       { final = true, code = "provider_key_refused" })
   end
-  local fields = without(upstream_fields(of, inside), "x-should-retry")
-  if status >= 500 or status == 429 then
+  local fields = upstream_fields(of, inside)
+  -- neap has tried what there was: the client need not, unless the provider says otherwise.
+  if (status >= 500 or status == 429) and not inside.has_retry_advice then
     add(fields, "x-should-retry", "false")
   end
   local body, kind = inside.body, inside.content_type

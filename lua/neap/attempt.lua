@@ -165,6 +165,7 @@ local function conclude(of, inside, record, transfer)
     record.first_event_seconds = inside.seconds
     inside.target_inside.health:latency(inside.seconds)
   end
+  inside.has_retry_advice = transfer:header("x-should-retry") ~= nil
   if inside.body then
     inside.retry_after = retry_after.read(function(name)
       return transfer:header(name)

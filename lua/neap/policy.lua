@@ -95,6 +95,14 @@ function policy.define(fields)
   })
 end
 
+--- The text in lower case, in every script that has one: for comparing in any case.
+---@param text string
+---@return string
+function policy.fold(text)
+  if type(text) ~= "string" then error("policy.fold takes a text", 2) end
+  return host.fold(text)
+end
+
 --- Whether the value was made by `policy.define`.
 ---@param value any
 ---@return boolean

@@ -35,6 +35,7 @@ end
 
 --- The line of a finished record: JSON, or text on a terminal.
 local function write_line(self)
+  if self.is_quiet then return end
   if host.log_is_text() then
     host.log_line(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
       host.time_text(self.wall):sub(12, 19), self.id, self.token or "-", self.model or "-",

@@ -39,11 +39,18 @@ local function greeting(configuration)
   return lines[1]
 end
 
+--- The dialects that there are: a provider of another one is an error with its line.
+local function dialects()
+  local names = { "openai" }
+  for name in (host.env("NEAP_DIALECTS") or ""):gmatch("[%w_]+") do names[#names + 1] = name end
+  return names
+end
+
 local function open_configuration(path)
   local text, why = host.read(path)
   if not text then return nil, ("%s:1: it cannot be read: %s"):format(path, why) end
   local configuration, errors = config.load { text = text, path = path, getenv = host.env,
-    read = host.read }
+    read = host.read, dialects = dialects() }
   if not configuration then return nil, table.concat(config.format(errors), "\n") end
   return configuration
 end
@@ -216,6 +223,8 @@ function router.serve(handle)
   if method == "OPTIONS" and known.cors and route then
     return access.preflight(of, route)
   end
+  -- Whoever watches over neap asks each second: a line for each would bury the others.
+  of.record.is_quiet = route and route.is_open
   local problem, status = access.check_origin(known, handle)
   if problem then return answer.refuse(of, status, problem) end
   if not (route and route.is_open) then

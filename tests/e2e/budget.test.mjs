@@ -2,7 +2,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, say } from "./support/client.mjs";
-import { group, provider } from "./support/lua.mjs";
+import { group, provider, use } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { SILENCE, error, refusing, upstream } from "./support/upstream.mjs";
 
@@ -58,7 +58,10 @@ test("attempts", async (t) => {
     up.always(error(429, "slow down", { "retry-after": "60" }));
     neap.configure(
       provider("many", up, { keys: NAMES.map((name) => `sk-many-${name}-000000`) }) +
-        group("many", ["many"], { limits: { attempts: 3 } }),
+        group("many", ["many"], {
+          limits: { attempts: 3 },
+          policies: ["priority_failover", use("key_rotation", { tries: 5 })],
+        }),
     );
     await neap.reload();
     assert.equal((await chat(neap, say("many"))).status, 429);

@@ -85,9 +85,9 @@ test("failures of the last target", async (t) => {
 
   for (const [name, code, status] of [
     ["503", 503, 503],
-    ["429", 429, 429],
     ["no code of its own", undefined, 502],
     ["a code that is no status", "boom", 502],
+    ["429", 429, 429], // last: the key rests after it
   ]) {
     await t.test(`an error event under 200 with ${name}: ${status}`, async () => {
       up.next(stream(event({ error: { message: "the reason is here", type: "x", code } })));

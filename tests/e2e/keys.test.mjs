@@ -2,7 +2,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, say } from "./support/client.mjs";
-import { group, provider } from "./support/lua.mjs";
+import { group, provider, use } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { answer, error, upstream } from "./support/upstream.mjs";
 
@@ -16,9 +16,9 @@ const by_key = (scripts) => (call) => {
 };
 const keys_of = (up) => up.calls.map((call) => call.key);
 
-async function pool(t, fields = three, first = {}) {
+async function pool(t, fields = three, first = {}, more = {}) {
   const up = await upstream(t);
-  const neap = await serve(t, provider("a", up, fields) + group("pool", ["a"]), { first });
+  const neap = await serve(t, provider("a", up, fields) + group("pool", ["a"], more), { first });
   return { up, neap, ask: () => chat(neap, say("pool")) };
 }
 
@@ -94,7 +94,9 @@ test("the client's own mistakes say nothing about a key", async (t) => {
 });
 
 test("all keys resting: 429 with the smallest wait, and no provider is asked", async (t) => {
-  const { up, ask } = await pool(t);
+  const { up, ask } = await pool(t, three, {}, {
+    policies: ["priority_failover", use("key_rotation", { tries: 3 })],
+  });
   up.always(
     by_key({
       [KEYS[0]]: error(429, "slow down", { "retry-after": "600" }),

@@ -163,13 +163,14 @@ function openai.usage(from)
     return type(usage[group]) == "table" and count(usage[group][name]) or nil
   end
   local prompt, completion = count(usage.prompt_tokens), count(usage.completion_tokens)
-  if not prompt and not completion then return nil end
+  local total = count(usage.total_tokens)
+  if not prompt and not completion and not total then return nil end
   return {
     prompt = prompt or 0,
     completion = completion or 0,
     cached = detail("prompt_tokens_details", "cached_tokens"),
     reasoning = detail("completion_tokens_details", "reasoning_tokens"),
-    total = count(usage.total_tokens),
+    total = total,
   }
 end
 

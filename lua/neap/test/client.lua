@@ -1,0 +1,99 @@
+--- neap.test.client: the client's side of a request: what it asks, and what it gets.
+
+local json = require "neap.json"
+local openai = require "neap.dialect.openai"
+
+local client = {}
+
+local Handle = {}
+Handle.__index = Handle
+
+function Handle:headers()
+  local list = {}
+  for name, value in pairs(self.given_headers) do
+    list[#list + 1], list[#list + 2] = name, value
+  end
+  return list
+end
+
+function Handle:header(name) return self.given_headers[name:lower()] end
+function Handle:peer() return "127.0.0.1", true end
+function Handle:size() return #self.text end
+
+function Handle:body(most)
+  if #self.text <= most then return self.text end
+end
+
+function Handle:member(name)
+  local raw, kind = json.find(self.text, name)
+  if raw then return raw, kind, #raw end
+end
+
+function Handle:is_gone() return false end
+function Handle:on_disconnect() end
+function Handle:set_record() end
+
+-- ------------------------------------------------------------------------------------
+-- The answer
+
+local function take_fields(self, status, fields)
+  if self.status then error("the request is answered already", 3) end
+  self.status, self.fields = status, {}
+  for index = 1, #fields, 2 do self.fields[fields[index]] = tostring(fields[index + 1]) end
+end
+
+function Handle:reply(status, fields, body)
+  take_fields(self, status, fields)
+  self.answer = body
+end
+
+function Handle:reply_held(attempt, status, fields)
+  take_fields(self, status, fields)
+  self.answer = attempt:text(0)
+end
+
+function Handle:start(status, fields)
+  take_fields(self, status, fields)
+  self.answer = ""
+end
+
+function Handle:write(text) self.answer = self.answer .. text end
+function Handle:finish() end
+function Handle:cut() end
+
+--- The rest of the answer, as it came; how the request's record ends is left to the caller.
+function Handle:relay(attempt, status, fields)
+  take_fields(self, status, fields)
+  self.answer, self.break_off = attempt:drain()
+  self.is_relayed = true
+end
+
+--- The content text of the answer, streamed or not.
+function Handle:content()
+  local kind = self.fields and self.fields["content-type"] or ""
+  if not kind:find("event-stream", 1, true) then return openai.text(self.answer or "") end
+  local parts = {}
+  for data in self.answer:gmatch("data: ([^\n]*)\n") do parts[#parts + 1] = openai.text(data) end
+  return table.concat(parts)
+end
+
+--- A client's request. given: `headers`, and the members of the body; `messages` may be a text.
+---@param given table
+---@param model string where given names none
+function client.new(given, model)
+  local body, headers = {}, {}
+  for name, value in pairs(given) do body[name] = value end
+  for name, value in pairs(given.headers or {}) do headers[name:lower()] = value end
+  body.headers = nil
+  body.model = body.model or model
+  body.messages = body.messages or "Hello"
+  if type(body.messages) == "string" then
+    body.messages = json.array { { role = "user", content = body.messages } }
+  end
+  return setmetatable({
+    given_headers = headers, text = json.encode(body), model = body.model,
+    is_stream = body.stream == true, sent = {},
+  }, Handle)
+end
+
+return client
