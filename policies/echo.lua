@@ -14,11 +14,9 @@ end
 
 function echo:run(request)
   local messages = request:json().messages
-  if type(messages) ~= "table" or #messages == 0 then
-    return request:refuse(400, "messages must be a list with at least one message")
-  end
-  local last = messages[#messages]
-  return request:reply(text_of(type(last) == "table" and last.content))
+  local last = type(messages) == "table" and messages[#messages]
+  local text = type(last) == "table" and text_of(last.content) or ""
+  return request:reply(text ~= "" and text or "(nothing was said)")
 end
 
 return echo

@@ -107,6 +107,13 @@ struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
 
 static int push_failure(lua_State *L, struct attempt *attempt)
 {
+	if (gate_result(attempt->gate) == TRANSFER_OK) {
+		/* libcurl takes a connection that closes inside of the head for an empty body. */
+		lua_pushnil(L);
+		lua_pushliteral(L, "reset");
+		lua_pushliteral(L, "the connection closed inside of the answer's head");
+		return 3;
+	}
 	lua_pushnil(L);
 	lua_pushstring(L, transfer_result_name(gate_result(attempt->gate)));
 	lua_pushstring(L, transfer_error(gate_transfer(attempt->gate)));

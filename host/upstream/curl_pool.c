@@ -256,8 +256,7 @@ void transfers_free(struct transfers *pool)
 		free_shard(pool->shards[i]);
 	free(pool->shards);
 	curl_share_cleanup(pool->share);
-	for (size_t i = 0; i < pool->watch_room; i++)
-		assert(!pool->watches[i]);
+	socket_forget_all(pool);
 	free(pool->watches);
 	map_free(pool->origins);
 	free(pool);

@@ -92,6 +92,8 @@ void shard_remove(struct shard *shard, CURL *easy);
 CURLcode shard_resume(struct shard *shard, CURL *easy);
 
 /* curl_socket.c: the callbacks for curl's options. */
+/* For the end: libcurl closes some sockets (of a connection that was never made) without saying so. */
+void socket_forget_all(struct transfers *pool);
 int socket_changed(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused);
 curl_socket_t socket_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
 int socket_close(void *pool, curl_socket_t fd);

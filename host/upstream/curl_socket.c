@@ -155,3 +155,10 @@ void socket_release(struct transfers *pool, int fd, struct transfer *user, bool 
 	if (is_reusable && watch->origin == user->origin)
 		list_append(&watch->origin->idle, &watch->idle);
 }
+
+void socket_forget_all(struct transfers *pool)
+{
+	for (size_t i = 0; i < pool->watch_room; i++)
+		if (pool->watches[i])
+			free_watch(pool, pool->watches[i]);
+}

@@ -75,6 +75,25 @@ static const struct scan_member *find_member(const struct planner *planner, stru
 	return look->is_json ? scan_find(look->scan, name) : NULL;
 }
 
+/* White space does not count in an array or object: "[ ]" is "[]". */
+static bool equals_loosely(const char *text, const struct scan_member *member)
+{
+	size_t at = 0;
+
+	if (!member->value)
+		return false;
+	if (member->kind != JSON_ARRAY && member->kind != JSON_OBJECT)
+		return equals(text, member->value, member->size);
+	for (size_t i = 0; i < member->size; i++) {
+		if (strchr(" \t\r\n", member->value[i]))
+			continue;
+		if (text[at] != member->value[i])
+			return false;
+		at++;
+	}
+	return text[at] == '\0';
+}
+
 static bool holds(const struct planner *planner, const struct relay_condition *condition,
 	struct look *look)
 {
@@ -89,7 +108,7 @@ static bool holds(const struct planner *planner, const struct relay_condition *c
 	if (!member)
 		return false;
 	if (condition->is)
-		return equals(condition->is, member->value, member->size);
+		return equals_loosely(condition->is, member);
 	if (condition->kind == JSON_NONE)
 		return member->kind != JSON_NULL;
 	return member->kind == condition->kind;

@@ -55,11 +55,10 @@ end
 
 local function key_view(inside)
   local view = inside.key.health:view()
-  if view.state == "ready" and inside.key.by_model[inside.model] then
-    local other = inside.key.by_model[inside.model]:view()
-    if other.state ~= "ready" then return other end
-  end
-  return view
+  if view.state ~= "ready" then return view end
+  -- Another worker may have rested it for the model: the host is asked, not what is known here.
+  local other = model_health(inside.key, inside.model)
+  return other:is_ready() and view or other:view()
 end
 
 --- A key as seen from one target: what rests for the target's model alone counts here.

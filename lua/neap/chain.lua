@@ -34,25 +34,28 @@ local function read_first(loader, name)
 end
 
 local function run_sandboxed(loader, text, path)
-  local function require_public(name)
-    if PUBLIC[name] then
-      loader.modules[name] = loader.modules[name] or host.readonly(require(name))
-      return loader.modules[name]
-    end
-    local lib = type(name) == "string" and name:match("^policies%.lib%.([%w_]+)$")
-    if not lib then
-      error(("a policy cannot require \"%s\""):format(tostring(name)), 2)
-    end
-    if loader.modules[name] == nil then
-      local lib_text, lib_path = read_first(loader, "lib/" .. lib)
-      if not lib_text then error(("there is no policies/lib/%s.lua"):format(lib), 2) end
-      loader.modules[name] = run_sandboxed(loader, lib_text, lib_path)
-    end
-    return loader.modules[name]
-  end
+  local function require_public(name) return (chain.require(loader, name)) end
   local chunk, problem = host.load_policy(text, path, host.environment(require_public))
   if not chunk then error(problem, 0) end
   return chunk()
+end
+
+--- What `require` gives to a policy: one of neap's public modules, or one of policies/lib.
+function chain.require(loader, name)
+  if PUBLIC[name] then
+    loader.modules[name] = loader.modules[name] or host.readonly(require(name))
+    return loader.modules[name]
+  end
+  local lib = type(name) == "string" and name:match("^policies%.lib%.([%w_]+)$")
+  if not lib then
+    error(("a policy cannot require \"%s\""):format(tostring(name)), 3)
+  end
+  if loader.modules[name] == nil then
+    local text, path = read_first(loader, "lib/" .. lib)
+    if not text then error(("there is no policies/lib/%s.lua"):format(lib), 3) end
+    loader.modules[name] = run_sandboxed(loader, text, path)
+  end
+  return loader.modules[name]
 end
 
 --- The definition of a policy's name, or nil and a message with file and line.
@@ -120,11 +123,12 @@ local Self = object.class("policy", { fields = { "settings", "shared", "name" },
 local function make_instance(definition, entry, group)
   local settings, problems = setting.compile(definition.settings, entry.settings or {})
   if not settings then return nil, problems end
+  local is_by_provider = definition.walks == "key" or definition.orders == "key"
   return {
-    name = entry.name, definition = definition,
+    name = entry.name, definition = definition, is_by_provider = is_by_provider,
     self = object.new(Self, {
       name = entry.name, settings = settings,
-      shared = shared.new(entry.name, group, definition.walks == "key" or definition.orders == "key"),
+      shared = shared.new(entry.name, group, is_by_provider),
     }),
   }
 end
@@ -135,6 +139,7 @@ end
 --- One layer around the rest of the chain: request → response.
 local function close_layer(instance, inner)
   local name, self, run = instance.name, instance.self, instance.definition.run
+  local is_by_provider = instance.is_by_provider
 
   local function next_layer(narrowed)
     local inside = request.check(narrowed, "next takes a request: what it got")
@@ -146,6 +151,11 @@ local function close_layer(instance, inner)
     local of = inside.context
     of.entered[#of.entered + 1] = instance
     of.layer = name
+    if is_by_provider then
+      -- What it shares is the provider's, also before its first attempt there.
+      local target = request.target_of(inside)
+      of.provider = target and target.provider
+    end
     local got = run(self, given, next_layer)
     of.layer = name
     local answer = response.inside(got)

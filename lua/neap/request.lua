@@ -126,14 +126,12 @@ local function check_members(set)
     if type(name) ~= "string" or not name:find("^[%w_.$-]+$") then
       error(("\"%s\" is no name of a member"):format(tostring(name)), 3)
     end
-    if value == nil then error("use json.null to set null", 3) end
   end
 end
 
 local function merge(old, new)
-  if not old then return copy and new end
   local merged = {}
-  for name, value in pairs(old) do merged[name] = value end
+  for name, value in pairs(old or {}) do merged[name] = value end
   for name, value in pairs(new) do merged[name] = value end
   return merged
 end
@@ -180,7 +178,9 @@ local function refuse(self, status, message, retry_after)
   if type(status) ~= "number" or status < 400 or status > 599 then
     error("refuse takes a status from 400 to 599", 2)
   end
-  return response.refusal(inside.context, status, tostring(message or ""), tonumber(retry_after))
+  local wait = tonumber(retry_after)
+  if wait and not (wait >= 0 and wait < math.huge) then wait = nil end
+  return response.refusal(inside.context, status, tostring(message or ""), wait)
 end
 
 local function reply(self, message)
@@ -191,8 +191,10 @@ local function reply(self, message)
 end
 
 Request = object.class("request", {
-  fields = { "target", "key", "timeout" },
+  fields = { "timeout" },
   getters = {
+    target = request.target_of,
+    key = request.key_of,
     group = function(self) return self.context.group.name end,
     model = function(self) return self.model or self.context.model end,
     headers = read_headers,

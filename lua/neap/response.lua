@@ -83,7 +83,10 @@ local function fail(self, failure, why)
   end
   response.close(inside)
   inside.status, inside.failure, inside.why = nil, failure, why and tostring(why)
-  if inside.record then inside.record.status, inside.record.failure = nil, failure end
+  if inside.record then
+    -- An answer that a policy refused is no answer to give up with, either.
+    inside.record.status, inside.record.failure, inside.record.answer = nil, failure, nil
+  end
   return self
 end
 

@@ -1,7 +1,5 @@
 --- neap.retry_after: how long a provider asks us to wait.
 
-local json = require "neap.json"
-
 local retry_after = {}
 
 local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
@@ -62,18 +60,5 @@ function retry_after.read(header, body, wall)
   if wait then return math.max(0, math.min(wait, LONGEST)) end
 end
 
---- Whether an error's body says that a quota is used up until a reset, rather than a rate.
---- OpenAI: code insufficient_quota; Gemini: a violation of a PerDay quota.
-function retry_after.is_quota(body)
-  if not body then return false end
-  local code = json.find(body, "error", "code") or json.find(body, "error", "type")
-  return code == "\"insufficient_quota\"" or body:find("insufficient_quota", 1, true) ~= nil
-    or body:find("PerDay", 1, true) ~= nil
-end
-
---- Whether an error's body says that the key itself is wrong (Gemini answers 400 then).
-function retry_after.is_bad_key(body)
-  return body ~= nil and body:find("API_KEY_INVALID", 1, true) ~= nil
-end
 
 return retry_after

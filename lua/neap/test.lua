@@ -199,6 +199,13 @@ function World:key(provider, id, model)
   error(("there is no key %q of %q"):format(id, provider), 2)
 end
 
+--- What a policy of the group shares under a key; for one that walks or orders keys, of a
+--- provider.
+function World:shared(policy, key, provider)
+  local scope = provider and "provider\0" .. provider or "group\0" .. GROUP
+  return self.memory.shared_get(policy .. "\0" .. scope .. "\0" .. key)
+end
+
 -- ------------------------------------------------------------------------------------
 -- A run
 

@@ -90,7 +90,7 @@ test("HEAD, HTTP/1.0, absolute form, a target with a query", async (t) => {
   );
   assert.match(
     await ask(
-      `GET http://127.0.0.1:${neap.port}/healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`,
+      `GET http://127.0.0.1:${neap.port}/healthz HTTP/1.1\r\nHost: 127.0.0.1:${neap.port}\r\nConnection: close\r\n\r\n`,
     ),
     /^HTTP\/1\.1 200 /,
   );

@@ -1,9 +1,10 @@
 /* After the commit nothing is retried: what breaks is shown broken. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { chat, say } from "./support/client.mjs";
+import { chat, open_chat, say } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
+import { latch } from "./support/story.mjs";
 import { client_of } from "./support/sdk.mjs";
 import {
   DONE,
@@ -107,12 +108,17 @@ test("a whole body past the gate that breaks off cuts the client's connection", 
     provider("a", up) + provider("b", second) + group("pool", ["a", "b"]),
   );
   const body = JSON.stringify(completion("x".repeat(1000000)));
+  const go = latch();
   up.next([
     head(200, { "content-type": "application/json", "content-length": body.length }),
     body.slice(0, 600000),
+    go,
     RESET,
   ]);
-  const seen = await chat(neap, say("pool"));
+  // A reset drops what was not read yet: it comes only when the client has its head.
+  const asked = await open_chat(neap, say("pool"));
+  go.release();
+  const seen = await asked.whole();
   assert.equal(seen.status, 200);
   assert.ok(!seen.is_complete, "the client can tell that the answer is not whole");
   assert.ok(body.startsWith(seen.text), "what came was the provider's");

@@ -1,0 +1,104 @@
+local test = require "neap.test"
+
+local WORDS = { "keyword_retry", { keywords = { "quota exceeded", "Overloaded" } } }
+
+local function run(answer, options)
+  options = options or {}
+  return test.run {
+    policies = options.policies or { "priority_failover", WORDS }, targets = { "a/m", "b/m" },
+    upstream = { ["a/m"] = answer, ["b/m"] = { text = "fine" } },
+    request = { stream = options.stream },
+  }
+end
+
+test("an answer with a keyword fails, whatever its case, and the next target is tried", function()
+  local got = run { text = "Sorry, your QUOTA Exceeded its limit" }
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+  test.equal(got.text, "fine")
+  test.equal(got.notes, { "the answer says \"quota exceeded\"", "a/m: keyword" })
+end)
+
+test("a stream, too, before anything of it went out", function()
+  local got = run({ stream = { "we are ", "overloaded" } }, { stream = true })
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+  test.equal(got.text, "fine")
+end)
+
+test("a keyword across the borders of events", function()
+  local got = run({ stream = { "quo", "ta ex", { "ceeded", at = 0.5 } } }, { stream = true })
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+end)
+
+test("a keyword in the body of an error", function()
+  local got = run { status = 400, body = "{\"error\":{\"message\":\"model is overloaded\"}}" }
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+end)
+
+test("a keyword behind the window is not seen", function()
+  local got = run({ stream = { ("x"):rep(600), "overloaded" } }, { stream = true })
+  test.equal(got.tried, { "a/m 200" })
+end)
+
+test("an answer is held for two seconds at most", function()
+  local got = run({ stream = { "a", { "b", at = 1 }, { "overloaded", at = 5 } } },
+    { stream = true })
+  test.equal(got.tried, { "a/m 200" })
+  test.equal(got.seconds, 2)
+  test.equal(got.text, "aboverloaded")
+end)
+
+test("the window's time is a setting", function()
+  local got = run({ stream = { "a", { "overloaded", at = 5 } } }, { stream = true,
+    policies = { "priority_failover",
+      { "keyword_retry", { keywords = { "overloaded" }, seconds = 6 } } } })
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+end)
+
+test("without a keyword nothing is held", function()
+  local got = run({ stream = { "a", { "b", at = 60 } } }, { stream = true,
+    policies = { "priority_failover", "keyword_retry" } })
+  test.equal({ got.seconds, got.text }, { 0, "ab" })
+end)
+
+test("a stream that breaks while it is held is a failure, and the next is tried", function()
+  local got = run({ stream = { "a", { failure = "reset", at = 1 } } }, { stream = true })
+  test.equal(got.tried, { "a/m reset", "b/m 200" })
+  test.equal(got.text, "fine")
+end)
+
+test("a failure is passed on as it is", function()
+  test.equal(run({ failure = "connect" }).tried, { "a/m connect", "b/m 200" })
+end)
+
+test("keywords in all answers: the client gets a 502", function()
+  local got = test.run {
+    policies = { "priority_failover", WORDS }, targets = { "a/m", "b/m" },
+    upstream = { ["a/m"] = { text = "overloaded" }, ["b/m"] = { text = "overloaded" } },
+  }
+  test.equal({ got.status, got.failure }, { 502, "keyword" })
+end)
+
+test("a keyword in an error body with the budget spent: a 502, not the refused body", function()
+  local got = test.run {
+    policies = { "priority_failover", WORDS }, targets = { "a/m", "b/m" },
+    limits = { attempts = 1 }, upstream = { ["a/m"] = { status = 500, body = "overloaded" } },
+  }
+  test.equal({ got.status, got.failure }, { 502, "exhausted" })
+end)
+
+test("hits are counted, and when the last one was is known", function()
+  local world = test.world {
+    texts = { peek = [[
+      local policy = require "neap.policy"
+      local peek = policy.define { summary = "Shows what is shared." }
+      function peek:run(request, next) return next(request) end
+      return peek
+    ]] },
+    policies = { WORDS, "peek" }, targets = { "a/m" }, upstream = { ["a/m"] = { text = "overloaded" } },
+  }
+  world:run()
+  world:sleep(10)
+  world:run()
+  test.equal(world:shared("keyword_retry", "hits Overloaded"), 2)
+  test.ok(world:shared("keyword_retry", "last Overloaded"))
+end)
