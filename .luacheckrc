@@ -25,4 +25,6 @@ files["**/router.lua.example"] = {
 files["lua/neap/host.lua"] = { unused_args = false }
 
 -- wrk calls these by name.
-files["tests/bench/wrk.lua"] = { globals = { "wrk", "init", "request", "response", "done", "setup", "delay" } }
+files["tests/bench/wrk.lua"] = {
+  globals = { "wrk", "init", "request", "response", "done", "setup", "delay" },
+}

@@ -212,7 +212,8 @@ bench-quick: deps-bench ## the benchmark's short form
 
 C_FILES := $(wildcard host/*.[ch] host/*/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] \
 	tests/bench/*.[ch])
-LUA_FILES := $(wildcard lua policies admin tests/lua tests/policies router.lua.example)
+LUA_FILES := $(wildcard lua policies admin tests/lua tests/policies tests/bench/*.lua \
+	router.lua.example)
 
 layers: ## does every include and require point down?
 	@tools/layers

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
 #include <sodium.h>
 
 #include "base/log.h"
@@ -17,8 +16,8 @@
 
 #define EXIT_USAGE 2
 
-/* Where lua/ and policies/ are: beside the folder of the executable (build/neap), else where
- * it is installed (PREFIX/bin/neap, PREFIX/share/neap). */
+/* Where lua/ and policies/ are: beside the folder of the executable (build/neap), else
+ * where it is installed (PREFIX/bin/neap, PREFIX/share/neap). */
 static void find_home(char *home, size_t size)
 {
 	char exe[4096], probe[4200];
@@ -80,6 +79,7 @@ int main(int argc, char **argv)
 	find_home(home, sizeof(home));
 	if (options.command == COMMAND_TEST)
 		return run_tests(&options, home);
-	return options.command == COMMAND_CHECK ? server_check(&options, home)
-		: server_run(&options, home);
+	if (options.command == COMMAND_CHECK)
+		return server_check(&options, home);
+	return server_run(&options, home);
 }

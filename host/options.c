@@ -49,7 +49,8 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 	if (argc > 1 && argv[1][0] != '-') {
 		command = find_command(argv[1]);
 		if (command < 0)
-			return err_set(err, -EINVAL, "there is no command \"%s\"", argv[1]);
+			return err_set(err, -EINVAL, "there is no command \"%s\"",
+				argv[1]);
 		at = 2;
 	}
 	out->command = commands[command].command;
@@ -62,15 +63,17 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 			out->command = COMMAND_VERSION;
 			continue;
 		}
-		if (commands[command].takes_config && is_one_of(argv[at], "-c", "--config")) {
+		if (commands[command].takes_config &&
+			is_one_of(argv[at], "-c", "--config")) {
 			if (++at == argc)
-				return err_set(err, -EINVAL, "%s needs a file", argv[at - 1]);
+				return err_set(err, -EINVAL, "%s needs a file",
+					argv[at - 1]);
 			out->config = argv[at];
 			continue;
 		}
 		if (!commands[command].takes_files || argv[at][0] == '-')
-			return err_set(err, -EINVAL, "\"%s\" means nothing to %s", argv[at],
-				commands[command].name);
+			return err_set(err, -EINVAL, "\"%s\" means nothing to %s",
+				argv[at], commands[command].name);
 		out->files = argv + at;
 		out->file_count = argc - at;
 		break;

@@ -3,12 +3,18 @@
 
 #include "base/err.h"
 
-enum command { COMMAND_SERVE, COMMAND_CHECK, COMMAND_TEST, COMMAND_VERSION, COMMAND_HELP };
+enum command {
+	COMMAND_SERVE,
+	COMMAND_CHECK,
+	COMMAND_TEST,
+	COMMAND_VERSION,
+	COMMAND_HELP
+};
 
 struct options {
 	enum command command;
-	const char *config;          /* -c; "router.lua" */
-	char **files;                /* of test */
+	const char *config; /* -c; "router.lua" */
+	char **files;       /* of test */
 	int file_count;
 };
 

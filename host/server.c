@@ -26,7 +26,7 @@
 #define SHARED_MAX (64 * 1024 * 1024)        /* bytes of what policies share */
 #define SPOOL_MEMORY_MAX (256 * 1024 * 1024) /* bytes of bodies in memory */
 #define WATCH_MS 100
-#define LATE_US 250000                       /* Lua that runs for longer holds up a worker */
+#define LATE_US 250000 /* Lua that runs for longer holds up a worker */
 
 struct server {
 	const struct options *options;
@@ -36,10 +36,10 @@ struct server {
 	int worker_count;
 	struct event_base *base;
 	struct event *events[4];
-	struct generation *loaded;   /* the loader's own, the newest */
+	struct generation *loaded; /* the loader's own, the newest */
 	struct tls *tls;
 	uint64_t last_id;
-	int64_t drain_end_ms;        /* 0: not draining */
+	int64_t drain_end_ms; /* 0: not draining */
 	int64_t late_since_us[WORKERS_MAX];
 	struct timespec config_time; /* for watch */
 	int exit_status;
@@ -47,9 +47,10 @@ struct server {
 
 /* -- loading ------------------------------------------------------------------------- */
 
-/* A generation for the loader, and one for each of count workers, out of the same sources. */
-static int load(struct server *server, struct generation **loaded, struct generation **mine,
-	int count, struct buf *errors)
+/* A generation for the loader, and one for each of count workers, out of
+ * the same sources. */
+static int load(struct server *server, struct generation **loaded,
+	struct generation **mine, int count, struct buf *errors)
 {
 	struct sources *sources = sources_new(server->home, getenv("NEAP_LUA"));
 	uint64_t id = server->last_id + 1;
@@ -59,8 +60,8 @@ static int load(struct server *server, struct generation **loaded, struct genera
 	if (rc != 0)
 		goto out;
 	for (; made < count; made++)
-		if ((rc = generation_build(&mine[made], sources, server->options->config, id,
-				errors)) != 0)
+		if ((rc = generation_build(&mine[made], sources, server->options->config,
+			     id, errors)) != 0)
 			break;
 	if (rc == 0) {
 		server->last_id = id;
@@ -114,7 +115,7 @@ static int load_tls(const struct generation_settings *settings, struct tls **tls
 	return tls_new(tls, settings->certificate, settings->key, err);
 }
 
-/* -- reload --------------------------------------------------------------------------- */
+/* -- reload ----------------------------------------------------------------------- */
 
 static void adopt(struct worker *worker, void *arg)
 {
@@ -130,10 +131,12 @@ static void adopt_tls(struct worker *worker, void *arg)
 static void warn_of_fixed(const struct generation_settings *old,
 	const struct generation_settings *now)
 {
-	if (strcmp(old->listen, now->listen) != 0 || strcmp(old->storage, now->storage) != 0 ||
-			old->worker_count != now->worker_count ||
-			!old->certificate != !now->certificate)
-		log_warn("config", "listen, storage, workers and whether there is tls change "
+	if (strcmp(old->listen, now->listen) != 0 ||
+		strcmp(old->storage, now->storage) != 0 ||
+		old->worker_count != now->worker_count ||
+		!old->certificate != !now->certificate)
+		log_warn("config",
+			"listen, storage, workers and whether there is tls change "
 			"with a restart only");
 }
 
@@ -194,7 +197,7 @@ static void reload(struct server *server)
 	buf_clear(&errors);
 }
 
-/* -- the end ---------------------------------------------------------------------------- */
+/* -- the end ---------------------------------------------------------------------- */
 
 static void drain(struct worker *worker, void *arg)
 {
@@ -236,9 +239,10 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	begin_drain(server);
 }
 
-/* -- the main thread's watch ---------------------------------------------------------------- */
+/* -- the main thread's watch ------------------------------------------------------ */
 
-/* Says so when Lua holds up a worker. It replaces nothing: the limits of a run do that. */
+/* Says so when Lua holds up a worker. It replaces nothing: the limits of a run do
+ * that. */
 static void watch_workers(struct server *server)
 {
 	for (int i = 0; i < server->worker_count; i++) {
@@ -272,10 +276,10 @@ static bool has_config_changed(struct server *server)
 	bool is_first = !server->config_time.tv_sec;
 
 	if (!generation_settings(server->loaded)->is_watched ||
-			stat(server->options->config, &stat_now) != 0)
+		stat(server->options->config, &stat_now) != 0)
 		return false;
 	if (stat_now.st_mtim.tv_sec == server->config_time.tv_sec &&
-			stat_now.st_mtim.tv_nsec == server->config_time.tv_nsec)
+		stat_now.st_mtim.tv_nsec == server->config_time.tv_nsec)
 		return false;
 	server->config_time = stat_now.st_mtim;
 	return !is_first;
@@ -302,7 +306,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* -- start ---------------------------------------------------------------------------------- */
+/* -- start ------------------------------------------------------------------------ */
 
 static int make_folder(const char *path, struct err *err)
 {
@@ -355,8 +359,8 @@ static int start_workers(struct server *server, struct generation **mine, struct
 	if (settings->body_max)
 		options.limits.body_max = settings->body_max;
 	for (int i = 0; i < server->process.worker_count; i++) {
-		rc = worker_start(&server->workers[i], &server->process, i, &options, mine[i],
-			err);
+		rc = worker_start(&server->workers[i], &server->process, i, &options,
+			mine[i], err);
 		if (rc != 0) {
 			for (int k = i + 1; k < server->process.worker_count; k++)
 				generation_unref(mine[k]);
@@ -367,9 +371,11 @@ static int start_workers(struct server *server, struct generation **mine, struct
 			char host[256];
 			int port;
 
-			if ((rc = address_parse(settings->listen, host, sizeof(host), &port, err)))
+			if ((rc = address_parse(settings->listen, host, sizeof(host),
+				     &port, err)))
 				return rc;
-			snprintf(same, sizeof(same), strchr(host, ':') ? "[%s]:%d" : "%s:%d", host,
+			snprintf(same, sizeof(same),
+				strchr(host, ':') ? "[%s]:%d" : "%s:%d", host,
 				worker_port(server->workers[0]));
 			options.address = same;
 		}
@@ -386,7 +392,8 @@ static int add_events(struct server *server)
 	if (!server->base)
 		return -ENOMEM;
 	for (size_t i = 0; i < COUNT_OF(signals); i++) {
-		server->events[i] = evsignal_new(server->base, signals[i], on_signal, server);
+		server->events[i] = evsignal_new(server->base, signals[i], on_signal,
+			server);
 		event_add(server->events[i], NULL);
 	}
 	server->events[3] = event_new(server->base, -1, EV_PERSIST, on_watch, server);
@@ -405,17 +412,20 @@ static void greet(const struct server *server)
 		return;
 	port = worker_port(server->workers[0]);
 	if (!log_is_text())
-		log_info("server", "listening on %s, port %d, workers %d", settings->listen, port,
-			server->worker_count);
-	fprintf(stdout, "neap %s listens on %s://%s%s%s:%d (%d worker%s)\n%s", NEAP_VERSION,
-		server->tls ? "https" : "http", strchr(host, ':') ? "[" : "",
-		*host ? host : "0.0.0.0", strchr(host, ':') ? "]" : "", port,
-		server->worker_count, server->worker_count == 1 ? "" : "s",
+		log_info("server", "listening on %s, port %d, workers %d",
+			settings->listen, port, server->worker_count);
+	fprintf(stdout, "neap %s listens on %s://%s%s%s:%d (%d worker%s)\n%s",
+		NEAP_VERSION, server->tls ? "https" : "http",
+		strchr(host, ':') ? "[" : "", *host ? host : "0.0.0.0",
+		strchr(host, ':') ? "]" : "", port, server->worker_count,
+		server->worker_count == 1 ? "" : "s",
 		settings->greeting ? settings->greeting : "");
 	if (settings->greeting)
-		fprintf(stdout, "  curl -N http%s://127.0.0.1:%d/v1/chat/completions "
-			"-H 'content-type: application/json' -d '{\"model\": \"echo\", \"stream\": "
-			"true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
+		fprintf(stdout,
+			"  curl -N http%s://127.0.0.1:%d/v1/chat/completions "
+			"-H 'content-type: application/json' "
+			"-d '{\"model\": \"echo\", \"stream\": true, "
+			"\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
 			server->tls ? "s" : "", port);
 	fflush(stdout);
 }
@@ -459,12 +469,14 @@ static int serve(struct server *server, struct err *err)
 		count = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	count = count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
 	server->process.worker_count = count;
-	if ((rc = open_process(server, err)) != 0 ||
-			(rc = load_tls(generation_settings(server->loaded), &server->tls, err)) != 0 ||
-			(rc = add_events(server)) != 0)
+	if ((rc = open_process(server, err)) != 0)
 		return rc;
-	/* The state of the check is the loader's; the workers get theirs from texts read anew,
-	 * with the same result unless somebody saves right now. */
+	if ((rc = load_tls(generation_settings(server->loaded), &server->tls, err)) != 0)
+		return rc;
+	if ((rc = add_events(server)) != 0)
+		return rc;
+	/* The state of the check is the loader's; the workers get theirs from texts read
+	 * anew, with the same result unless somebody saves right now. */
 	generation_unref(server->loaded);
 	rc = load(server, &server->loaded, mine, count, &errors);
 	if (rc != 0) {

@@ -1,4 +1,5 @@
-/* server.h - neap serve: the workers, and the main thread that loads, reloads and ends them. */
+/* server.h - neap serve: the workers, and the main thread that loads,
+ * reloads and ends them. */
 #pragma once
 
 struct options;

@@ -40,9 +40,9 @@ struct worker {
 	bool is_draining;
 	_Atomic bool has_ended;
 
-	pthread_mutex_t lock;   /* posts, watched */
-	struct post *posts;     /* newest first */
-	struct state *watched;  /* the state that new requests run in, for the watchdog */
+	pthread_mutex_t lock;  /* posts, watched */
+	struct post *posts;    /* newest first */
+	struct state *watched; /* the state that new requests run in, for the watchdog */
 	int wake_fd;
 	struct event *wake;
 	struct event *tick;
@@ -105,7 +105,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		event_base_loopbreak(worker->base);
 }
 
-/* -- on the worker's thread ------------------------------------------------------------ */
+/* -- on the worker's thread ------------------------------------------------------- */
 
 void worker_adopt(struct worker *worker, struct generation *generation)
 {
@@ -148,7 +148,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* -- life ------------------------------------------------------------------------------ */
+/* -- life ------------------------------------------------------------------------- */
 
 static int start_thread(struct worker *worker, struct err *err)
 {
@@ -161,7 +161,8 @@ static int start_thread(struct worker *worker, struct err *err)
 	rc = pthread_create(&worker->thread, NULL, thread_main, worker);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc != 0)
-		return err_set(err, -rc, "a worker could not be started: %s", strerror(rc));
+		return err_set(err, -rc, "a worker could not be started: %s",
+			strerror(rc));
 	worker->is_started = true;
 	return 0;
 }
@@ -180,7 +181,8 @@ static struct event_base *new_base(void)
 }
 
 int worker_start(struct worker **out, struct process *process, int index,
-	const struct listener_options *options, struct generation *generation, struct err *err)
+	const struct listener_options *options, struct generation *generation,
+	struct err *err)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 	struct listener_options mine = *options;
@@ -207,8 +209,8 @@ int worker_start(struct worker **out, struct process *process, int index,
 	mine.arg = worker->script;
 	if ((rc = listener_open(&worker->listener, worker->base, &mine, err)) != 0)
 		goto fail;
-	worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST, on_wake,
-		worker);
+	worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST,
+		on_wake, worker);
 	worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
 	event_add(worker->wake, NULL);
 	event_add(worker->tick, &tick);

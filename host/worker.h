@@ -1,7 +1,7 @@
 /* worker.h - one thread with its own event loop, listener, transfers and Lua.
  *
- * Workers share nothing on the way of a request but struct process. The main thread talks to
- * them by worker_post(). */
+ * Workers share nothing on the way of a request but struct process. The main thread talks
+ * to them by worker_post(). */
 #pragma once
 
 #include <stdbool.h>
@@ -17,11 +17,12 @@ struct worker;
 
 typedef void worker_fn(struct worker *worker, void *arg);
 
-/* Opens the listener (so that its error is known here) and starts the thread. options' handler and arg are set
- * here; generation is taken, also on failure. */
+/* Opens the listener (so that its error is known here) and starts the thread. options'
+ * handler and arg are set here; generation is taken, also on failure. */
 MUST_CHECK
 int worker_start(struct worker **out, struct process *process, int index,
-	const struct listener_options *options, struct generation *generation, struct err *err);
+	const struct listener_options *options, struct generation *generation,
+	struct err *err);
 int worker_port(const struct worker *worker);
 /* Runs fn on the worker's thread, soon. Any thread. */
 void worker_post(struct worker *worker, worker_fn *fn, void *arg);
@@ -32,7 +33,8 @@ void worker_set_tls(struct worker *worker, struct tls *tls);
 void worker_drain(struct worker *worker);
 /* Ends the thread at once. */
 void worker_stop(struct worker *worker);
-/* From any thread: how long Lua has been running without a pause, in microseconds; 0 if it does not. */
+/* From any thread: how long Lua has been running without a pause, in microseconds; 0 if
+ * it does not. */
 int64_t worker_lua_us(struct worker *worker);
 /* True once the thread has ended; then it can be freed. */
 bool worker_has_ended(struct worker *worker);

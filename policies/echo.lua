@@ -7,13 +7,17 @@ local function text_of(content)
   if type(content) == "string" then return content end
   local parts = {}
   for _, part in ipairs(type(content) == "table" and content or {}) do
-    if type(part.text) == "string" then parts[#parts + 1] = part.text end
+    if type(part) == "table" and type(part.text) == "string" then
+      parts[#parts + 1] = part.text
+    end
   end
   return table.concat(parts, "\n")
 end
 
 function echo:run(request)
-  local messages = request:json().messages
+  local is_read, body = pcall(request.json, request)
+  if not is_read then return request:refuse(413, "that is too long for an echo") end
+  local messages = body.messages
   local last = type(messages) == "table" and messages[#messages]
   local text = type(last) == "table" and text_of(last.content) or ""
   return request:reply(text ~= "" and text or "(nothing was said)")

@@ -26,12 +26,15 @@ test("takes the last of several messages, and its parts", function()
   test.equal(run.text, "one\ntwo")
 end)
 
-test("refuses what holds no message", function()
-  test.equal(say { messages = {} }.status, 400)
-  test.equal(say { messages = 7 }.status, 400)
+test("says so when nothing was said, whatever shape that has", function()
+  for _, messages in ipairs { {}, 7, { 7 }, { { role = "user" } },
+    { { role = "user", content = { 7 } } } } do
+    local run = say { messages = messages }
+    test.equal({ run.text, run.error }, { "(nothing was said)", nil })
+  end
 end)
 
-test("a message without text is an empty answer, not an error", function()
-  local run = say { messages = { { role = "assistant" } } }
-  test.equal({ run.status, run.error }, { 200, nil })
+test("a body of more than 1 MiB is refused, and no failure of the policy", function()
+  local run = say { messages = ("x"):rep(1024 * 1024) }
+  test.equal({ run.status, run.error }, { 413, nil })
 end)

@@ -7,15 +7,17 @@ local keyword = policy.define {
   summary  = "Fails answers that contain a keyword, so that the next target is tried.",
   settings = {
     keywords = setting.words { default = {}, help = "Texts that must not occur, in any case." },
-    window   = setting.integer { default = 512, min = 1, max = 65536, help = "Characters of content to look at." },
-    seconds  = setting.seconds { default = 2, max = 60, help = "Longest time to hold an answer for it." },
+    window   = setting.integer { default = 512, min = 1, max = 65536,
+      help = "Characters of content to look at." },
+    seconds  = setting.seconds { default = 2, max = 60,
+      help = "Longest time to hold an answer for it." },
   },
 }
 
 local function find(text, keywords)
-  text = policy.fold(text)
+  text = text:lower()
   for _, word in ipairs(keywords) do
-    if text:find(policy.fold(word), 1, true) then return word end
+    if text:find(word:lower(), 1, true) then return word end
   end
 end
 

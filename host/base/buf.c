@@ -26,7 +26,7 @@ char *buf_reserve(struct buf *buf, size_t size)
 		while (wanted < used + size)
 			wanted *= 2;
 		memory = xmalloc(wanted);
-		if (used)
+		if (buf->memory)
 			memcpy(memory, buf->memory + buf->start, used);
 		free(buf->memory);
 		buf->memory = memory;

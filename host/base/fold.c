@@ -2,6 +2,7 @@
 
 #include <locale.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <wctype.h>
@@ -14,12 +15,21 @@ static void open_locale(void)
 	unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 }
 
+/* Bytes of the sequence that begins with first; 0: none of several bytes does. */
+static size_t sequence_size(unsigned char first)
+{
+	if (first < 0xc2 || first >= 0xf5)
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	return first < 0xf0 ? 3 : 4;
+}
+
 /* The character at text and its length; code 0 and one byte where it is none. */
 static size_t read_character(const char *text, size_t size, uint32_t *code)
 {
 	unsigned char first = (unsigned char)*text;
-	size_t length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 :
-		first < 0xf5 ? 4 : 0;
+	size_t length = sequence_size(first);
 
 	*code = 0;
 	if (!length || length > size)
@@ -75,12 +85,16 @@ size_t fold(char *out, const char *text, size_t size)
 		size_t length;
 
 		if (byte < 0x80) {
-			out[written++] = (char)(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+			bool is_upper = byte >= 'A' && byte <= 'Z';
+
+			out[written++] = (char)(is_upper ? byte + 32 : byte);
 			at++;
 			continue;
 		}
 		length = read_character(text + at, size - at, &code);
-		lower = code && unicode ? (uint32_t)towlower_l((wint_t)code, unicode) : code;
+		lower = code;
+		if (code && unicode)
+			lower = (uint32_t)towlower_l((wint_t)code, unicode);
 		if (lower == code) {
 			memcpy(out + written, text + at, length);
 			written += length;

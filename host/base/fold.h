@@ -1,7 +1,7 @@
 /* fold.h - texts in lower case, so that they can be compared in any case.
  *
- * Simple case mapping of Unicode (one character to one), as the C library's C.UTF-8 locale
- * has it. Bytes that are no UTF-8 stay as they are. Any thread. */
+ * Simple case mapping of Unicode (one character to one), as the C library's C.UTF-8
+ * locale has it. Bytes that are no UTF-8 stay as they are. Any thread. */
 #pragma once
 
 #include <stddef.h>

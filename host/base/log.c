@@ -93,7 +93,8 @@ void log_stop(void)
 	pthread_mutex_unlock(&queue.lock);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += STOP_MS / 1000;
-	/* Whoever reads standard error may have stopped reading: the end does not wait. */
+	/* Whoever reads standard error may have stopped reading: the end does not
+	 * wait. */
 	if (pthread_timedjoin_np(queue.thread, NULL, &until) != 0)
 		pthread_detach(queue.thread);
 	else

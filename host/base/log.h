@@ -1,9 +1,10 @@
 /* log.h - lines on standard error, written by a thread of their own.
  *
- * log_info("listener", "address=%s", text): an area, then key=value. On a terminal a line
- * reads as text, else it is a JSON object {"time","level","area","message"}. A caller never
- * waits for whoever reads standard error: lines go through a bounded queue, and what does
- * not fit is dropped and counted (log_dropped). Secrets never reach a log call. */
+ * log_info("listener", "address=%s", text): an area, then key=value. On a terminal a
+ * line reads as text, else it is a JSON object {"time","level","area","message"}. A
+ * caller never waits for whoever reads standard error: lines go through a bounded
+ * queue, and what does not fit is dropped and counted (log_dropped). Secrets never
+ * reach a log call. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +16,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
-/* Starts the writer thread; before it, and after log_stop(), lines are written at once. */
+/* Starts the writer thread; before it, and after log_stop(), lines are written at
+ * once. */
 void log_start(void);
 /* Writes what is queued (for at most a second) and ends the thread. */
 void log_stop(void);

@@ -1,6 +1,7 @@
 /* map.h - text keys to pointers.
  *
- * Keys are copied, values are borrowed. Not for several threads: who shares a map locks. */
+ * Keys are copied, values are borrowed. Not for several threads: who
+ * shares a map locks. */
 #pragma once
 
 #include <stddef.h>

@@ -17,15 +17,17 @@ struct sink;
 typedef void sink_drained_fn(void *arg);
 
 struct sink_ops {
-	/* Takes a copy. Returns the bytes that wait now; never calls back from here. A sink
-	 * whose reader is gone takes everything and returns 0. */
+	/* Takes a copy. Returns the bytes that wait now; never calls back from here. A
+	 * sink whose reader is gone takes everything and returns 0. */
 	size_t (*write)(struct sink *sink, const void *data, size_t size);
-	/* Calls fn once, from the event loop, when no more than SINK_LOW bytes wait; NULL
-	 * takes the wish back. Not called once the reader is gone: that has a way of its own. */
+	/* Calls fn once, from the event loop, when no more than SINK_LOW bytes
+	 * wait; NULL takes the wish back. Not called once the reader is gone: that
+	 * has a way of its own. */
 	void (*when_drained)(struct sink *sink, sink_drained_fn *fn, void *arg);
 	/* The proper end of the bytes. The sink must not be used after it. */
 	void (*end)(struct sink *sink);
-	/* An end that the reader can see to be none. The sink must not be used after it. */
+	/* An end that the reader can see to be none. The sink must not be used after
+	 * it. */
 	void (*cut)(struct sink *sink);
 };
 

@@ -55,7 +55,8 @@ static void arm_timer(struct connection *connection)
 
 	if (!connection->since_ms && !connection->exchange)
 		connection->since_ms = clock_ms();
-	if (connection->body == BODY_READING && !connection->body_since_ms &&
+	if (connection->exchange && connection->body == BODY_READING &&
+		!connection->body_since_ms &&
 		!spool_is_behind(connection->exchange->spool)) {
 		connection->body_since_ms = clock_ms();
 		connection->body_span = 0;

@@ -29,7 +29,7 @@
 #include "http/listener.h"
 #include "http/wire.h"
 
-#define READ_SIZE (64 * 1024)  /* bytes of a worker's read buffer */
+#define READ_SIZE (64 * 1024)    /* bytes of a worker's read buffer */
 #define INPUT_HIGH (1024 * 1024) /* bytes behind an open exchange; then none are read */
 
 struct event;

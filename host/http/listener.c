@@ -232,13 +232,16 @@ static int open_address(const char *address, struct err *err)
 
 static int bound_port(int fd)
 {
-	struct sockaddr_storage storage = { 0 };
-	socklen_t size = sizeof(storage);
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} name = { .v6 = { 0 } };
+	socklen_t size = sizeof(name);
 
-	getsockname(fd, (struct sockaddr *)&storage, &size);
-	if (storage.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)(void *)&storage)->sin6_port);
-	return ntohs(((struct sockaddr_in *)(void *)&storage)->sin_port);
+	getsockname(fd, &name.any, &size);
+	return ntohs(
+		name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port);
 }
 
 int listener_open(struct listener **out, struct event_base *base,

@@ -27,8 +27,9 @@ struct http_limits {
 	int idle_ms;        /* between two requests; 75,000. Later: closed in silence */
 	int body_rate;      /* bytes per second of a body at least; 512. Slower: 408 */
 	int body_window_ms; /* over which the rate is measured each time; 10,000 */
-	int write_ms;       /* without progress while bytes wait to be sent; 60,000.
-	                     * Then the client counts as gone */
+	/* Without progress while bytes wait to be sent; 60,000. Then the client is
+	 * gone. */
+	int write_ms;
 	size_t connection_max; /* count for this listener; more get 503 and a close */
 };
 

@@ -200,8 +200,8 @@ static int pass_literal(struct reader *reader, const char *literal)
 
 static int read_scalar(struct reader *reader, char byte)
 {
-	const char *text;
-	size_t size;
+	const char *text = NULL;
+	size_t size = 0;
 	int rc;
 
 	switch (byte) {
@@ -249,8 +249,8 @@ static int close_bracket(struct reader *reader)
 
 static int read_name(struct reader *reader)
 {
-	const char *text;
-	size_t size;
+	const char *text = NULL;
+	size_t size = 0;
 	int rc;
 
 	if (peek(reader) != '"')

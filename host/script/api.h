@@ -1,7 +1,7 @@
 /* api.h - what the files of the private module neap.host share.
  *
- * Each api_*_register() adds its functions to the table at the top of the stack. The functions are described
- * for Lua in lua/neap/host.lua. */
+ * Each api_*_register() adds its functions to the table at the top of the stack. The
+ * functions are described for Lua in lua/neap/host.lua. */
 #pragma once
 
 #include <stddef.h>
@@ -18,8 +18,11 @@ void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
 void api_request_register(lua_State *L);
 void attempt_register(lua_State *L);
+/* In record_line.c. */
+int record_l_line(lua_State *L);
 
-/* The metatable of a handle, with its methods as __index; nothing else of it can be reached from Lua. */
+/* The metatable of a handle, with its methods as __index; nothing else of it can be
+ * reached from Lua. */
 void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods);
 /* Seconds from Lua; negative counts as 0, more than 24 days as that. */
 struct timeval api_timeval(double seconds);
@@ -28,7 +31,10 @@ int api_ms(double seconds);
 struct script *api_script(lua_State *L);
 /* In api_json.c: scan_path() with the arguments from first on. */
 int api_find(lua_State *L, const char *data, size_t size, int first);
+/* The same, giving kind and size instead of the text. */
+int api_measure(lua_State *L, const char *data, size_t size, int first);
 /* In api_shared.c. */
 struct health *api_check_health(lua_State *L, int index);
-/* In api_request.c: the body of the table at index: its text "body", or the request's own with "edits". */
-void api_get_body(lua_State *L, int index, struct request *request, struct transfer_request *out);
+/* In api_request.c: the body at index: a text, or edits of the request's own, or nil. */
+void api_get_body(lua_State *L, int index, struct request *request,
+	struct transfer_request *out);

@@ -156,15 +156,15 @@ static int json_is_object(lua_State *L)
 	return 1;
 }
 
-int api_find(lua_State *L, const char *data, size_t size, int first)
+static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
+	"string", "array", "object" };
+
+static enum json_kind look(lua_State *L, const char *data, size_t size, int first,
+	const char **value, size_t *value_size)
 {
-	static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
-		"string", "array", "object" };
-	const char *path[PATH_MAX_STEPS], *value;
+	const char *path[PATH_MAX_STEPS];
 	char indices[PATH_MAX_STEPS][24];
-	size_t value_size;
 	int i, count = lua_gettop(L) - first + 1;
-	enum json_kind kind;
 
 	luaL_argcheck(L, count <= PATH_MAX_STEPS, first, "too long a path");
 	for (i = 0; i < count; i++) {
@@ -181,15 +181,36 @@ int api_find(lua_State *L, const char *data, size_t size, int first)
 		}
 		path[i] = luaL_checklstring(L, i + first, &name_size);
 		if (strlen(path[i]) != name_size)
-			return 0; /* a NUL stands in a document as an escape only */
+			return JSON_NONE; /* in a document a NUL is an escape */
 	}
-	kind = scan_path(data, size, path, (size_t)count, &value, &value_size);
+	return scan_path(data, size, path, (size_t)count, value, value_size);
+}
+
+int api_find(lua_State *L, const char *data, size_t size, int first)
+{
+	const char *value;
+	size_t value_size;
+	enum json_kind kind = look(L, data, size, first, &value, &value_size);
+
 	if (kind == JSON_NONE) {
 		lua_pushnil(L);
 		return 1;
 	}
 	lua_pushlstring(L, value, value_size);
 	lua_pushstring(L, kinds[kind]);
+	return 2;
+}
+
+int api_measure(lua_State *L, const char *data, size_t size, int first)
+{
+	const char *value;
+	size_t value_size;
+	enum json_kind kind = look(L, data, size, first, &value, &value_size);
+
+	if (kind == JSON_NONE)
+		return 0;
+	lua_pushstring(L, kinds[kind]);
+	lua_pushnumber(L, (lua_Number)value_size);
 	return 2;
 }
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fold.h"
 #include "base/log.h"
+#include "script/credential.h"
 #include "script/fiber.h"
 #include "script/generation.h"
 #include "script/process.h"
@@ -84,9 +85,24 @@ static int l_time_text(lua_State *L)
 
 	gmtime_r(&seconds, &utc);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(whole, sizeof(whole), "%s.%03dZ", text, (int)((wall - (double)seconds) * 1000));
+	snprintf(whole, sizeof(whole), "%s.%03dZ", text,
+		(int)((wall - (double)seconds) * 1000));
 	lua_pushstring(L, whole);
 	return 1;
+}
+
+/* Random bytes out of a pool that is filled by one system call for many. */
+static void random_bytes(void *out, size_t size)
+{
+	static __thread unsigned char pool[1024];
+	static __thread size_t left;
+
+	if (left < size) {
+		randombytes_buf(pool, sizeof(pool));
+		left = sizeof(pool);
+	}
+	left -= size;
+	memcpy(out, pool + left, size);
 }
 
 /* random() -> number in [0, 1) */
@@ -94,7 +110,7 @@ static int l_random(lua_State *L)
 {
 	uint64_t bits;
 
-	randombytes_buf(&bits, sizeof(bits));
+	random_bytes(&bits, sizeof(bits));
 	lua_pushnumber(L, (double)(bits >> 11) / 9007199254740992.0);
 	return 1;
 }
@@ -125,22 +141,14 @@ static int l_fold(lua_State *L)
 	return 1;
 }
 
-/* digest(text) -> 32 bytes: BLAKE2b under a key of this process. Secrets are compared and found by it, so
- * that neither the time of a comparison nor a key of a table says anything about them. */
+/* digest(text) -> 32 bytes; see credential.h */
 static int l_digest(lua_State *L)
 {
-	static unsigned char key[crypto_generichash_KEYBYTES];
-	static _Atomic int is_made;
-	unsigned char digest[32];
+	unsigned char digest[CREDENTIAL_DIGEST];
 	size_t size;
 	const char *text = luaL_checklstring(L, 1, &size);
 
-	if (!is_made) { /* at first by the loader, before there are workers */
-		randombytes_buf(key, sizeof(key));
-		is_made = 1;
-	}
-	crypto_generichash(digest, sizeof(digest), (const unsigned char *)text, size, key,
-		sizeof(key));
+	credential_digest(digest, text, size);
 	lua_pushlstring(L, (const char *)digest, sizeof(digest));
 	return 1;
 }
@@ -150,18 +158,22 @@ static int l_id(lua_State *L)
 {
 	uint64_t ms = (uint64_t)(clock_wall_us() / 1000);
 	unsigned char b[16];
-	char text[40];
+	static const char hex[] = "0123456789abcdef";
+	char text[36];
+	size_t at = 0;
 
-	randombytes_buf(b, sizeof(b));
+	random_bytes(b, sizeof(b));
 	for (int i = 0; i < 6; i++)
 		b[i] = (unsigned char)(ms >> (40 - 8 * i));
 	b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
 	b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
-	snprintf(text, sizeof(text),
-		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-		b[15]);
-	lua_pushstring(L, text);
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text[at++] = '-';
+		text[at++] = hex[b[i] >> 4];
+		text[at++] = hex[b[i] & 15];
+	}
+	lua_pushlstring(L, text, at);
 	return 1;
 }
 
@@ -312,6 +324,7 @@ static const luaL_Reg functions[] = {
 	{ "id", l_id },
 	{ "log", l_log },
 	{ "log_line", l_log_line },
+	{ "log_record", record_l_line },
 	{ "log_is_text", l_log_is_text },
 	{ "figures", l_figures },
 	{ "generation", l_generation },

@@ -9,9 +9,12 @@
 #include "json/splice.h"
 #include "script/api.h"
 #include "script/attempt.h"
+#include "script/credential.h"
+#include "script/filter.h"
 #include "script/generation.h"
 #include "script/plan.h"
 #include "script/request.h"
+#include "script/route.h"
 #include "storage/health.h"
 #include "upstream/gate.h"
 #include "upstream/relay.h"
@@ -66,6 +69,18 @@ static int l_peer(lua_State *L)
 	lua_pushstring(L, exchange_peer(exchange));
 	lua_pushboolean(L, exchange_is_peer_loopback(exchange));
 	return 2;
+}
+
+/* token_digest() -> 32 bytes | nil: see credential.h */
+static int l_token_digest(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	unsigned char digest[CREDENTIAL_DIGEST];
+
+	if (!credential_read(request->exchange, digest))
+		return 0;
+	lua_pushlstring(L, (const char *)digest, sizeof(digest));
+	return 1;
 }
 
 static int push_received(lua_State *L, struct request *request)
@@ -136,15 +151,17 @@ static int l_body(lua_State *L)
 	return 1;
 }
 
-/* member(name) -> raw text | nil, kind, size. The text is nil where it is longer than the scan keeps. */
+/* member(name) -> raw text | nil, kind, size. The text is nil where it is longer
+ * than the scan keeps. */
 static int l_member(lua_State *L)
 {
-	static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number", "string",
-		"array", "object" };
+	static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
+		"string", "array", "object" };
 	struct request *request = request_check(L, 1);
 	const char *name = luaL_checkstring(L, 2);
-	const struct scan_member *member =
-		request->scan && request->is_received ? scan_find(request->scan, name) : NULL;
+	const struct scan_member *member = request->scan && request->is_received
+		? scan_find(request->scan, name)
+		: NULL;
 
 	if (!member)
 		return 0;
@@ -159,8 +176,11 @@ static int l_kind(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
 
-	lua_pushstring(L, request->scan && scan_kind(request->scan) == JSON_OBJECT ? "object" :
-		request->scan ? "other" : NULL);
+	if (!request->scan)
+		lua_pushnil(L);
+	else
+		lua_pushstring(L,
+			scan_kind(request->scan) == JSON_OBJECT ? "object" : "other");
 	return 1;
 }
 
@@ -201,19 +221,20 @@ static int l_record(lua_State *L)
 	return 1;
 }
 
-/* -- the answer ------------------------------------------------------------------------ */
+/* -- the answer ------------------------------------------------------------------- */
 
 /* The fields of the flat list { name, value, … } at index, in the request's arena. */
 static struct field *check_fields(lua_State *L, int index, struct request *request,
-	size_t *count)
+	const struct filter *filter, const struct transfer *transfer, size_t *count)
 {
 	struct field *fields;
-	size_t total;
+	size_t total, room;
 
 	luaL_checktype(L, index, LUA_TTABLE);
 	total = lua_objlen(L, index) / 2;
 	luaL_argcheck(L, total <= FIELDS_MAX, index, "too many fields");
-	fields = arena_alloc(&request->arena, (total + 1) * sizeof(*fields));
+	room = total + 1 + (filter ? transfer_header_count(transfer) : 0);
+	fields = arena_alloc(&request->arena, room * sizeof(*fields));
 	for (size_t i = 0; i < total; i++) {
 		const char *texts[2];
 
@@ -231,6 +252,8 @@ static struct field *check_fields(lua_State *L, int index, struct request *reque
 		fields[i] = (struct field) { texts[0], texts[1] };
 	}
 	*count = total;
+	if (filter)
+		*count += filter_fields(filter, transfer, fields + total);
 	return fields;
 }
 
@@ -250,7 +273,7 @@ static int l_reply(lua_State *L)
 	int status = (int)luaL_checkinteger(L, 2);
 	size_t count, size;
 	const char *body = luaL_checklstring(L, 4, &size);
-	struct field *fields = check_fields(L, 3, request, &count);
+	struct field *fields = check_fields(L, 3, request, NULL, NULL, &count);
 
 	request->is_answered = true;
 	request->is_ended = true;
@@ -258,14 +281,17 @@ static int l_reply(lua_State *L)
 	return 0;
 }
 
-/* reply_held(attempt, status, fields): the attempt's body, which has ended, as the whole answer */
+/* reply_held(attempt, status, fields, filter): the attempt's body, which has ended,
+ * as the whole answer */
 static int l_reply_held(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
 	struct gate *gate = attempt_gate(L, 2);
 	int status = (int)luaL_checkinteger(L, 3);
+	const struct filter *filter = filter_check(L, 5);
 	size_t count;
-	struct field *fields = check_fields(L, 4, request, &count);
+	struct field *fields = check_fields(L, 4, request, filter, gate_transfer(gate),
+		&count);
 
 	luaL_argcheck(L, gate_is_ended(gate), 2, "its body has not ended");
 	request->is_answered = true;
@@ -282,7 +308,7 @@ static int l_start(lua_State *L)
 	int status = (int)luaL_checkinteger(L, 2);
 	int64_t length = (int64_t)luaL_optnumber(L, 4, -1);
 	size_t count;
-	struct field *fields = check_fields(L, 3, request, &count);
+	struct field *fields = check_fields(L, 3, request, NULL, NULL, &count);
 
 	request->is_answered = true;
 	exchange_start(request->exchange, status, fields, count, length);
@@ -354,15 +380,18 @@ static int l_cut(lua_State *L)
 	return 0;
 }
 
-/* relay(attempt, status, fields, length, plan): the last thing that the fiber does */
+/* relay(attempt, status, fields, length, plan, filter): the last thing
+ * that the fiber does */
 static int l_relay(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
 	int status = (int)luaL_checkinteger(L, 3);
 	int64_t length = (int64_t)luaL_optnumber(L, 5, -1);
 	struct plan *plan = plan_check(L, 6);
+	const struct filter *filter = filter_check(L, 7);
 	size_t count;
-	struct field *fields = check_fields(L, 4, request, &count);
+	struct field *fields = check_fields(L, 4, request, filter,
+		gate_transfer(attempt_gate(L, 2)), &count);
 	struct gate *gate = attempt_take(L, 2, request->relay_health);
 
 	request->is_answered = true;
@@ -370,12 +399,13 @@ static int l_relay(lua_State *L)
 		plan_ref(plan);
 	request->plan = plan;
 	exchange_start(request->exchange, status, fields, count, length);
-	request_relay(request, relay_start(gate, exchange_sink(request->exchange),
-		plan_relay(plan), request_on_relay_end, request));
+	request_relay(request,
+		relay_start(gate, exchange_sink(request->exchange), plan_relay(plan),
+			request_on_relay_end, request));
 	return 0;
 }
 
-/* -- bodies for attempts --------------------------------------------------------------- */
+/* -- bodies for attempts ---------------------------------------------------------- */
 
 /* edits: { name, raw text or false, … } */
 static void splice_body(lua_State *L, int index, struct request *request,
@@ -398,8 +428,8 @@ static void splice_body(lua_State *L, int index, struct request *request,
 			edits[i].value = luaL_checklstring(L, -1, &edits[i].value_size);
 	}
 	if (splice(&pieces, &out->piece_count, &request->arena, request->scan,
-			spool_memory(spool), spool_source(spool), spool_size(spool), edits, count,
-			&err) != 0)
+		    spool_memory(spool), spool_source(spool), spool_size(spool), edits,
+		    count, &err) != 0)
 		luaL_error(L, "%s", err.text);
 	lua_pop(L, (int)count * 2);
 	out->pieces = pieces;
@@ -408,28 +438,23 @@ static void splice_body(lua_State *L, int index, struct request *request,
 void api_get_body(lua_State *L, int index, struct request *request,
 	struct transfer_request *out)
 {
-	struct spool *spool = get_spool(request);
 	struct piece *piece;
 	size_t size;
 
-	lua_getfield(L, index, "body");
-	if (lua_type(L, -1) == LUA_TSTRING) {
+	if (lua_type(L, index) == LUA_TSTRING) {
+		/* The pieces must outlive the state: a relay may still be sending
+		 * them. */
 		piece = arena_calloc(&request->arena, sizeof(*piece));
-		/* The pieces must outlive the state: a relay may still be sending them. */
-		piece->data = lua_tolstring(L, -1, &size);
+		piece->data = lua_tolstring(L, index, &size);
 		piece->data = arena_strdup(&request->arena, piece->data, size);
 		piece->size = size;
 		out->pieces = piece;
 		out->piece_count = 1;
-	}
-	lua_pop(L, 1);
-	lua_getfield(L, index, "edits");
-	if (lua_istable(L, -1)) {
-		if (!request->scan || !spool)
+	} else if (lua_istable(L, index)) {
+		if (!request->scan || !get_spool(request))
 			luaL_error(L, "the request has no body to send on");
-		splice_body(L, lua_gettop(L), request, out);
+		splice_body(L, index, request, out);
 	}
-	lua_pop(L, 1);
 }
 
 static const luaL_Reg methods[] = {
@@ -437,6 +462,7 @@ static const luaL_Reg methods[] = {
 	{ "header", l_header },
 	{ "headers", l_headers },
 	{ "peer", l_peer },
+	{ "token_digest", l_token_digest },
 	{ "receive", l_receive },
 	{ "received", l_received },
 	{ "size", l_size },
@@ -461,4 +487,6 @@ void api_request_register(lua_State *L)
 {
 	api_new_type(L, HANDLE, methods);
 	plan_register(L);
+	route_register(L);
+	filter_register(L);
 }

@@ -1,4 +1,5 @@
-/* The memory that all workers share (shared.h), and the state of targets and keys (health.h). */
+/* The memory that all workers share (shared.h), and the state of targets
+ * and keys (health.h). */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ static struct shared_value check_value(lua_State *L, int index)
 	case LUA_TNONE:
 		break;
 	default:
-		luaL_argerror(L, index, "a number, boolean, string or nil is shared, nothing else");
+		luaL_argerror(L, index,
+			"a number, boolean, string or nil is shared, nothing else");
 	}
 	return value;
 }
@@ -53,10 +55,14 @@ static int64_t check_ttl(lua_State *L, int index)
 
 static int push_error(lua_State *L, int rc)
 {
-	const char *text = rc == -ENOSPC ? "the shared memory is full" :
-		rc == -EMSGSIZE ? "key or value is too long" :
-		rc == -EINVAL ? "there is no number to add to" : "over the limit";
+	const char *text = "over the limit";
 
+	if (rc == -ENOSPC)
+		text = "the shared memory is full";
+	else if (rc == -EMSGSIZE)
+		text = "key or value is too long";
+	else if (rc == -EINVAL)
+		text = "there is no number to add to";
 	lua_pushnil(L);
 	lua_pushstring(L, text);
 	return 2;
@@ -80,7 +86,8 @@ static int l_get(lua_State *L)
 		lua_pushboolean(L, value.number != 0);
 		break;
 	case SHARED_TEXT:
-		/* A push that runs out of memory would leak this one copy: bounded and rare. */
+		/* A push that runs out of memory would leak this one copy:
+		 * bounded and rare. */
 		lua_pushlstring(L, value.text, value.text_size);
 		free((char *)value.text);
 		break;
@@ -195,6 +202,26 @@ static int l_view(lua_State *L)
 	return 1;
 }
 
+/* state() -> "ready" | "resting" | "disabled"; rests() -> how often in a row */
+static int l_state(lua_State *L)
+{
+	struct health *health = api_check_health(L, 1);
+
+	if (health_is_ready(health, clock_ms()))
+		lua_pushliteral(L, "ready");
+	else
+		lua_pushstring(L,
+			health_look(health).state == HEALTH_DISABLED ? "disabled"
+								     : "resting");
+	return 1;
+}
+
+static int l_rests(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)health_look(api_check_health(L, 1)).rests);
+	return 1;
+}
+
 static int l_rest(lua_State *L)
 {
 	struct health *health = api_check_health(L, 1);
@@ -236,6 +263,8 @@ static const luaL_Reg health_methods[] = {
 	{ "is_ready", l_is_ready },
 	{ "in_flight", l_in_flight },
 	{ "view", l_view },
+	{ "state", l_state },
+	{ "rests", l_rests },
 	{ "rest", l_rest },
 	{ "disable", l_disable },
 	{ "well", l_well },

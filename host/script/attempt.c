@@ -12,28 +12,27 @@
 #include "script/api.h"
 #include "script/process.h"
 #include "script/request.h"
+#include "script/route.h"
 #include "storage/health.h"
 #include "upstream/gate.h"
 
 #define HANDLE "neap.attempt"
-#define HEADERS_MAX 200
 
 /* What the fiber waits for. */
 enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
 
 struct attempt {
-	struct list link;          /* in request->attempts */
+	struct list link; /* in request->attempts */
 	struct request *request;
-	struct attempt **box;      /* the handle, emptied at the end */
-	struct gate *gate;         /* NULL once closed or taken */
-	struct health *health[2];  /* counted as in flight; NULL once not */
-	struct arena arena;        /* the body's pieces and texts */
+	struct attempt **box;     /* the handle, emptied at the end */
+	struct gate *gate;        /* NULL once closed or taken */
+	struct health *health[2]; /* counted as in flight; NULL once not */
 
 	enum want want;
-	size_t offset;             /* WANT_EVENT: where; WANT_BYTES: how many */
+	size_t offset; /* WANT_EVENT: where; WANT_BYTES: how many */
 	struct fiber *fiber;
 	uint64_t ticket;
-	struct event *timer;       /* the end of a wait with a time, made at first use */
+	struct event *timer; /* the end of a wait with a time, made at first use */
 	bool is_late;
 };
 
@@ -65,7 +64,6 @@ static void attempt_free(struct attempt *attempt)
 		event_free(attempt->timer);
 	if (attempt->box)
 		*attempt->box = NULL;
-	arena_clear(&attempt->arena);
 	list_remove(&attempt->link);
 	free(attempt);
 }
@@ -73,6 +71,7 @@ static void attempt_free(struct attempt *attempt)
 void attempts_close(struct request *request)
 {
 	while (!list_is_empty(&request->attempts))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() unlinks it */
 		attempt_free(CONTAINER_OF(request->attempts.next, struct attempt, link));
 }
 
@@ -108,7 +107,8 @@ struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
 static int push_failure(lua_State *L, struct attempt *attempt)
 {
 	if (gate_result(attempt->gate) == TRANSFER_OK) {
-		/* libcurl takes a connection that closes inside of the head for an empty body. */
+		/* libcurl takes a connection that closes inside of the head
+		 * for an empty body. */
 		lua_pushnil(L);
 		lua_pushliteral(L, "reset");
 		lua_pushliteral(L, "the connection closed inside of the answer's head");
@@ -156,8 +156,9 @@ static int push_event(lua_State *L, struct attempt *attempt)
 	if (rc == -EMSGSIZE)
 		return push_reason(L, "full");
 	if (rc == -ENODATA)
-		return gate_result(attempt->gate) == TRANSFER_OK ? push_reason(L, "end")
-			: push_failure(L, attempt);
+		return gate_result(attempt->gate) != TRANSFER_OK
+			? push_failure(L, attempt)
+			: push_reason(L, "end");
 	return attempt->is_late ? push_reason(L, "late") : 0;
 }
 
@@ -169,7 +170,7 @@ static int push_bytes(lua_State *L, struct attempt *attempt)
 	if (is_ended && gate_result(attempt->gate) != TRANSFER_OK)
 		return push_failure(L, attempt);
 	if (!is_ended && size < attempt->offset && !gate_is_full(attempt->gate) &&
-			!attempt->is_late)
+		!attempt->is_late)
 		return 0;
 	lua_pushinteger(L, (lua_Integer)size);
 	lua_pushboolean(L, is_ended);
@@ -258,15 +259,15 @@ static int wait_for(lua_State *L, struct attempt *attempt, enum want want, int s
 		struct timeval after = api_timeval(seconds);
 
 		if (!attempt->timer)
-			attempt->timer = evtimer_new(attempt->request->script->base, on_timer,
-				attempt);
+			attempt->timer = evtimer_new(attempt->request->script->base,
+				on_timer, attempt);
 		evtimer_add(attempt->timer, &after);
 	}
 	attempt->ticket = fiber_wait(L, cancel_wait, attempt);
 	return lua_yield(L, 0);
 }
 
-/* -- methods -------------------------------------------------------------------------- */
+/* -- methods ---------------------------------------------------------------------- */
 
 /* head() -> status | nil, failure, text. Waits. */
 static int l_head(lua_State *L)
@@ -274,8 +275,8 @@ static int l_head(lua_State *L)
 	return wait_for(L, check_attempt(L, 1), WANT_HEAD, 0);
 }
 
-/* event(offset, seconds?) -> data | false, next offset, name | nil, "end" | "full" | "late"
- * | nil, failure, text. Waits. */
+/* event(offset, seconds?) -> data | false, next offset, name | nil, "end" | "full" |
+ * "late" | nil, failure, text. Waits. */
 static int l_event(lua_State *L)
 {
 	struct attempt *attempt = check_attempt(L, 1);
@@ -285,8 +286,8 @@ static int l_event(lua_State *L)
 	return wait_for(L, attempt, WANT_EVENT, 3);
 }
 
-/* bytes(count, seconds?) -> held, is_ended | nil, failure, text. Waits until so many are held, the body has
- * ended, the gate is full or the time is over. */
+/* bytes(count, seconds?) -> held, is_ended | nil, failure, text. Waits until so many are
+ * held, the body has ended, the gate is full or the time is over. */
 static int l_bytes(lua_State *L)
 {
 	struct attempt *attempt = check_attempt(L, 1);
@@ -317,12 +318,21 @@ static int l_find(lua_State *L)
 	return api_find(L, gate_data(attempt->gate), gate_size(attempt->gate), 2);
 }
 
+/* measure(path…) -> kind, bytes of its text | nil; as find, without the text */
+static int l_measure(lua_State *L)
+{
+	struct attempt *attempt = check_attempt(L, 1);
+
+	return api_measure(L, gate_data(attempt->gate), gate_size(attempt->gate), 2);
+}
+
 /* header(name) -> value | nil */
 static int l_header(lua_State *L)
 {
 	struct attempt *attempt = check_attempt(L, 1);
 
-	lua_pushstring(L, transfer_header(gate_transfer(attempt->gate), luaL_checkstring(L, 2)));
+	lua_pushstring(L,
+		transfer_header(gate_transfer(attempt->gate), luaL_checkstring(L, 2)));
 	return 1;
 }
 
@@ -388,67 +398,7 @@ static int l_close(lua_State *L)
 	return 0;
 }
 
-/* -- start ------------------------------------------------------------------------------ */
-
-static const char *get_text(lua_State *L, int index, const char *name, struct arena *arena)
-{
-	const char *text;
-	size_t size;
-
-	lua_getfield(L, index, name);
-	text = lua_tolstring(L, -1, &size);
-	text = text ? arena_strdup(arena, text, size) : NULL;
-	lua_pop(L, 1);
-	return text;
-}
-
-static int get_ms(lua_State *L, int index, const char *name)
-{
-	double seconds;
-
-	lua_getfield(L, index, name);
-	seconds = lua_tonumber(L, -1);
-	lua_pop(L, 1);
-	return api_ms(seconds);
-}
-
-static void get_headers(lua_State *L, struct attempt *attempt, struct transfer_request *out)
-{
-	const char **headers;
-	size_t count;
-
-	lua_getfield(L, 2, "headers");
-	luaL_checktype(L, -1, LUA_TTABLE);
-	count = lua_objlen(L, -1);
-	luaL_argcheck(L, count <= HEADERS_MAX, 2, "too many headers");
-	headers = arena_alloc(&attempt->arena, (count + 1) * sizeof(*headers));
-	for (size_t i = 0; i < count; i++) {
-		const char *text;
-		size_t size;
-
-		lua_rawgeti(L, -1, (int)i + 1);
-		text = luaL_checklstring(L, -1, &size);
-		if (strlen(text) != size || strpbrk(text, "\r\n"))
-			luaL_error(L, "a header holds a line end or a NUL");
-		headers[i] = arena_strdup(&attempt->arena, text, size);
-		lua_pop(L, 1);
-	}
-	lua_pop(L, 1);
-	out->headers = headers;
-	out->header_count = count;
-}
-
-static void get_health(lua_State *L, struct attempt *attempt)
-{
-	lua_getfield(L, 2, "health");
-	for (int i = 0; i < 2 && lua_istable(L, -1); i++) {
-		lua_rawgeti(L, -1, i + 1);
-		if (!lua_isnil(L, -1))
-			attempt->health[i] = api_check_health(L, -1);
-		lua_pop(L, 1);
-	}
-	lua_pop(L, 1);
-}
+/* -- start ------------------------------------------------------------------------ */
 
 static struct attempt *attempt_new(lua_State *L, struct request *request)
 {
@@ -466,50 +416,27 @@ static struct attempt *attempt_new(lua_State *L, struct request *request)
 	return attempt;
 }
 
-/* Takes back a count that was never begun, so that closing does not end it. */
-static void forget_health(struct attempt *attempt)
-{
-	attempt->health[0] = NULL;
-	attempt->health[1] = NULL;
-}
-
-/* An attempt left by an error below has no gate: it is freed with its request. */
-int attempt_l_start(lua_State *L)
+/* start(request, route, body | edits | nil) -> attempt. body: a text; edits:
+ * see api_request.c. */
+static int l_start_attempt(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
-	struct transfer_request out = { 0 };
+	const struct route *route = route_check(L, 2);
+	struct transfer_request out = route->request;
 	struct attempt *attempt;
-	struct health *health[2];
 
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
+	lua_settop(L, 3);
+	api_get_body(L, 3, request, &out);
 	attempt = attempt_new(L, request);
-	out.url = get_text(L, 2, "url", &attempt->arena);
-	luaL_argcheck(L, out.url != NULL, 2, "no url");
-	out.method = get_text(L, 2, "method", &attempt->arena);
-	out.method = out.method ? out.method : "POST";
-	out.proxy = get_text(L, 2, "proxy", &attempt->arena);
-	out.timeouts = (struct transfer_timeouts) {
-		.connect = get_ms(L, 2, "connect"),
-		.first_byte = get_ms(L, 2, "first_byte"),
-		.idle = get_ms(L, 2, "idle"),
-		.total = get_ms(L, 2, "total"),
-	};
-	lua_getfield(L, 2, "private");
-	out.is_private_allowed = lua_toboolean(L, -1);
-	lua_pop(L, 1);
-	get_headers(L, attempt, &out);
-	api_get_body(L, 2, request, &out);
-	get_health(L, attempt);
-	memcpy(health, attempt->health, sizeof(health));
-	forget_health(attempt);
+	route_headers(route, request->exchange, &request->arena, &out);
 	attempt->gate = gate_start(request->script->transfers, &out, on_change, attempt);
 	request->script->process->attempt_count++;
-	for (size_t i = 0; i < COUNT_OF(health); i++) {
-		attempt->health[i] = health[i];
-		if (health[i])
-			health_begin(health[i]);
-	}
+	memcpy(attempt->health, route->health, sizeof(attempt->health));
+	for (size_t i = 0; i < COUNT_OF(attempt->health); i++)
+		if (attempt->health[i])
+			health_begin(attempt->health[i]);
+	if (route->first_event > 0)
+		gate_deadline(attempt->gate, api_ms(route->first_event));
 	return 1;
 }
 
@@ -519,6 +446,7 @@ static const luaL_Reg methods[] = {
 	{ "bytes", l_bytes },
 	{ "text", l_text },
 	{ "find", l_find },
+	{ "measure", l_measure },
 	{ "header", l_header },
 	{ "headers", l_headers },
 	{ "release", l_release },
@@ -531,6 +459,6 @@ static const luaL_Reg methods[] = {
 void attempt_register(lua_State *L)
 {
 	api_new_type(L, HANDLE, methods);
-	lua_pushcfunction(L, attempt_l_start);
+	lua_pushcfunction(L, l_start_attempt);
 	lua_setfield(L, -2, "start");
 }

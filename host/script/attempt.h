@@ -1,7 +1,8 @@
 /* attempt.h - one transfer to a provider as Lua sees it: the handle "neap.attempt".
  *
- * An attempt belongs to its request and dies with it; its transfer ends when Lua closes it, when a relay takes it, or with
- * the request. It counts as in flight at its key and target from start to end, whatever Lua does. */
+ * An attempt belongs to its request and dies with it; its transfer ends when Lua closes
+ * it, when a relay takes it, or with the request. It counts as in flight at its key and
+ * target from start to end, whatever Lua does. */
 #pragma once
 
 #include <lua.h>
@@ -14,7 +15,8 @@ struct request;
 
 /* Ends the transfers of all attempts and empties their handles. */
 void attempts_close(struct request *request);
-/* For the relay: takes gate and health from the attempt at index; raises if it is closed. */
+/* For the relay: takes gate and health from the attempt at index; raises if it is
+ * closed. */
 struct gate *attempt_take(lua_State *L, int index, struct health *health[2]);
 /* The same without taking. */
 struct gate *attempt_gate(lua_State *L, int index);

@@ -91,7 +91,8 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 }
 
 /* router.open(path) -> settings | nil, message, … */
-static int open_router(struct generation *generation, const char *path, struct buf *errors)
+static int open_router(struct generation *generation, const char *path,
+	struct buf *errors)
 {
 	lua_State *L = state_lua(generation->state);
 	struct err err;
@@ -109,7 +110,8 @@ static int open_router(struct generation *generation, const char *path, struct b
 		read_settings(L, &generation->settings);
 		return 0;
 	}
-	buf_append_text(errors, lua_isstring(L, top + 2) ? lua_tostring(L, top + 2) : "?");
+	buf_append_text(errors,
+		lua_isstring(L, top + 2) ? lua_tostring(L, top + 2) : "?");
 	buf_append_text(errors, "\n");
 	lua_settop(L, top);
 	return -EINVAL;
@@ -190,7 +192,8 @@ void generation_unref(struct generation *generation)
 {
 	if (--generation->refs)
 		return;
-	/* The last one out may be a fiber of this very state, which is still on the stack. */
+	/* The last one out may be a fiber of this very state, which is
+	 * still on the stack. */
 	if (generation->script)
 		script_bury(generation->script, generation);
 	else

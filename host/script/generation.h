@@ -1,10 +1,13 @@
-/* generation.h - one loaded set of router.lua, policies and library, in a state of one worker.
+/* generation.h - one loaded set of router.lua, policies and library, in a
+ * state of one worker.
  *
- * The loader builds a generation for itself (which checks everything) and then one for each
- * worker out of the same sources, and hands them over; a worker never compiles. Requests hold a reference from
- * their arrival to their end, or to the commit where the host relays natively; the last one out frees the state.
+ * The loader builds a generation for itself (which checks everything) and then one for
+ * each worker out of the same sources, and hands them over; a worker never compiles.
+ * Requests hold a reference from their arrival to their end, or to the commit where the
+ * host relays natively; the last one out frees the state.
  *
- * Built on the loader's thread; after the hand-over only the worker's thread touches it. */
+ * Built on the loader's thread; after the hand-over only the worker's
+ * thread touches it. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,26 +25,28 @@ struct sources;
 /* What the host itself needs to know of router.lua. Texts belong to the generation. */
 struct generation_settings {
 	const char *listen;
-	const char *storage;            /* absolute path */
-	const char *certificate;        /* NULL: plain */
+	const char *storage;     /* absolute path */
+	const char *certificate; /* NULL: plain */
 	const char *key;
-	const char *log_format;         /* "auto", "text", "json" */
+	const char *log_format; /* "auto", "text", "json" */
 	const char *log_level;
-	int worker_count;               /* 0: as many as there are cores */
+	int worker_count; /* 0: as many as there are cores */
 	int drain_ms;
-	uint64_t spool_max;             /* bytes */
-	uint64_t body_max;              /* bytes */
+	uint64_t spool_max; /* bytes */
+	uint64_t body_max;  /* bytes */
 	bool has_tokens;
 	bool is_watched;
-	const char *greeting;           /* what serve prints behind the address */
+	const char *greeting; /* what serve prints behind the address */
 };
 
-/* path: of router.lua. On failure errors (may be NULL) gets every message, one per line, each "file:line: text"; returns -EINVAL. */
+/* path: of router.lua. On failure errors (may be NULL) gets every message, one per line,
+ * each "file:line: text"; returns -EINVAL. */
 MUST_CHECK
-int generation_build(struct generation **out, struct sources *sources, const char *path, uint64_t id,
-	struct buf *errors);
+int generation_build(struct generation **out, struct sources *sources, const char *path,
+	uint64_t id, struct buf *errors);
 uint64_t generation_id(const struct generation *generation);
-const struct generation_settings *generation_settings(const struct generation *generation);
+const struct generation_settings *generation_settings(
+	const struct generation *generation);
 struct state *generation_state(const struct generation *generation);
 /* What the state's bindings work on; NULL while it is being built. */
 void generation_set_script(struct generation *generation, struct script *script);

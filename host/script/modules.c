@@ -9,8 +9,8 @@
 #include "script/sandbox.h"
 #include "script/sources.h"
 
-#define LOADED "neap.loaded"    /* registry: module name to module */
-#define SOURCES "neap.sources"  /* registry: the snapshot, a light userdata */
+#define LOADED "neap.loaded"   /* registry: module name to module */
+#define SOURCES "neap.sources" /* registry: the snapshot, a light userdata */
 #define PATH_MAX_SIZE 4096
 
 static struct sources *get_sources(lua_State *L)
@@ -25,7 +25,8 @@ static struct sources *get_sources(lua_State *L)
 	return sources;
 }
 
-/* Text of a module, or NULL; name is checked and has dots. path gets where it was found. */
+/* Text of a module, or NULL; name is checked and has dots. path gets where it was
+ * found. */
 static const char *find_module(struct sources *sources, const char *name, char *path,
 	size_t path_size, size_t *size)
 {
@@ -57,7 +58,7 @@ static int l_require(lua_State *L)
 	if (!lua_isnil(L, -1))
 		return 1;
 	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") != strlen(name) ||
-			strlen(name) > 200 || strstr(name, ".."))
+		strlen(name) > 200 || strstr(name, ".."))
 		return luaL_error(L, "\"%s\" is no name of a module", name);
 	text = find_module(get_sources(L), name, path, sizeof(path), &size);
 	if (!text)

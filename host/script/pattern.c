@@ -377,6 +377,7 @@ enum pattern_result pattern_find(const char *text, size_t size, size_t from,
 	const char *pattern, size_t pattern_size, long *steps,
 	struct pattern_match *match, const char **error)
 {
+	assert(text && pattern); /* NULL is what a failed match gives */
 	struct matcher matcher = {
 		.text = text,
 		.text_end = text + size,
@@ -385,7 +386,6 @@ enum pattern_result pattern_find(const char *text, size_t size, size_t from,
 		.match = match,
 	};
 
-	assert(text && pattern); /* NULL is what a failed match gives */
 	if (from > size)
 		return PATTERN_NONE;
 	enum pattern_result result = search(&matcher, text + from, pattern);

@@ -61,8 +61,8 @@ static const char *get_text(lua_State *L, struct plan *plan, const char *name)
 
 static enum json_kind get_kind(lua_State *L)
 {
-	static const char *const names[] = { "", "null", "false", "true", "number", "string",
-		"array", "object" };
+	static const char *const names[] = { "", "null", "false", "true", "number",
+		"string", "array", "object" };
 	const char *name;
 
 	lua_getfield(L, -1, "kind");
@@ -97,12 +97,14 @@ static void read_condition(lua_State *L, struct plan *plan, struct relay_conditi
 		out->is = arena_printf(&plan->arena, "\"%s\"", type);
 	}
 	if (!out->event_name + !out->data + !out->member != 2)
-		luaL_error(L, "a rule's condition is one of event, type, data and member");
+		luaL_error(L,
+			"a rule's condition is one of event, type, data and member");
 }
 
 static enum relay_action get_action(lua_State *L)
 {
-	static const char *const names[] = { "keep_first", "keep_last", "drop", "end", "error" };
+	static const char *const names[] = { "keep_first", "keep_last", "drop", "end",
+		"error" };
 	const char *name;
 
 	lua_getfield(L, -1, "do");
@@ -113,7 +115,8 @@ static enum relay_action get_action(lua_State *L)
 			return (enum relay_action)i;
 		}
 	}
-	return (enum relay_action)luaL_error(L, "a rule does not \"%s\"", name ? name : "nil");
+	return (enum relay_action)luaL_error(L, "a rule does not \"%s\"",
+		name ? name : "nil");
 }
 
 /* The rule's table is on top. */
@@ -127,7 +130,8 @@ static void read_rule(lua_State *L, struct plan *plan, struct relay_rule *out)
 	lua_getfield(L, -1, "when");
 	luaL_checktype(L, -1, LUA_TTABLE);
 	count = lua_objlen(L, -1);
-	conditions = arena_calloc(&plan->arena, (count ? count : 1) * sizeof(*conditions));
+	conditions = arena_calloc(&plan->arena,
+		(count ? count : 1) * sizeof(*conditions));
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(L, -1, (int)i + 1);
 		read_condition(L, plan, &conditions[i]);

@@ -1,7 +1,8 @@
 /* plan.h - a relay's plan, compiled once from the table that a dialect gives.
  *
- * Counted by references: a relay outlives the generation whose dialect made the plan. The count is not atomic: a plan stays on
- * its worker's thread once the generation was handed over. */
+ * Counted by references: a relay outlives the generation whose dialect made the
+ * plan. The count is not atomic: a plan stays on its worker's thread once the
+ * generation was handed over. */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +12,8 @@
 struct plan;
 struct relay_plan;
 
-/* plan(table) -> handle; see lua/neap/host.lua. Raises on what is wrong with the table. */
+/* plan(table) -> handle; see lua/neap/host.lua. Raises on what is wrong with the
+ * table. */
 int plan_l_new(lua_State *L);
 /* The plan of the handle at index, borrowed; NULL for nil. */
 struct plan *plan_check(lua_State *L, int index);

@@ -149,8 +149,10 @@ void request_free(struct request *request)
 
 static void answer_plainly(struct request *request)
 {
-	static const char body[] = "{\"error\":{\"message\":\"neap could not process the request; "
-		"its log says why\",\"type\":\"server_error\",\"param\":null,\"code\":\"internal_error\"}}";
+	static const char body[] =
+		"{\"error\":{\"message\":\"neap could not process the request; "
+		"its log says why\",\"type\":\"server_error\",\"param\":null,"
+		"\"code\":\"internal_error\"}}";
 	static const struct field fields[] = {
 		{ "content-type", "application/json" },
 		{ "x-should-retry", "false" },
@@ -166,13 +168,14 @@ static void answer_plainly(struct request *request)
 		return;
 	}
 	request->is_answered = true;
-	exchange_reply(request->exchange, 500, fields, COUNT_OF(fields), body, sizeof(body) - 1);
+	exchange_reply(request->exchange, 500, fields, COUNT_OF(fields), body,
+		sizeof(body) - 1);
 }
 
 /* -- fibers ----------------------------------------------------------------------- */
 
-/* Starts function of neap.router with the handle below argument_count - 1 more values, which
- * stand on the main stack already behind room for function and handle. */
+/* Starts function of neap.router with the handle below argument_count - 1 more values,
+ * which stand on the main stack already behind room for function and handle. */
 static void run(struct request *request, const char *function, int argument_count)
 {
 	struct state *state = generation_state(request->generation);
@@ -180,7 +183,8 @@ static void run(struct request *request, const char *function, int argument_coun
 	enum fiber_status status;
 
 	(void)function;
-	status = fiber_start(&request->fiber, state, argument_count, end_fiber, request, &err);
+	status = fiber_start(&request->fiber, state, argument_count, end_fiber, request,
+		&err);
 	if (status != FIBER_WAITS)
 		end_fiber(NULL, status, err.text, request);
 }
@@ -198,7 +202,8 @@ static void push_call(struct request *request, const char *function)
 	}
 }
 
-/* A fiber of the request has ended: the answer is given, or a relay gives it, or something failed. */
+/* A fiber of the request has ended: the answer is given, or a relay gives it, or
+ * something failed. */
 static void end_fiber(struct fiber *fiber, enum fiber_status status, const char *message,
 	void *arg)
 {
@@ -238,7 +243,8 @@ static bool is_prefetched(const struct exchange *exchange)
 {
 	int64_t length = exchange_body_length(exchange);
 
-	return length >= 0 && length <= PREFETCH_MAX && !exchange_header(exchange, "expect");
+	return length >= 0 && length <= PREFETCH_MAX &&
+		!exchange_header(exchange, "expect");
 }
 
 static void on_request(struct exchange *exchange, void *arg)
@@ -247,8 +253,9 @@ static void on_request(struct exchange *exchange, void *arg)
 
 	if (exchange_has_body(exchange)) {
 		request->scan = scan_new(wanted);
-		/* A short body is nearly always here already: Lua starts when it is complete and
-		 * need not wait. A long one is read only when Lua asks: first the token is checked. */
+		/* A short body is nearly always here already: Lua starts when it is
+		 * complete and need not wait. A long one is read only when Lua asks:
+		 * first the token is checked. */
 		if (is_prefetched(exchange)) {
 			request->is_receiving = true;
 			exchange_receive(exchange);
@@ -307,7 +314,8 @@ static void on_body_end(struct exchange *exchange, void *arg)
 	end_body(request);
 }
 
-static void on_fault(struct exchange *exchange, int status, const char *message, void *arg)
+static void on_fault(struct exchange *exchange, int status, const char *message,
+	void *arg)
 {
 	struct request *request = exchange_data(exchange);
 	lua_State *L;
@@ -328,7 +336,7 @@ static void on_fault(struct exchange *exchange, int status, const char *message,
 	run(request, "fault", 3);
 }
 
-/* -- the client leaves ---------------------------------------------------------------- */
+/* -- the client leaves ------------------------------------------------------------ */
 
 static void run_gone(struct request *request)
 {
@@ -354,7 +362,8 @@ static void bound_leave(struct request *request, int ms)
 {
 	struct timeval after = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
-	request->leave_timer = evtimer_new(request->script->base, on_leave_timer, request);
+	request->leave_timer = evtimer_new(request->script->base, on_leave_timer,
+		request);
 	evtimer_add(request->leave_timer, &after);
 }
 
@@ -368,7 +377,8 @@ static void leave_relay(struct request *request)
 		return;
 	}
 	relay_peek(request->relay, &result);
-	/* The kept events live in the relay: the record takes them before it is closed. */
+	/* The kept events live in the relay: the record takes them before it is
+	 * closed. */
 	request_on_relay_end(&result, request);
 }
 
@@ -385,11 +395,13 @@ static void on_gone(struct exchange *exchange, void *arg)
 		return;
 	}
 	if (!request->fiber) {
-		request_free(request); /* its body was still arriving: nothing has happened yet */
+		/* Its body was still arriving: nothing has happened yet. */
+		request_free(request);
 		return;
 	}
 	if (request->leave != LEAVE_CANCEL) {
-		bound_leave(request, request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
+		bound_leave(request,
+			request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
 		if (request->write_ticket) {
 			uint64_t ticket = request->write_ticket;
 
@@ -412,7 +424,7 @@ const struct http_handler script_http_handler = {
 	.on_gone = on_gone,
 };
 
-/* -- relays ----------------------------------------------------------------------------- */
+/* -- relays ----------------------------------------------------------------------- */
 
 void request_relay(struct request *request, struct relay *relay)
 {
@@ -439,7 +451,8 @@ void request_let_go(struct request *request)
 			const char *text = lua_tolstring(L, -1, &request->record_size);
 
 			if (text)
-				request->record_text = xmemdup(text, request->record_size);
+				request->record_text = xmemdup(text,
+					request->record_size);
 			lua_pop(L, 1);
 		}
 	}
@@ -479,7 +492,8 @@ void request_on_relay_end(const struct relay_result *result, void *arg)
 	struct request *request = arg;
 	bool is_packed = request->generation == NULL;
 	struct relay *cancelled = request->is_gone && request->leave == LEAVE_CANCEL
-		? request->relay : NULL;
+		? request->relay
+		: NULL;
 	lua_State *L;
 
 	request->relay = NULL;

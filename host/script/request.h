@@ -1,10 +1,12 @@
 /* request.h - one client request on its way through Lua.
  *
- * It joins an exchange (the client's side), a fiber in router.lua, the attempts that the fiber
- * makes and at last perhaps a relay, and decides what happens when one of them ends or the client
- * leaves. Its handle in Lua is the only thing that Lua holds of it; the handle is emptied when the request is freed, so that late use raises.
+ * It joins an exchange (the client's side), a fiber in router.lua, the attempts that the
+ * fiber makes and at last perhaps a relay, and decides what happens when one of them ends
+ * or the client leaves. Its handle in Lua is the only thing that Lua holds of it; the
+ * handle is emptied when the request is freed, so that late use raises.
  *
- * Phases: reading or running (a fiber), then relaying (no Lua), then the end (a fiber of router.finish). */
+ * Phases: reading or running (a fiber), then relaying (no Lua), then the end (a fiber
+ * of router.finish). */
 #pragma once
 
 #include <stdbool.h>
@@ -26,36 +28,36 @@ struct scan;
 enum leave { LEAVE_CANCEL, LEAVE_DRAIN, LEAVE_DETACH }; /* on_disconnect */
 
 struct request {
-	struct list link;              /* in script->requests */
+	struct list link; /* in script->requests */
 	struct script *script;
 	struct generation *generation; /* referenced; NULL once a relay let go of it */
 	struct exchange *exchange;     /* referenced */
 	struct scan *scan;             /* of the body; NULL without one */
 	struct fiber *fiber;
-	struct list attempts;          /* struct attempt, open or not; they die with the request */
+	struct list attempts; /* struct attempt, open or not; they die with the request */
 	struct arena arena;
 
-	bool is_received;              /* the body is complete */
+	bool is_received; /* the body is complete */
 	bool is_receiving;
-	int fault_status;              /* what is wrong with the body, or 0 */
+	int fault_status; /* what is wrong with the body, or 0 */
 	char fault_text[200];
-	uint64_t receive_ticket;       /* the fiber waits for the body */
+	uint64_t receive_ticket; /* the fiber waits for the body */
 
-	bool is_answered;              /* an answer was begun: nothing but its rest can follow */
-	bool is_ended;                 /* the answer has ended (or the client is gone for good) */
-	bool is_gone;                  /* the client left first */
-	bool is_failing;               /* router.failed runs already */
+	bool is_answered; /* an answer was begun: nothing but its rest can follow */
+	bool is_ended;    /* the answer has ended (or the client is gone for good) */
+	bool is_gone;     /* the client left first */
+	bool is_failing;  /* router.failed runs already */
 	enum leave leave;
-	struct event *leave_timer;     /* the end of a drain */
-	uint64_t write_ticket;         /* the fiber waits for the client to read on */
+	struct event *leave_timer; /* the end of a drain */
+	uint64_t write_ticket;     /* the fiber waits for the client to read on */
 
 	struct relay *relay;
-	struct plan *plan;             /* referenced, for the relay */
+	struct plan *plan;              /* referenced, for the relay */
 	struct health *relay_health[2]; /* in flight until the relay's end */
-	int record_ref;                /* in the generation's registry; LUA_NOREF: none */
-	char *record_text;             /* the record, packed, once the generation is let go */
+	int record_ref;    /* in the generation's registry; LUA_NOREF: none */
+	char *record_text; /* the record, packed, once the generation is let go */
 	size_t record_size;
-	int64_t first_us;              /* of the first byte of the answer's body */
+	int64_t first_us; /* of the first byte of the answer's body */
 };
 
 /* The request of a handle at index; raises if there is none any more. */
@@ -64,7 +66,8 @@ struct request *request_check(lua_State *L, int index);
 void request_push_handle(lua_State *L, struct request *request);
 /* The fiber's owner, where it is a request's. */
 struct request *request_of(lua_State *L);
-/* Hands a started answer to a relay (called by the binding); the fiber ends right after. */
+/* Hands a started answer to a relay (called by the binding); the fiber
+ * ends right after. */
 void request_relay(struct request *request, struct relay *relay);
 void request_on_relay_end(const struct relay_result *result, void *arg);
 /* Packs the record and lets go of the generation, where a relay runs without Lua. */

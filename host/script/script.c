@@ -24,7 +24,8 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
 
 void script_bury(struct script *script, struct generation *generation)
 {
-	/* Between two turns of the loop no more than a few can die: each needs a reload. */
+	/* Between two turns of the loop no more than a few can die: each needs a
+	 * reload. */
 	assert(script->dead_count < (int)COUNT_OF(script->dead));
 	script->dead[script->dead_count++] = generation;
 	event_active(script->reaper, EV_TIMEOUT, 1);
@@ -67,7 +68,8 @@ size_t script_request_count(const struct script *script)
 {
 	size_t count = 0;
 
-	for (struct list *at = script->requests.next; at != &script->requests; at = at->next)
+	for (struct list *at = script->requests.next; at != &script->requests;
+		at = at->next)
 		count++;
 	return count;
 }

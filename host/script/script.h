@@ -21,7 +21,7 @@ struct script {
 	struct process *process;
 	int worker;
 	struct generation *current;
-	struct list requests;      /* every request that is not freed yet */
+	struct list requests;        /* every request that is not freed yet */
 	struct generation *dead[16]; /* nobody refers to them; freed by the reaper */
 	int dead_count;
 	struct event *reaper;
@@ -29,8 +29,8 @@ struct script {
 
 struct script *script_new(struct event_base *base, struct transfers *transfers,
 	struct process *process, int worker);
-/* Takes the generation: requests from now on use it. What the relays of the old one still need is
- * packed into text, so that they let go of it now. */
+/* Takes the generation: requests from now on use it. What the relays of the old one still
+ * need is packed into text, so that they let go of it now. */
 void script_adopt(struct script *script, struct generation *generation);
 /* Frees the generation from the event loop. */
 void script_bury(struct script *script, struct generation *generation);

@@ -32,7 +32,8 @@ static int read_whole(int fd, struct file *file)
 		return EISDIR;
 	file->text = xmalloc(SOURCE_MAX + 1);
 	for (;;) {
-		ssize_t got = read(fd, file->text + file->size, SOURCE_MAX + 1 - file->size);
+		ssize_t got = read(fd, file->text + file->size,
+			SOURCE_MAX + 1 - file->size);
 
 		if (got < 0)
 			return errno;

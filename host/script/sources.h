@@ -1,8 +1,9 @@
 /* sources.h - the files of one generation, each read once.
  *
- * The loader builds a scratch state and then one state per worker; all of them must see the
- * same texts, also when somebody saves a file in between. So files are read through a
- * snapshot that remembers what it has read, absent files included. Used by one thread at a time. */
+ * The loader builds a scratch state and then one state per worker; all of them must
+ * see the same texts, also when somebody saves a file in between. So files are read
+ * through a snapshot that remembers what it has read, absent files included. Used by
+ * one thread at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +18,8 @@ struct sources;
 struct sources *sources_new(const char *home, const char *library);
 const char *sources_home(const struct sources *sources);
 const char *sources_library(const struct sources *sources); /* or NULL */
-/* The text (NUL-terminated, borrowed), or NULL with a reason in *why ("No such file or directory"). */
+/* The text (NUL-terminated, borrowed), or NULL with a reason in *why ("No such
+ * file or directory"). */
 const char *sources_read(struct sources *sources, const char *path, size_t *size,
 	const char **why);
 void sources_free(struct sources *sources);

@@ -39,11 +39,7 @@ static void *allocate(void *arg, void *old, size_t old_size, size_t size)
 	if (size >= LARGE_BLOCK && ++state->large_count == 1)
 		budget_note_large(state);
 
-	if (size == 0) {
-		free(old);
-		return NULL;
-	}
-	return xrealloc(old, size);
+	return blocks_change(&state->blocks, old, old_size, size);
 }
 
 /* Lua runs only under lua_pcall and lua_resume, and outside of them memory is never
@@ -147,5 +143,6 @@ void state_free(struct state *state)
 	assert(state->depth == 0 && state->waiting_count == 0);
 	lua_close(state->lua);
 	fiber_clear_state(state);
+	blocks_clear(&state->blocks);
 	free(state);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "script/blocks.h"
 #include "script/state.h"
 
 struct fiber;
@@ -25,6 +26,7 @@ struct state {
 	struct state_limits limits;
 	void *data;
 
+	struct blocks blocks;
 	size_t used;    /* bytes that Lua holds */
 	size_t ceiling; /* bytes at which the allocator refuses; SIZE_MAX between runs */
 	size_t collected; /* bytes that were left by the last full collection of ours */

@@ -44,8 +44,11 @@ static void report(struct tally *tally, bool is_ok, const char *file, const char
 	if (is_ok || !message)
 		return;
 	printf("  # ");
-	for (; *message; message++)
-		fputs((char[]) { *message, '\0' }, stdout), fputs(*message == '\n' ? "  # " : "", stdout);
+	for (; *message; message++) {
+		putchar(*message);
+		if (*message == '\n')
+			printf("  # ");
+	}
 	printf("\n");
 }
 
@@ -60,7 +63,8 @@ static void report_all(lua_State *L, struct tally *tally, const char *file)
 		lua_getfield(L, -2, "ok");
 		lua_getfield(L, -3, "message");
 		report(tally, lua_toboolean(L, -2), file,
-			lua_tostring(L, -3) ? lua_tostring(L, -3) : "?", lua_tostring(L, -1));
+			lua_tostring(L, -3) ? lua_tostring(L, -3) : "?",
+			lua_tostring(L, -1));
 		lua_pop(L, 4);
 	}
 	if (!count)

@@ -21,7 +21,7 @@ struct health {
 	_Atomic uint64_t uses;
 	int64_t since_wall_us;
 	int64_t probe_ms;
-	int64_t probing_until_ms;   /* somebody probes until then, 0: nobody */
+	int64_t probing_until_ms; /* somebody probes until then, 0: nobody */
 	double latency_ms;
 	unsigned rests;
 	char why[sizeof(((struct health_view *)NULL)->why)];
@@ -79,7 +79,8 @@ bool health_is_ready(const struct health *health, int64_t now_ms)
 {
 	int state = health->state;
 
-	return state == HEALTH_READY || (state == HEALTH_RESTING && health->until_ms <= now_ms);
+	return state == HEALTH_READY ||
+		(state == HEALTH_RESTING && health->until_ms <= now_ms);
 }
 
 /* Under the lock. until_ms first: who sees the new state sees its end, too. */
@@ -100,10 +101,11 @@ void health_rest(struct health *health, int64_t ms, const char *why)
 	int64_t now = clock_ms();
 
 	pthread_mutex_lock(&health->lock);
-	/* Disabled stays disabled: an attempt that began before may still end in a rest. */
+	/* Disabled stays disabled: an attempt that began before may still end in a
+	 * rest. */
 	if (health->state == HEALTH_RESTING && health->until_ms > now) {
-		/* Attempts that ran side by side report the same trouble: it counts once, and the
-		 * longer rest stands. */
+		/* Attempts that ran side by side report the same trouble: it counts once,
+		 * and the longer rest stands. */
 		if (now + ms > health->until_ms)
 			set_state(health, HEALTH_RESTING, now + ms, why);
 	} else if (health->state != HEALTH_DISABLED) {
@@ -140,8 +142,8 @@ bool health_probe(struct health *health)
 	if (health->state == HEALTH_READY)
 		return false;
 	pthread_mutex_lock(&health->lock);
-	is_mine = health->state != HEALTH_READY && health->until_ms && health->until_ms <= now &&
-		health->probing_until_ms <= now;
+	is_mine = health->state != HEALTH_READY && health->until_ms &&
+		health->until_ms <= now && health->probing_until_ms <= now;
 	if (is_mine) {
 		health->probing_until_ms = now + HEALTH_PROBE_MS;
 		if (health->state == HEALTH_DISABLED)

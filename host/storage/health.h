@@ -1,11 +1,11 @@
-/* health.h - how the process finds its targets and keys: resting, disabled, in flight, how
- * fast.
+/* health.h - how the process finds its targets and keys: resting, disabled,
+ * in flight, how fast.
  *
  * One entry per target and per key for the whole process: what one worker learns is in
  * force in all of them at once, and in no generation. An entry is found by name
  * ("key\0openai\0<hash>", "target\0openai\0gpt-4o") and lives as long as the process; the
- * number of names is bounded by the configurations that were loaded. Until a storage thread
- * keeps it, it is lost with the process. Any thread. */
+ * number of names is bounded by the configurations that were loaded. Until a storage
+ * thread keeps it, it is lost with the process. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,17 +20,17 @@ struct health;
 enum health_state { HEALTH_READY, HEALTH_RESTING, HEALTH_DISABLED };
 
 struct health_view {
-	enum health_state state;      /* a rest that is over reads as READY */
-	int64_t until_ms;             /* RESTING: clock_ms() of its end. DISABLED: of the next
-	                                 probe, 0: none */
-	int64_t since_wall_us;        /* of the state */
+	enum health_state state; /* a rest that is over reads as READY */
+	/* RESTING: clock_ms() of its end. DISABLED: of the next probe, 0: none. */
+	int64_t until_ms;
+	int64_t since_wall_us; /* of the state */
 	char why[200];
 	int in_flight;
-	uint64_t uses;                /* starts since the process began */
-	double latency_ms;            /* peak-sensitive moving average of the time to the first
-	                                 event; 0: none yet */
-	int64_t probe_ms;             /* of a DISABLED one: the distance of its probes */
-	unsigned rests;               /* in a row without a success between */
+	uint64_t uses; /* starts since the process began */
+	/* Peak-sensitive moving average of the time to the first event; 0: none yet. */
+	double latency_ms;
+	int64_t probe_ms; /* of a DISABLED one: the distance of its probes */
+	unsigned rests;   /* in a row without a success between */
 };
 
 /* Finds or makes the entry. */

@@ -10,21 +10,21 @@
 #include "base/clock.h"
 #include "base/map.h"
 
-#define STRIPES 64      /* a power of two */
-#define ENTRY_COST 128  /* bytes that an entry takes besides its key and text */
+#define STRIPES 64     /* a power of two */
+#define ENTRY_COST 128 /* bytes that an entry takes besides its key and text */
 
 struct entry {
-	int64_t expires_ms;  /* clock_ms(); 0: never */
+	int64_t expires_ms; /* clock_ms(); 0: never */
 	struct shared_value value;
 	size_t key_size;
-	char *text;          /* the value's, or NULL */
+	char *text; /* the value's, or NULL */
 	char key[];
 };
 
 struct stripe {
 	pthread_mutex_t lock;
 	struct map *entries;
-	int64_t sweep_ms;    /* no entry expires before this; INT64_MAX: none ever */
+	int64_t sweep_ms; /* no entry expires before this; INT64_MAX: none ever */
 };
 
 struct shared {

@@ -1,8 +1,8 @@
 /* shared.h - small values that all workers see at once: what policies count in.
  *
- * Text keys to numbers, booleans and short texts, with expiry; each call is atomic. Striped
- * locks, held for a few instructions and never while anything else runs. Lost when the
- * process ends. Any thread. */
+ * Text keys to numbers, booleans and short texts, with expiry; each call is atomic.
+ * Striped locks, held for a few instructions and never while anything else runs. Lost
+ * when the process ends. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,8 +20,8 @@ enum shared_kind { SHARED_NONE, SHARED_NUMBER, SHARED_BOOLEAN, SHARED_TEXT };
 
 struct shared_value {
 	enum shared_kind kind;
-	double number;        /* NUMBER; BOOLEAN: 0 or 1 */
-	const char *text;     /* TEXT */
+	double number;    /* NUMBER; BOOLEAN: 0 or 1 */
+	const char *text; /* TEXT */
 	size_t text_size;
 };
 
@@ -42,8 +42,8 @@ int shared_set(struct shared *shared, const char *key, size_t key_size,
 MUST_CHECK
 int shared_add(struct shared *shared, const char *key, size_t key_size, double step,
 	int64_t ttl_ms, double limit, double *sum);
-/* Sets fresh if the present value equals old (NONE: there is none). Returns 1 if it did, 0
- * if not, or as shared_set. */
+/* Sets fresh if the present value equals old (NONE: there is none). Returns 1 if it did,
+ * 0 if not, or as shared_set. */
 MUST_CHECK
 int shared_swap(struct shared *shared, const char *key, size_t key_size,
 	const struct shared_value *old, const struct shared_value *fresh, int64_t ttl_ms);

@@ -23,14 +23,17 @@ struct range6 {
 #define IP4(a, b, c, d) \
 	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
+/* A row stays a row. */
+/* clang-format off */
+
 /* The first range that holds an address decides. */
 static const struct range4 ranges4[] = {
 	{ IP4(0, 0, 0, 0), 8, ADDRESS_FORBIDDEN },
 	{ IP4(169, 254, 0, 0), 16, ADDRESS_FORBIDDEN },      /* also 169.254.169.254 */
-	{ IP4(100, 100, 100, 200), 32, ADDRESS_FORBIDDEN },  /* metadata of Alibaba Cloud */
+	{ IP4(100, 100, 100, 200), 32, ADDRESS_FORBIDDEN },  /* metadata, Alibaba Cloud */
 	{ IP4(168, 63, 129, 16), 32, ADDRESS_FORBIDDEN },    /* the host agent of Azure */
-	{ IP4(192, 0, 0, 0), 24, ADDRESS_FORBIDDEN },        /* also Oracle's 192.0.0.192 */
-	{ IP4(224, 0, 0, 0), 3, ADDRESS_FORBIDDEN },         /* multicast, reserved, broadcast */
+	{ IP4(192, 0, 0, 0), 24, ADDRESS_FORBIDDEN },        /* also Oracle's */
+	{ IP4(224, 0, 0, 0), 3, ADDRESS_FORBIDDEN },         /* multicast, broadcast */
 	{ IP4(10, 0, 0, 0), 8, ADDRESS_PRIVATE },
 	{ IP4(100, 64, 0, 0), 10, ADDRESS_PRIVATE },
 	{ IP4(127, 0, 0, 0), 8, ADDRESS_PRIVATE },
@@ -40,14 +43,14 @@ static const struct range4 ranges4[] = {
 };
 
 static const struct range6 ranges6[] = {
-	{ { 0xfd, 0x00, 0x0e, 0xc2 }, 32, ADDRESS_FORBIDDEN },               /* metadata, AWS */
+	{ { 0xfd, 0x00, 0x0e, 0xc2 }, 32, ADDRESS_FORBIDDEN }, /* metadata, AWS */
 	{ { 0xfe, 0x80 }, 10, ADDRESS_FORBIDDEN },
 	{ { 0xff }, 8, ADDRESS_FORBIDDEN },
 	{ { [15] = 1 }, 128, ADDRESS_PRIVATE },
 	{ { 0xfc }, 7, ADDRESS_PRIVATE },
 	{ { 0xfe, 0xc0 }, 10, ADDRESS_PRIVATE },
 	{ { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48, ADDRESS_PRIVATE },
-	{ { 0x20, 0x01, 0x00, 0x00 }, 32, ADDRESS_FORBIDDEN },              /* Teredo */
+	{ { 0x20, 0x01, 0x00, 0x00 }, 32, ADDRESS_FORBIDDEN }, /* Teredo */
 };
 
 /* Prefixes behind which an IPv4 address stands, and where. */
@@ -61,6 +64,8 @@ static const struct {
 	{ { 0x20, 0x02 }, 2, 2 },                       /* 6to4 */
 	{ { 0 }, 12, 12 },                              /* compatible; also :: itself */
 };
+
+/* clang-format on */
 
 static enum address_kind kind_of_ip4(uint32_t address)
 {

@@ -1,8 +1,8 @@
 /* address.h - which addresses a transfer may connect to.
  *
  * The connected address is judged, never a name: a name may resolve to anything, and to
- * something else the next time. An IPv4 address inside of an IPv6 one (mapped, compatible,
- * NAT64, 6to4) counts as that IPv4 address. Any thread. */
+ * something else the next time. An IPv4 address inside of an IPv6 one (mapped,
+ * compatible, NAT64, 6to4) counts as that IPv4 address. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,8 +11,9 @@ struct sockaddr;
 
 enum address_kind {
 	ADDRESS_PUBLIC,
-	ADDRESS_PRIVATE,    /* loopback, private and shared ranges */
-	ADDRESS_FORBIDDEN,  /* link-local, metadata services, unspecified, multicast, reserved */
+	ADDRESS_PRIVATE, /* loopback, private and shared ranges */
+	/* Link-local, metadata services, unspecified, multicast, reserved. */
+	ADDRESS_FORBIDDEN,
 };
 
 enum address_kind address_kind(const struct sockaddr *address);

@@ -61,12 +61,14 @@ static void settle_timer(struct shard *shard)
 {
 	int64_t wait_ms;
 
-	if (shard->due_ms < 0 || (shard->armed_ms >= 0 && shard->armed_ms <= shard->due_ms))
+	if (shard->due_ms < 0 ||
+		(shard->armed_ms >= 0 && shard->armed_ms <= shard->due_ms))
 		return;
 	wait_ms = shard->due_ms - clock_ms();
 	if (wait_ms < 0)
 		wait_ms = 0;
-	struct timeval wait = { .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
+	struct timeval wait = { .tv_sec = wait_ms / 1000,
+		.tv_usec = wait_ms % 1000 * 1000 };
 
 	evtimer_add(&shard->timer, &wait);
 	shard->armed_ms = shard->due_ms;
@@ -113,7 +115,8 @@ void shard_act(struct shard *shard, curl_socket_t fd, int mask)
 	int running;
 
 	if (fd == CURL_SOCKET_TIMEOUT)
-		shard->due_ms = -1; /* curl says anew what it wants, if it wants something else */
+		/* Curl says anew what it wants, if it wants something else. */
+		shard->due_ms = -1;
 	enter(shard);
 	curl_multi_socket_action(shard->multi, fd, mask, &running);
 	leave(shard);
@@ -176,7 +179,8 @@ static struct shard *add_shard(struct transfers *pool)
 	curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
 	curl_multi_setopt(shard->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
 	curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)SHARD_CONNECTIONS);
-	pool->shards = xrealloc(pool->shards, (pool->shard_count + 1) * sizeof(shard));
+	pool->shards = xrealloc(pool->shards,
+		(pool->shard_count + 1) * sizeof(struct shard *));
 	pool->shards[pool->shard_count++] = shard;
 	return shard;
 }

@@ -20,9 +20,9 @@
 #include "base/map.h"
 #include "upstream/curl_tls.h"
 
-#define SHARD_OPEN 32          /* transfers at which a shard takes no more */
-#define SHARD_CONNECTIONS 64   /* open and idle; more are closed, the oldest first */
-#define POOL_EASIES 64         /* unused easy handles that are kept */
+#define SHARD_OPEN 32        /* transfers at which a shard takes no more */
+#define SHARD_CONNECTIONS 64 /* open and idle; more are closed, the oldest first */
+#define POOL_EASIES 64       /* unused easy handles that are kept */
 
 struct transfer;
 struct transfers;
@@ -31,7 +31,7 @@ struct transfers;
  * a transfer or a connection refers to it. */
 struct origin {
 	struct transfers *pool;
-	struct list idle;      /* watches; the last one was used last */
+	struct list idle; /* watches; the last one was used last */
 	size_t ref_count;
 	size_t key_size;
 	char key[];
@@ -41,8 +41,8 @@ struct shard {
 	struct transfers *pool;
 	CURLM *multi;
 	struct event timer;
-	int64_t due_ms;        /* when curl wants to be called, -1: not */
-	int64_t armed_ms;      /* when the timer fires, -1: not */
+	int64_t due_ms;   /* when curl wants to be called, -1: not */
+	int64_t armed_ms; /* when the timer fires, -1: not */
 	size_t open_count;
 };
 
@@ -51,29 +51,29 @@ struct shard {
 struct watch {
 	struct event event;
 	struct shard *shard;
-	struct origin *origin;    /* NULL: a socket of the resolver's */
-	struct transfer *user;    /* who used the connection last, NULL once it is gone */
-	struct list idle;         /* in origin->idle while nobody uses it */
+	struct origin *origin; /* NULL: a socket of the resolver's */
+	struct transfer *user; /* who used the connection last, NULL once it is gone */
+	struct list idle;      /* in origin->idle while nobody uses it */
 	int fd;
-	short registered;         /* EV_READ, EV_WRITE; 0: the event is not added */
+	short registered; /* EV_READ, EV_WRITE; 0: the event is not added */
 	bool is_wanted;
 };
 
 struct transfers {
 	struct event_base *base;
-	CURLSH *share;            /* names that were looked up, TLS sessions */
+	CURLSH *share; /* names that were looked up, TLS sessions */
 	struct shard **shards;
 	size_t shard_count;
 	struct map *origins;
-	struct watch **watches;   /* by file descriptor */
+	struct watch **watches; /* by file descriptor */
 	size_t watch_room;
 	CURL *easies[POOL_EASIES];
 	size_t easy_count;
-	struct list transfers;    /* all that are not freed */
-	struct list pending;      /* those with something to be done outside of curl */
-	struct event kick;        /* does it */
+	struct list transfers; /* all that are not freed */
+	struct list pending;   /* those with something to be done outside of curl */
+	struct event kick;     /* does it */
 	size_t open_count;
-	int depth;                /* > 0: curl is on the stack, only its questions are allowed */
+	int depth; /* > 0: curl is on the stack, only its questions are allowed */
 };
 
 /* key as described at struct origin; counts one reference. */
@@ -92,10 +92,13 @@ void shard_remove(struct shard *shard, CURL *easy);
 CURLcode shard_resume(struct shard *shard, CURL *easy);
 
 /* curl_socket.c: the callbacks for curl's options. */
-/* For the end: libcurl closes some sockets (of a connection that was never made) without saying so. */
+/* For the end: libcurl closes some sockets (of a connection that was never made)
+ * without saying so. */
 void socket_forget_all(struct transfers *pool);
 int socket_changed(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused);
-curl_socket_t socket_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
+curl_socket_t socket_open(void *transfer, curlsocktype purpose,
+	struct curl_sockaddr *address);
 int socket_close(void *pool, curl_socket_t fd);
 /* The transfer lets go of its connection; is_reusable: it may serve again. */
-void socket_release(struct transfers *pool, int fd, struct transfer *user, bool is_reusable);
+void socket_release(struct transfers *pool, int fd, struct transfer *user,
+	bool is_reusable);

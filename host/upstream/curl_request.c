@@ -9,9 +9,9 @@
 #include "upstream/curl_transfer.h"
 
 #define GATHER_MAX (256 * 1024)   /* bodies up to this are copied into one run */
-#define UPLOAD_BUFFER_SMALL 16384 /* the least that curl takes; held while a TLS stream runs */
+#define UPLOAD_BUFFER_SMALL 16384 /* the least curl takes; held while TLS streams */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)
-#define SMALL_BODY (64 * 1024)    /* curl sends bodies up to this together with the head */
+#define SMALL_BODY (64 * 1024) /* curl sends bodies up to this together with the head */
 #define KEEPALIVE_IDLE_SECONDS 30L
 #define KEEPALIVE_STEP_SECONDS 15L
 
@@ -35,8 +35,8 @@ static ssize_t read_pieces(struct transfer_body *body, char *room, size_t size)
 			memcpy(room, piece->data + offset, left);
 			got = (ssize_t)left;
 		} else {
-			got = piece->source->ops->read(piece->source, piece->offset + offset, room,
-				left);
+			got = piece->source->ops->read(piece->source,
+				piece->offset + offset, room, left);
 		}
 		if (got <= 0)
 			return -1; /* an end before the piece's is a failure, too */
@@ -66,7 +66,8 @@ static size_t on_read(char *room, size_t size, size_t count, void *arg)
 	got = read_pieces(&transfer->body, room, size * count);
 	if (got >= 0)
 		return (size_t)got;
-	transfer_fail(transfer, TRANSFER_PROTOCOL, "the request's body could not be read");
+	transfer_fail(transfer, TRANSFER_PROTOCOL,
+		"the request's body could not be read");
 	return CURL_READFUNC_ABORT;
 }
 
@@ -104,7 +105,8 @@ static bool gather(struct transfer *transfer)
 
 	body->gathered = xmalloc(body->size);
 	while (filled < body->size) {
-		ssize_t got = read_pieces(body, body->gathered + filled, body->size - filled);
+		ssize_t got = read_pieces(body, body->gathered + filled,
+			body->size - filled);
 
 		if (got <= 0) {
 			transfer_fail(transfer, TRANSFER_PROTOCOL,
@@ -121,6 +123,7 @@ static void set_body(struct transfer *transfer, const struct transfer_request *r
 	struct transfer_body *body = &transfer->body;
 	CURL *easy = transfer->easy;
 	const char *run = "";
+	long buffer_size;
 
 	body->pieces = request->pieces;
 	body->piece_count = request->piece_count;
@@ -128,10 +131,10 @@ static void set_body(struct transfer *transfer, const struct transfer_request *r
 		body->size += body->pieces[i].size;
 	curl_easy_setopt(easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->size);
-	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
-		(long)(body->size > SMALL_BODY ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL));
-	/* Curl never gets a pointer into the pieces: a close may have to wait until curl is off
-	 * the stack, and the pieces are gone by then. */
+	buffer_size = body->size > SMALL_BODY ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL;
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
+	/* Curl never gets a pointer into the pieces: a close may have to wait until curl
+	 * is off the stack, and the pieces are gone by then. */
 	if (body->size > GATHER_MAX) {
 		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
 		curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
@@ -175,8 +178,9 @@ static bool has_name(const char *header, const char *name)
 /* Fields that say how the message is framed belong to the transfer. */
 static bool is_framing(const char *header)
 {
-	return has_name(header, "content-length") || has_name(header, "transfer-encoding") ||
-		has_name(header, "connection") || has_name(header, "expect");
+	return has_name(header, "content-length") ||
+		has_name(header, "transfer-encoding") || has_name(header, "connection") ||
+		has_name(header, "expect");
 }
 
 static bool is_without_value(const char *colon)
@@ -190,7 +194,8 @@ static void add_header(struct transfer *transfer, const char *header)
 	char *bare;
 
 	if (!colon || colon == header || strpbrk(header, "\r\n")) {
-		transfer_fail(transfer, TRANSFER_PROTOCOL, "a header to be sent is malformed");
+		transfer_fail(transfer, TRANSFER_PROTOCOL,
+			"a header to be sent is malformed");
 		return;
 	}
 	if (is_framing(header))
@@ -199,7 +204,8 @@ static void add_header(struct transfer *transfer, const char *header)
 		transfer->headers = curl_slist_append(transfer->headers, header);
 		return;
 	}
-	/* "Name:" would mean to curl: leave it out. "Name;" is a field without a value. */
+	/* "Name:" would mean to curl: leave it out. "Name;" is a field without a
+	 * value. */
 	bare = xmemdup(header, (size_t)(colon - header) + 1);
 	bare[colon - header] = ';';
 	transfer->headers = curl_slist_append(transfer->headers, bare);
@@ -233,7 +239,8 @@ static void set_proxy(struct transfer *transfer, const char *proxy)
 	char *scheme = NULL, *user = NULL, *password = NULL, *bare = NULL;
 	bool is_known = false;
 
-	if (curl_url_set(url, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+	if (curl_url_set(url, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME) ==
+			CURLUE_OK &&
 		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
 		for (size_t i = 0; i < COUNT_OF(schemes); i++)
 			is_known |= strcmp(scheme, schemes[i]) == 0;
@@ -248,7 +255,8 @@ static void set_proxy(struct transfer *transfer, const char *proxy)
 		if (password)
 			curl_easy_setopt(transfer->easy, CURLOPT_PROXYPASSWORD, password);
 	} else {
-		transfer_fail(transfer, TRANSFER_CONNECT, "the proxy's address is malformed");
+		transfer_fail(transfer, TRANSFER_CONNECT,
+			"the proxy's address is malformed");
 	}
 	curl_free(scheme);
 	curl_free(user);
@@ -263,9 +271,9 @@ static void set_trust(struct transfer *transfer, const char *ca_file)
 	struct trust *trust;
 	struct err err;
 
-	/* Connections and TLS sessions are shared by what curl knows of the trust. The folder
-	 * is never looked into, as its store is replaced, but its name keeps those that
-	 * were verified with another ca_file apart. */
+	/* Connections and TLS sessions are shared by what curl knows of the trust. The
+	 * folder is never looked into, as its store is replaced, but its name keeps those
+	 * that were verified with another ca_file apart. */
 	curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	curl_easy_setopt(easy, CURLOPT_CAPATH, ca_file);
 	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
@@ -323,7 +331,8 @@ void request_prepare(struct transfer *transfer, const struct transfer_request *r
 {
 	if (strncasecmp(request->url, "http://", 7) != 0 &&
 		strncasecmp(request->url, "https://", 8) != 0) {
-		transfer_fail(transfer, TRANSFER_PROTOCOL, "the URL is neither http nor https");
+		transfer_fail(transfer, TRANSFER_PROTOCOL,
+			"the URL is neither http nor https");
 		return;
 	}
 	set_connection(transfer);

@@ -8,11 +8,11 @@
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
-#define HEAD_MAX (64 * 1024)  /* bytes of all heads and trailers of one answer */
+#define HEAD_MAX (64 * 1024) /* bytes of all heads and trailers of one answer */
 #define FIELDS_MAX 256
-#define INFORMAL_MAX 16       /* heads with 1xx */
-#define RATIO_MAX 100         /* decoded bytes for each byte that came */
-#define RATIO_SLACK 16384     /* bytes that curl may have read and not counted yet */
+#define INFORMAL_MAX 16   /* heads with 1xx */
+#define RATIO_MAX 100     /* decoded bytes for each byte that came */
+#define RATIO_SLACK 16384 /* bytes that curl may have read and not counted yet */
 
 static bool fail(struct transfer *transfer, const char *text)
 {
@@ -68,13 +68,15 @@ static bool take_framing(struct transfer *transfer, const char *name, const char
 			return false;
 	} else if (strcasecmp(name, "transfer-encoding") == 0) {
 		if (strcasecmp(value, "chunked") != 0 || head->is_chunked)
-			return fail(transfer, "the answer's Transfer-Encoding is not chunked");
+			return fail(transfer,
+				"the answer's Transfer-Encoding is not chunked");
 		head->is_chunked = true;
 	} else if (strcasecmp(name, "content-encoding") == 0) {
 		head->is_encoded |= *value && strcasecmp(value, "identity") != 0;
 	}
 	if (head->is_chunked && head->length >= 0)
-		return fail(transfer, "the answer has Content-Length and Transfer-Encoding");
+		return fail(transfer,
+			"the answer has Content-Length and Transfer-Encoding");
 	return true;
 }
 
@@ -87,7 +89,8 @@ static bool take_field(struct transfer *transfer, const char *line, size_t size)
 
 	if (++head->field_count > FIELDS_MAX)
 		return fail(transfer, "the answer's head has too many fields");
-	if (!colon || colon == line || *line == ' ' || *line == '\t' || memchr(line, '\0', size))
+	if (!colon || colon == line || *line == ' ' || *line == '\t' ||
+		memchr(line, '\0', size))
 		return fail(transfer, "a field of the answer's head is malformed");
 	for (value = colon + 1; value < end && (*value == ' ' || *value == '\t'); value++)
 		;
@@ -112,7 +115,8 @@ static bool finish_head(struct transfer *transfer)
 		return fail(transfer, "the provider switched protocols");
 	if (head->status < 200) {
 		if (++head->informal_count > INFORMAL_MAX)
-			return fail(transfer, "the provider sends informational answers without end");
+			return fail(transfer,
+				"the provider sends informational answers without end");
 		return true;
 	}
 	if (head->status < 400 && head->status >= 300)

@@ -2,8 +2,8 @@
  *
  * File descriptors are used again at once, and curl closes the resolver's sockets without
  * asking. An event that outlived its descriptor would make libevent believe that the next
- * one is registered already, so a watch ends where its descriptor does: in socket_close(),
- * and at CURL_POLL_REMOVE for sockets that were not opened here. */
+ * one is registered already, so a watch ends where its descriptor does: in
+ * socket_close(), and at CURL_POLL_REMOVE for sockets that were not opened here. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,8 +19,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 	int mask = 0;
 
 	if (!watch->is_wanted) {
-		/* An idle connection with something to read was closed by the provider, a paused
-		 * one is not read: neither may wake the loop again. */
+		/* An idle connection with something to read was closed by the provider, a
+		 * paused one is not read: neither may wake the loop again. */
 		event_del(&watch->event);
 		watch->registered = 0;
 		list_remove(&watch->idle);
@@ -144,7 +144,8 @@ int socket_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-void socket_release(struct transfers *pool, int fd, struct transfer *user, bool is_reusable)
+void socket_release(struct transfers *pool, int fd, struct transfer *user,
+	bool is_reusable)
 {
 	struct watch *watch = fd < 0 ? NULL : watch_at(pool, fd);
 

@@ -15,7 +15,7 @@
 
 struct trust {
 	struct trust *next;
-	char *key;          /* path and state of the file; "" for the system's alone */
+	char *key; /* path and state of the file; "" for the system's alone */
 	X509_STORE *store;
 };
 
@@ -46,8 +46,8 @@ static int new_store(X509_STORE **out, const char *ca_file, struct err *err)
 
 	if (!store)
 		return err_set(err, -ENOMEM, "OpenSSL has no memory for certificates");
-	/* Without the system's certificates only a ca_file can be trusted: no reason to fail,
-	 * a reason to say so. */
+	/* Without the system's certificates only a ca_file can be trusted: no reason to
+	 * fail, a reason to say so. */
 	if (load(store, system_file(), &system_err) != 0)
 		log_warn("tls", "%s", system_err.text);
 	if (ca_file && load(store, ca_file, err) != 0) {
@@ -55,7 +55,8 @@ static int new_store(X509_STORE **out, const char *ca_file, struct err *err)
 		return -EINVAL;
 	}
 	/* The flags that libcurl sets on a store of its own. */
-	X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+	X509_STORE_set_flags(store,
+		X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
 	*out = store;
 	return 0;
 }

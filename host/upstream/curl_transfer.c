@@ -17,9 +17,12 @@ static const struct transfer_handler deaf = { 0 };
 const char *transfer_result_name(enum transfer_result result)
 {
 	static const char *const names[] = {
-		[TRANSFER_OK] = "ok", [TRANSFER_CONNECT] = "connect",
-		[TRANSFER_TIMEOUT] = "timeout", [TRANSFER_TLS] = "tls",
-		[TRANSFER_RESET] = "reset", [TRANSFER_PROTOCOL] = "protocol",
+		[TRANSFER_OK] = "ok",
+		[TRANSFER_CONNECT] = "connect",
+		[TRANSFER_TIMEOUT] = "timeout",
+		[TRANSFER_TLS] = "tls",
+		[TRANSFER_RESET] = "reset",
+		[TRANSFER_PROTOCOL] = "protocol",
 	};
 
 	return names[result];
@@ -148,7 +151,8 @@ static int64_t earlier(int64_t one, int64_t other)
 
 static int64_t idle_deadline(const struct transfer *transfer)
 {
-	if (!transfer->head.is_complete || transfer->is_paused || !transfer->timeouts.idle)
+	if (!transfer->head.is_complete || transfer->is_paused ||
+		!transfer->timeouts.idle)
 		return 0;
 	return transfer->clock.read + transfer->timeouts.idle;
 }
@@ -169,13 +173,15 @@ void transfer_arm(struct transfer *transfer)
 	int64_t nearest = transfer->easy ? nearest_deadline(transfer) : 0;
 	int64_t wait_ms;
 
-	/* A timer that fires too early looks again: bytes that arrive only move a number. */
+	/* A timer that fires too early looks again: bytes that arrive only move a
+	 * number. */
 	if (!nearest || (transfer->clock.armed && transfer->clock.armed <= nearest))
 		return;
 	wait_ms = nearest - clock_ms();
 	if (wait_ms < 0)
 		wait_ms = 0;
-	struct timeval wait = { .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
+	struct timeval wait = { .tv_sec = wait_ms / 1000,
+		.tv_usec = wait_ms % 1000 * 1000 };
 
 	evtimer_add(&transfer->timer, &wait);
 	transfer->clock.armed = nearest;
@@ -232,7 +238,8 @@ static void begin(struct transfer *transfer)
 		end(transfer, TRANSFER_PROTOCOL);
 		return;
 	}
-	shard_act(shard, CURL_SOCKET_TIMEOUT, 0); /* spares the wait for a timer of 0 ms */
+	/* Spares the wait for a timer of 0 ms. */
+	shard_act(shard, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static void resume(struct transfer *transfer)
@@ -242,7 +249,8 @@ static void resume(struct transfer *transfer)
 
 	transfer->is_stalled = false;
 	code = shard_resume(shard, transfer->easy);
-	/* What the handler did meanwhile counts; a failure here makes no message of curl's. */
+	/* What the handler did meanwhile counts; a failure here makes no
+	 * message of curl's. */
 	if (code != CURLE_OK)
 		transfer_done(transfer, code);
 	else
@@ -264,7 +272,8 @@ void transfers_run_pending(evutil_socket_t fd, short what, void *arg)
 	now.previous->next = &now;
 	list_init(&pool->pending);
 	while (!list_is_empty(&now)) {
-		struct transfer *transfer = CONTAINER_OF(now.next, struct transfer, pending);
+		struct transfer *transfer = CONTAINER_OF(now.next, struct transfer,
+			pending);
 
 		list_remove(&transfer->pending);
 		if (transfer->is_closed)
@@ -287,7 +296,8 @@ static struct origin *find_origin(struct transfers *pool,
 	const struct transfer_request *request)
 {
 	const char *host = strstr(request->url, "://");
-	size_t size = host ? 3 + strcspn(host + 3, "/?#") + (size_t)(host - request->url) : 0;
+	size_t size = host ? 3 + strcspn(host + 3, "/?#") + (size_t)(host - request->url)
+			   : 0;
 	struct buf key = { 0 };
 	struct origin *origin;
 
@@ -306,8 +316,9 @@ static int64_t deadline_in(int64_t now, int ms)
 	return ms > 0 ? now + ms : 0;
 }
 
-struct transfer *transfer_start(struct transfers *pool, const struct transfer_request *request,
-	const struct transfer_handler *handler, void *arg)
+struct transfer *transfer_start(struct transfers *pool,
+	const struct transfer_request *request, const struct transfer_handler *handler,
+	void *arg)
 {
 	struct transfer *transfer = xcalloc(1, sizeof(*transfer));
 	int64_t now = clock_ms();
@@ -336,8 +347,8 @@ struct transfer *transfer_start(struct transfers *pool, const struct transfer_re
 	return transfer;
 }
 
-void transfer_set_handler(struct transfer *transfer, const struct transfer_handler *handler,
-	void *arg)
+void transfer_set_handler(struct transfer *transfer,
+	const struct transfer_handler *handler, void *arg)
 {
 	transfer->handler = handler;
 	transfer->arg = arg;
@@ -447,7 +458,8 @@ void transfer_close(struct transfer *transfer)
 
 void transfer_linger(struct transfer *transfer, int ms)
 {
-	if (transfer->is_ended || !transfer->shard || !request_is_free_of_pieces(transfer)) {
+	if (transfer->is_ended || !transfer->shard ||
+		!request_is_free_of_pieces(transfer)) {
 		transfer_close(transfer);
 		return;
 	}

@@ -20,24 +20,24 @@ struct shard;
 
 /* The answer's head as it arrives. */
 struct transfer_head {
-	struct buf fields;      /* name NUL value NUL … */
+	struct buf fields; /* name NUL value NUL … */
 	size_t field_count;
-	size_t size;            /* bytes of all heads and trailers */
+	size_t size; /* bytes of all heads and trailers */
 	int status;
-	int informal_count;     /* heads with 1xx */
-	int64_t length;         /* Content-Length, -1: none */
+	int informal_count; /* heads with 1xx */
+	int64_t length;     /* Content-Length, -1: none */
 	bool is_complete;
 	bool is_chunked;
-	bool is_encoded;        /* Content-Encoding says that curl decodes */
+	bool is_encoded; /* Content-Encoding says that curl decodes */
 };
 
 struct transfer_body {
 	const struct piece *pieces;
 	size_t piece_count;
-	char *gathered;         /* a copy of small pieces in one run, or NULL */
+	char *gathered; /* a copy of small pieces in one run, or NULL */
 	uint64_t size;
-	uint64_t at;            /* of the next byte that curl reads */
-	uint64_t piece_at;      /* of the first byte of the piece that at is in */
+	uint64_t at;       /* of the next byte that curl reads */
+	uint64_t piece_at; /* of the first byte of the piece that at is in */
 	size_t piece;
 };
 
@@ -45,18 +45,18 @@ struct transfer_clock { /* clock_ms() of each deadline, 0: none */
 	int64_t connect;
 	int64_t first_byte;
 	int64_t total;
-	int64_t extra;          /* transfer_set_deadline() */
-	int64_t read;           /* the last bytes of the body */
-	int64_t armed;          /* when the timer fires */
+	int64_t extra; /* transfer_set_deadline() */
+	int64_t read;  /* the last bytes of the body */
+	int64_t armed; /* when the timer fires */
 };
 
 struct transfer {
-	struct list link;       /* in the pool's transfers */
+	struct list link; /* in the pool's transfers */
 	struct list pending;
 	struct transfers *pool;
-	struct shard *shard;    /* NULL: not given to curl (yet, or any more) */
+	struct shard *shard; /* NULL: not given to curl (yet, or any more) */
 	struct origin *origin;
-	CURL *easy;             /* NULL: it has ended */
+	CURL *easy; /* NULL: it has ended */
 	struct curl_slist *headers;
 	const struct transfer_handler *handler;
 	void *arg;
@@ -65,20 +65,20 @@ struct transfer {
 	struct transfer_timeouts timeouts;
 	struct transfer_clock clock;
 	struct event timer;
-	uint64_t decoded;       /* bytes of an encoded body */
+	uint64_t decoded; /* bytes of an encoded body */
 	uint64_t decoded_max;
 	char *error;
 	enum transfer_result failure; /* found here, not by curl; TRANSFER_OK: none */
 	int fd;
 	bool is_ended;
-	bool is_closed;         /* to be freed as soon as curl is off the stack */
-	bool is_lingering;      /* nobody owns it */
+	bool is_closed;    /* to be freed as soon as curl is off the stack */
+	bool is_lingering; /* nobody owns it */
 	bool is_connected;
 	bool is_paused;
-	bool is_stalled;        /* curl has been told to pause */
+	bool is_stalled; /* curl has been told to pause */
 	bool is_private_allowed;
 	bool is_proxied;
-	bool is_refused;        /* an address of the provider may not be connected to */
+	bool is_refused; /* an address of the provider may not be connected to */
 	char peer[INET6_ADDRSTRLEN];
 	char curl_error[CURL_ERROR_SIZE];
 };

@@ -12,10 +12,10 @@ struct gate {
 	gate_fn *on_change;
 	void *arg;
 	struct buf held;
-	struct buf joined;      /* data of an event with several lines */
+	struct buf joined; /* data of an event with several lines */
 	enum transfer_result result;
 	bool is_ended;
-	bool is_released;       /* the first byte held is not the body's first any more */
+	bool is_released; /* the first byte held is not the body's first any more */
 };
 
 /* on_change may close the gate: nothing is touched after it. */
@@ -57,8 +57,8 @@ static const struct transfer_handler handler = {
 	.on_end = on_end,
 };
 
-struct gate *gate_start(struct transfers *transfers, const struct transfer_request *request,
-	gate_fn *on_change, void *arg)
+struct gate *gate_start(struct transfers *transfers,
+	const struct transfer_request *request, gate_fn *on_change, void *arg)
 {
 	struct gate *gate = xcalloc(1, sizeof(*gate));
 
@@ -111,7 +111,8 @@ size_t gate_size(const struct gate *gate)
 }
 
 /* The event behind the byte order mark, if there is one. */
-static bool find_event(struct gate *gate, size_t offset, bool is_end, struct sse_event *event)
+static bool find_event(struct gate *gate, size_t offset, bool is_end,
+	struct sse_event *event)
 {
 	const char *data = gate_data(gate) + offset;
 	size_t size = gate_size(gate) - offset;

@@ -23,8 +23,8 @@ struct gate;
  * From the event loop only. */
 typedef void gate_fn(struct gate *gate, void *arg);
 
-struct gate *gate_start(struct transfers *transfers, const struct transfer_request *request,
-	gate_fn *on_change, void *arg);
+struct gate *gate_start(struct transfers *transfers,
+	const struct transfer_request *request, gate_fn *on_change, void *arg);
 /* on_change NULL: nobody waits at the moment. */
 void gate_watch(struct gate *gate, gate_fn *on_change, void *arg);
 struct transfer *gate_transfer(const struct gate *gate);

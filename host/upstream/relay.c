@@ -13,29 +13,29 @@
 
 /* Where an event that passes unlooked-at ends: behind its blank line. */
 struct tail {
-	bool is_blank;    /* the line has no bytes yet */
-	bool is_cr;       /* the last byte was a CR, which a LF may follow */
-	bool is_ended;    /* … and the CR ended the blank line */
+	bool is_blank; /* the line has no bytes yet */
+	bool is_cr;    /* the last byte was a CR, which a LF may follow */
+	bool is_ended; /* … and the CR ended the blank line */
 };
 
 struct relay {
-	struct gate *gate;          /* NULL once the transfer does not matter any more */
+	struct gate *gate; /* NULL once the transfer does not matter any more */
 	struct transfer *transfer;
-	struct sink *sink;          /* NULL: ended, or its reader is gone */
+	struct sink *sink; /* NULL: ended, or its reader is gone */
 	const struct relay_plan *plan;
-	struct planner *planner;    /* NULL: bytes only */
+	struct planner *planner; /* NULL: bytes only */
 	relay_fn *on_end;
 	void *arg;
-	struct buf hold;            /* the event that is not complete */
+	struct buf hold; /* the event that is not complete */
 	struct buf joined;
 	struct tail tail;
-	struct event later;         /* tells of the end */
+	struct event later; /* tells of the end */
 	struct relay_result result;
 	char *error;
-	bool is_begun;              /* the first event is through: no byte order mark any more */
+	bool is_begun; /* the first event is through: no byte order mark any more */
 	bool is_passing;
-	bool is_over;               /* an event has ended the stream; what follows passes */
-	bool is_waiting;            /* for the sink to be drained */
+	bool is_over;    /* an event has ended the stream; what follows passes */
+	bool is_waiting; /* for the sink to be drained */
 };
 
 static void on_drained(void *arg)
@@ -54,7 +54,8 @@ static void put(struct relay *relay, const char *data, size_t size)
 	if (!relay->result.first_us)
 		relay->result.first_us = clock_us();
 	relay->result.size += size;
-	if (relay->sink->ops->write(relay->sink, data, size) < SINK_HIGH || relay->is_waiting)
+	if (relay->sink->ops->write(relay->sink, data, size) < SINK_HIGH ||
+		relay->is_waiting)
 		return;
 	relay->is_waiting = true;
 	transfer_pause(relay->transfer);
@@ -102,7 +103,8 @@ static size_t take_events(struct relay *relay, const char *data, size_t size, bo
 	while (!relay->is_over) {
 		size_t mark = relay->is_begun ? 0 : sse_bom(data, size);
 
-		if (!sse_next(data + at + mark, size - at - mark, is_end, &relay->joined, &event))
+		if (!sse_next(data + at + mark, size - at - mark, is_end, &relay->joined,
+			    &event))
 			break;
 		struct verdict verdict = planner_judge(relay->planner, &event);
 		size_t next = at + mark + event.size;
@@ -115,7 +117,8 @@ static size_t take_events(struct relay *relay, const char *data, size_t size, bo
 		relay->is_begun = true;
 		relay->is_over = verdict.is_end || verdict.is_error;
 		if (relay->is_over)
-			relay->result.outcome = verdict.is_error ? RELAY_FAILED : RELAY_COMPLETE;
+			relay->result.outcome = verdict.is_error ? RELAY_FAILED
+								 : RELAY_COMPLETE;
 	}
 	put(relay, data + written, at - written);
 	return at;
@@ -183,8 +186,9 @@ static bool may_complete(const struct relay *relay, const char *data, size_t siz
 	return line_size(data, size) < size || buf_data(hold)[buf_size(hold) - 1] == '\r';
 }
 
-/* An event has ended the stream. What the provider sends behind the proper end (a comment, a
- * blank line) still passes as it is, for a moment; behind an error nothing does. */
+/* An event has ended the stream. What the provider sends behind the proper end
+ * (a comment, a blank line) still passes as it is, for a moment; behind an
+ * error nothing does. */
 static void end_stream(struct relay *relay)
 {
 	if (relay->result.outcome != RELAY_FAILED) {
@@ -211,8 +215,9 @@ static void take_stream(struct relay *relay, const char *data, size_t size)
 		is_complete = may_complete(relay, data, size);
 		buf_append(&relay->hold, data, size);
 		if (is_complete)
-			buf_consume(&relay->hold, take_events(relay, buf_data(&relay->hold),
-				buf_size(&relay->hold), false));
+			buf_consume(&relay->hold,
+				take_events(relay, buf_data(&relay->hold),
+					buf_size(&relay->hold), false));
 	} else {
 		size_t taken = take_events(relay, data, size, false);
 
@@ -259,7 +264,8 @@ static void break_off(struct relay *relay, enum transfer_result result)
 	finish(relay, result, !text);
 }
 
-static void on_transfer_end(struct transfer *transfer, enum transfer_result result, void *arg)
+static void on_transfer_end(struct transfer *transfer, enum transfer_result result,
+	void *arg)
 {
 	struct relay *relay = arg;
 
@@ -308,8 +314,8 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 	free_relay(relay);
 }
 
-struct relay *relay_start(struct gate *gate, struct sink *sink, const struct relay_plan *plan,
-	relay_fn *on_end, void *arg)
+struct relay *relay_start(struct gate *gate, struct sink *sink,
+	const struct relay_plan *plan, relay_fn *on_end, void *arg)
 {
 	struct relay *relay = xcalloc(1, sizeof(*relay));
 	size_t held = gate_size(gate);
@@ -322,7 +328,8 @@ struct relay *relay_start(struct gate *gate, struct sink *sink, const struct rel
 	relay->on_end = on_end;
 	relay->arg = arg;
 	relay->result.outcome = RELAY_TRUNCATED;
-	event_assign(&relay->later, transfer_base(relay->transfer), -1, 0, on_later, relay);
+	event_assign(&relay->later, transfer_base(relay->transfer), -1, 0, on_later,
+		relay);
 	gate_watch(gate, NULL, NULL);
 	gate_deadline(gate, 0);
 	transfer_set_handler(relay->transfer, &handler, relay);

@@ -1,10 +1,11 @@
 /* relay.h - a response on its way to the client, byte for byte, without any Lua.
  *
- * The relay takes over a gate and writes its bytes, then the transfer's, into a sink, with
- * backpressure. Of a stream of events it knows only what the plan says: which events to
- * keep for the usage, which to drop, which one ends the stream. All other bytes, comments
- * and white space included, pass as they came. An event is written when it is complete,
- * or when RELAY_HOLD bytes of it are there (then it passes whole, whatever the plan says).
+ * The relay takes over a gate and writes its bytes, then the transfer's, into a sink,
+ * with backpressure. Of a stream of events it knows only what the plan says: which
+ * events to keep for the usage, which to drop, which one ends the stream. All other
+ * bytes, comments and white space included, pass as they came. An event is written when
+ * it is complete, or when RELAY_HOLD bytes of it are there (then it passes whole,
+ * whatever the plan says).
  *
  * All on the worker's thread. */
 #pragma once
@@ -23,22 +24,24 @@
 struct relay;
 
 enum relay_action {
-	RELAY_KEEP_FIRST,  /* keep the first event that the rule meets */
-	RELAY_KEEP_LAST,   /* keep the last one */
-	RELAY_DROP,        /* the client does not get it */
-	RELAY_END,         /* the stream is complete with it; what follows within a second passes
-	                      as it is, and no failure after it counts */
-	RELAY_ERROR,       /* the provider reports an error: the event passes, the stream ends
-	                      behind it, kept as first */
+	RELAY_KEEP_FIRST, /* keep the first event that the rule meets */
+	RELAY_KEEP_LAST,  /* keep the last one */
+	RELAY_DROP,       /* the client does not get it */
+	/* The stream is complete with it; what follows within a second passes as it is,
+	 * and no failure after it counts. */
+	RELAY_END,
+	/* The provider reports an error: the event passes, the stream ends behind
+	 * it, kept as first. */
+	RELAY_ERROR,
 };
 
 /* One condition on an event. Exactly one of event_name, data, member is set. */
 struct relay_condition {
-	const char *event_name;   /* the SSE event field is this */
-	const char *data;         /* the whole data is this text ("[DONE]") */
-	const char *member;       /* a top-level member of the data, which … */
-	const char *is;           /* … has this text, byte for byte, or NULL */
-	enum json_kind kind;      /* … is of this kind, or JSON_NONE: of any but null */
+	const char *event_name; /* the SSE event field is this */
+	const char *data;       /* the whole data is this text ("[DONE]") */
+	const char *member;     /* a top-level member of the data, which … */
+	const char *is;         /* … has this text, byte for byte, or NULL */
+	enum json_kind kind;    /* … is of this kind, or JSON_NONE: of any but null */
 };
 
 struct relay_rule {
@@ -52,26 +55,26 @@ struct relay_rule {
 struct relay_plan {
 	const struct relay_rule *rules;
 	size_t rule_count;
-	const char *broken;       /* what the client gets behind a stream that breaks off;
-	                             NULL: the connection is cut instead */
-	const char *late;         /* the same where a timer ended it; NULL: broken */
+	/* What the client gets behind a stream that breaks off; NULL: the
+	 * connection is cut instead. */
+	const char *broken;
+	const char *late; /* the same where a timer ended it; NULL: broken */
 };
 
 enum relay_outcome {
 	RELAY_COMPLETE,
-	RELAY_FAILED,      /* an event met RELAY_ERROR */
-	RELAY_TRUNCATED,   /* the transfer broke or timed out */
+	RELAY_FAILED,    /* an event met RELAY_ERROR */
+	RELAY_TRUNCATED, /* the transfer broke or timed out */
 };
 
 struct relay_result {
 	enum relay_outcome outcome;
-	enum transfer_result transfer;       /* how the transfer ended */
-	const char *error;                   /* a text about it, or "" */
-	uint64_t size;                       /* bytes of body written */
-	int64_t first_us;                    /* clock_us() of the first byte written, 0 if none
-	                                        was */
-	const char *const *kept;             /* by rule; NULL where that rule kept nothing. The
-	                                        data, NUL-terminated */
+	enum transfer_result transfer; /* how the transfer ended */
+	const char *error;             /* a text about it, or "" */
+	uint64_t size;                 /* bytes of body written */
+	int64_t first_us;              /* clock_us() of the first byte written, or 0 */
+	/* By rule: the data, NUL-terminated; NULL where that rule kept nothing. */
+	const char *const *kept;
 	const size_t *kept_size;
 };
 
@@ -79,10 +82,10 @@ struct relay_result {
  * gone by then, the relay is freed after it. */
 typedef void relay_fn(const struct relay_result *result, void *arg);
 
-/* Takes the gate and ends or cuts the sink. plan NULL: no events, bytes only (a break cuts
- * the sink). The plan must live as long as the relay. */
-struct relay *relay_start(struct gate *gate, struct sink *sink, const struct relay_plan *plan,
-	relay_fn *on_end, void *arg);
+/* Takes the gate and ends or cuts the sink. plan NULL: no events, bytes only (a break
+ * cuts the sink). The plan must live as long as the relay. */
+struct relay *relay_start(struct gate *gate, struct sink *sink,
+	const struct relay_plan *plan, relay_fn *on_end, void *arg);
 /* Changes who is told of the end. */
 void relay_set_handler(struct relay *relay, relay_fn *on_end, void *arg);
 /* The client is gone: reads on for the kept events for at most ms and writes nothing any

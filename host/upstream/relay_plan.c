@@ -7,7 +7,7 @@
 
 struct planner {
 	const struct relay_plan *plan;
-	const char **wanted;    /* the members of all conditions, NULL-terminated */
+	const char **wanted; /* the members of all conditions, NULL-terminated */
 	char **kept;
 	size_t *kept_size;
 };
@@ -53,23 +53,24 @@ static bool may_have_member(const struct sse_event *event, const char *name)
 	const char *at = event->data, *end = event->data + event->data_size;
 
 	while ((at = memmem(at, (size_t)(end - at), name, size))) {
-		if (at > event->data && at[-1] == '"' && at + size < end && at[size] == '"')
+		if (at > event->data && at[-1] == '"' && at + size < end &&
+			at[size] == '"')
 			return true;
 		at++;
 	}
 	return false;
 }
 
-static const struct scan_member *find_member(const struct planner *planner, struct look *look,
-	const char *name)
+static const struct scan_member *find_member(const struct planner *planner,
+	struct look *look, const char *name)
 {
 	if (!look->event->data || !may_have_member(look->event, name))
 		return NULL;
 	if (!look->is_scanned) {
 		look->scan = scan_new(planner->wanted);
 		look->is_scanned = true;
-		look->is_json =
-			scan_feed(look->scan, look->event->data, look->event->data_size, NULL) == 0 &&
+		look->is_json = scan_feed(look->scan, look->event->data,
+					look->event->data_size, NULL) == 0 &&
 			scan_end(look->scan, NULL) == 0;
 	}
 	return look->is_json ? scan_find(look->scan, name) : NULL;
@@ -159,7 +160,8 @@ struct verdict planner_judge(struct planner *planner, const struct sse_event *ev
 		const struct relay_rule *rule = &planner->plan->rules[i];
 		size_t j = 0;
 
-		while (j < rule->condition_count && holds(planner, &rule->conditions[j], &look))
+		while (j < rule->condition_count &&
+			holds(planner, &rule->conditions[j], &look))
 			j++;
 		if (j == rule->condition_count)
 			act(planner, i, event, &verdict);

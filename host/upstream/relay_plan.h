@@ -1,7 +1,7 @@
 /* relay_plan.h - applies a relay's plan to one event.
  *
- * An event's JSON is scanned only where a condition asks for a member whose name occurs in
- * it, and at most once per event. Inside of upstream/ only. */
+ * An event's JSON is scanned only where a condition asks for a member whose name occurs
+ * in it, and at most once per event. Inside of upstream/ only. */
 #pragma once
 
 #include <stdbool.h>

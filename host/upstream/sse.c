@@ -4,8 +4,8 @@
 
 struct line {
 	const char *text;
-	size_t size;       /* without its end */
-	size_t end_size;   /* 1 or 2; 0 where the bytes end without a line end */
+	size_t size;     /* without its end */
+	size_t end_size; /* 1 or 2; 0 where the bytes end without a line end */
 };
 
 /* A CR that is the last byte may be half of a CRLF: the line is complete only when the
@@ -63,7 +63,8 @@ static void add_data(struct sse_event *event, struct buf *joined, const char *va
 	}
 	if (!buf_size(joined))
 		buf_append(joined, event->data, event->data_size);
-	/* A first line without bytes leaves joined empty: the LF says that it was there. */
+	/* A first line without bytes leaves joined empty: the LF says that it was
+	 * there. */
 	buf_append(joined, "\n", 1);
 	buf_append(joined, value, size);
 	event->data = buf_data(joined);

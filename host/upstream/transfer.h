@@ -24,46 +24,47 @@ struct transfers;
 /* How a transfer ended. The names are those of response.failure. */
 enum transfer_result {
 	TRANSFER_OK,
-	TRANSFER_CONNECT,   /* refused, unreachable, no such host, the proxy failed, the
-	                       connect timer */
-	TRANSFER_TIMEOUT,   /* any timer after the connection stood */
-	TRANSFER_TLS,       /* handshake or verification */
-	TRANSFER_RESET,     /* the connection broke, or the body ended early */
-	TRANSFER_PROTOCOL,  /* not HTTP as we take it: head too large, redirect, too much
-	                       decoded, … */
+	/* Refused, unreachable, no such host, the proxy failed, the connect timer. */
+	TRANSFER_CONNECT,
+	TRANSFER_TIMEOUT, /* any timer after the connection stood */
+	TRANSFER_TLS,     /* handshake or verification */
+	TRANSFER_RESET,   /* the connection broke, or the body ended early */
+	/* Not HTTP as we take it: head too large, redirect, too much decoded, … */
+	TRANSFER_PROTOCOL,
 };
 const char *transfer_result_name(enum transfer_result result); /* "ok", "connect", … */
 
 struct transfer_timeouts { /* ms; 0: none */
 	int connect;
-	int first_byte;      /* from the start to the first byte of the answer's head */
-	int idle;            /* between two reads of the body, not counting while paused */
+	int first_byte; /* from the start to the first byte of the answer's head */
+	int idle;       /* between two reads of the body, not counting while paused */
 	int total;
 };
 
 struct transfer_request {
-	const char *method;                 /* "POST" */
-	const char *url;                    /* absolute http or https; a fragment is cut off */
-	const char *const *headers;         /* "Name: value"; copied */
+	const char *method;         /* "POST" */
+	const char *url;            /* absolute http or https; a fragment is cut off */
+	const char *const *headers; /* "Name: value"; copied */
 	size_t header_count;
-	/* The body; borrowed, the array too, until the transfer is closed. POST without any
-	 * sends Content-Length: 0. */
+	/* The body; borrowed, the array too, until the transfer is closed. POST without
+	 * any sends Content-Length: 0. */
 	const struct piece *pieces;
 	size_t piece_count;
-	const char *proxy;                  /* "http://…", "socks5://…", "socks5h://…", NULL */
-	/* false: loopback, private and shared ranges are refused too (link-local and metadata
-	 * addresses always are); the connected address counts, not the name. */
+	const char *proxy; /* "http://…", "socks5://…", "socks5h://…", NULL */
+	/* false: loopback, private and shared ranges are refused too (link-local and
+	 * metadata addresses always are); the connected address counts, not the name. */
 	bool is_private_allowed;
 	struct transfer_timeouts timeouts;
-	uint64_t decoded_max;               /* bytes of an answer that came encoded; 0: 32 MiB */
-	const char *ca_file;                /* more trusted certificates (PEM), or NULL */
+	uint64_t decoded_max; /* bytes of an answer that came encoded; 0: 32 MiB */
+	const char *ca_file;  /* more trusted certificates (PEM), or NULL */
 };
 
 struct transfer_handler {
 	/* The final head is complete (1xx are swallowed). */
 	void (*on_head)(struct transfer *transfer, void *arg);
 	/* Decoded bytes of the body. */
-	void (*on_data)(struct transfer *transfer, const char *data, size_t size, void *arg);
+	void (*on_data)(struct transfer *transfer, const char *data, size_t size,
+		void *arg);
 	void (*on_end)(struct transfer *transfer, enum transfer_result result, void *arg);
 };
 
@@ -78,10 +79,10 @@ struct transfer *transfer_start(struct transfers *transfers,
 	const struct transfer_request *request, const struct transfer_handler *handler,
 	void *arg);
 /* Changes who is called from now on. */
-void transfer_set_handler(struct transfer *transfer, const struct transfer_handler *handler,
-	void *arg);
+void transfer_set_handler(struct transfer *transfer,
+	const struct transfer_handler *handler, void *arg);
 struct event_base *transfer_base(const struct transfer *transfer);
-int transfer_status(const struct transfer *transfer);         /* 0 before the head */
+int transfer_status(const struct transfer *transfer); /* 0 before the head */
 /* The value of the first field of that name, or NULL; NUL-terminated. */
 const char *transfer_header(const struct transfer *transfer, const char *name);
 size_t transfer_header_count(const struct transfer *transfer);

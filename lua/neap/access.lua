@@ -10,36 +10,13 @@ local WRONG = "the token is not known here"
 -- ------------------------------------------------------------------------------------
 -- Tokens
 
---- The value of a query's parameter, percent-decoded, or nil.
-local function query_value(query, name)
-  for pair in query:gmatch("[^&]+") do
-    local key, value = pair:match("^([^=]*)=(.*)$")
-    if key == name then
-      return (value:gsub("+", " "):gsub("%%(%x%x)", function(hex)
-        return string.char(tonumber(hex, 16))
-      end))
-    end
-  end
-end
-
---- Every place where a client may put its token, in the order in which they count.
-local function read_secret(handle, query)
-  local authorization = handle:header("authorization")
-  if authorization then
-    local scheme, secret = authorization:match("^(%S+)%s+(.-)%s*$")
-    if scheme and scheme:lower() == "bearer" then return secret end
-  end
-  return handle:header("x-api-key") or handle:header("x-goog-api-key") or query_value(query, "key")
-end
-
 --- Finds the request's token. Returns a message and 401 if it has none that is good.
-function access.authenticate(of, known, query)
-  of.credentials = { authorization = true, ["x-api-key"] = true, ["x-goog-api-key"] = true }
+function access.authenticate(of, known)
   if not known.has_tokens then return nil end
-  local secret = read_secret(of.handle, query)
-  if not secret or secret == "" then return MISSING, 401 end
+  local digest = of.handle:token_digest()
+  if not digest then return MISSING, 401 end
   -- Found by a keyed hash: the time that it takes says nothing about the secret.
-  local token = known.tokens[host.digest(secret)]
+  local token = known.tokens[digest]
   if not token then return WRONG, 401 end
   if token.expires and host.wall() >= token.expires then return "the token has expired", 401 end
   of.token = token
@@ -59,8 +36,8 @@ function access.is_loopback(authority)
   return name == "localhost" or name == "[::1]" or name:find("^127%.%d+%.%d+%.%d+$") ~= nil
 end
 
---- Without tokens a page of somebody else's in the user's browser must not reach neap: neither by its own origin nor by a
---- name that it points at this machine. Returns a message and 403.
+--- Without tokens a page of somebody else's in the user's browser must not reach neap: neither by
+--- its own origin nor by a name that it points at this machine. Returns a message and 403.
 function access.check_origin(known, handle)
   if known.has_tokens then return nil end
   local name = handle:header("host")

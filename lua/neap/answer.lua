@@ -27,7 +27,8 @@ local MESSAGE_OF = {
 
 local function matches(name, patterns)
   for _, pattern in ipairs(patterns) do
-    if pattern == name or (pattern:sub(-1) == "*" and name:sub(1, #pattern - 1) == pattern:sub(1, -2)) then
+    if pattern == name then return true end
+    if pattern:sub(-1) == "*" and name:sub(1, #pattern - 1) == pattern:sub(1, -2) then
       return true
     end
   end
@@ -45,11 +46,30 @@ local function add(fields, name, value)
   fields[#fields + 1], fields[#fields + 2] = name, value
 end
 
-local function upstream_fields(of, inside)
+--- Those of an answer that a provider gave; its own headers join them on the way out (host.filter).
+local function attempt_fields(of, inside)
   local fields = own_fields(of)
   add(fields, "x-neap-provider", inside.target_inside.provider)
   add(fields, "x-neap-attempts", #of.attempts)
-  local list, patterns = inside.header_list or {}, inside.dialect.answer_headers
+  return fields
+end
+
+local filters = {}
+
+local function filter_of(dialect)
+  local filter = filters[dialect]
+  if not filter then
+    filter = host.filter(dialect.answer_headers)
+    filters[dialect] = filter
+  end
+  return filter
+end
+
+--- The same with the provider's headers in it, for answers that are not sent as they came.
+local function upstream_fields(of, inside)
+  local fields = attempt_fields(of, inside)
+  local list = inside.header_list or inside.attempt:headers()
+  local patterns = inside.dialect.answer_headers
   for index = 1, #list, 2 do
     local name = list[index]:lower()
     if matches(name, patterns) then
@@ -85,14 +105,16 @@ local function finish(of, status, outcome, why)
   record.finish(self)
 end
 
---- An error of neap's own in the client's dialect. options: { retry_after, code, final (the client need not try again),
---- attempted, fields }.
+--- An error of neap's own in the client's dialect. options: { retry_after, code, final (the client
+--- need not try again), attempted, fields }.
 function answer.refuse(of, status, message, options)
   options = options or {}
   local kind, body = of.dialect.error_out(status, message, options.code)
   local fields = own_fields(of)
   add(fields, "content-type", kind)
-  if options.retry_after then add(fields, "retry-after", math.max(1, math.ceil(options.retry_after))) end
+  if options.retry_after then
+    add(fields, "retry-after", math.max(1, math.ceil(options.retry_after)))
+  end
   if options.final then add(fields, "x-should-retry", "false") end
   if #of.attempts > 0 then
     add(fields, "x-neap-attempts", #of.attempts)
@@ -108,8 +130,8 @@ end
 local function pass_error(of, inside)
   local status = inside.status
   if status == 401 or status == 402 or status == 403 then
-    return answer.refuse(of, 503, ("the provider \"%s\" refused neap's own key (%d); its operator must look after it")
-      :format(inside.target_inside.provider, status),
+    return answer.refuse(of, 503, ("the provider \"%s\" refused neap's own key (%d); "
+      .. "its operator must look after it"):format(inside.target_inside.provider, status),
       { final = true, code = "provider_key_refused" })
   end
   local fields = upstream_fields(of, inside)
@@ -136,7 +158,8 @@ end
 local function last_real(of)
   for index = #of.attempts, 1, -1 do
     local attempt = of.attempts[index]
-    if attempt.status or (attempt.failure and attempt.failure ~= "exhausted") then return attempt end
+    if attempt.status then return attempt end
+    if attempt.failure and attempt.failure ~= "exhausted" then return attempt end
   end
 end
 
@@ -149,8 +172,8 @@ local function pass_failure(of, inside)
   end
   local status = STATUS_OF[failure] or 503
   of.record.failure = failure
-  answer.refuse(of, status, MESSAGE_OF[failure] or failure,
-    { final = true, code = status == 504 and "timeout" or failure, why = failure .. (why and ": " .. why or "") })
+  answer.refuse(of, status, MESSAGE_OF[failure] or failure, { final = true,
+    code = status == 504 and "timeout" or failure, why = failure .. (why and ": " .. why or "") })
 end
 
 -- ------------------------------------------------------------------------------------
@@ -238,7 +261,7 @@ end
 
 local function relay(of, inside)
   local handle = of.handle
-  local fields, plan, rule = upstream_fields(of, inside), nil, nil
+  local fields, plan, rule = attempt_fields(of, inside), nil, nil
   local length = tonumber(inside.attempt:header("content-length")) or -1
   if inside.is_stream then
     plan, rule = inside.dialect.plan(inside.is_usage_hidden or false)
@@ -246,13 +269,14 @@ local function relay(of, inside)
   elseif inside.attempt:header("content-encoding") then
     length = -1
   end
-  of.record.status, of.record.dialect, of.record.usage_rule = inside.status, inside.dialect.name, rule
+  of.record.status, of.record.usage_rule = inside.status, rule
+  of.record.dialect = inside.dialect.name
   of.open = nil
-  handle:relay(inside.attempt, inside.status, fields, length, plan)
+  handle:relay(inside.attempt, inside.status, fields, length, plan, filter_of(inside.dialect))
 end
 
---- Sends the response that the chain returned. After a relay has begun, the end of the request comes to
---- neap.router by finish.
+--- Sends the response that the chain returned. After a relay has begun, the end of the request
+--- comes to neap.router by finish.
 function answer.commit(of, got)
   local inside = response.inside(got)
   if of.open and of.open ~= inside then response.close(of.open) end
@@ -270,7 +294,8 @@ function answer.commit(of, got)
   if inside.is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
   if inside.is_whole then
     of.record.usage = inside.dialect.usage(inside.attempt)
-    of.handle:reply_held(inside.attempt, inside.status, upstream_fields(of, inside))
+    of.handle:reply_held(inside.attempt, inside.status, attempt_fields(of, inside),
+      filter_of(inside.dialect))
     response.close(inside)
     return finish(of, inside.status, "ok")
   end

@@ -10,6 +10,8 @@ local retry_after = require "neap.retry_after"
 
 local attempt = {}
 
+local CREDENTIALS = { authorization = true, ["x-api-key"] = true, ["x-goog-api-key"] = true }
+
 local ERROR_BODY_MAX = 64 * 1024 -- bytes of an error answer that are kept
 local ERROR_BODY_SECONDS = 10    -- to read it
 
@@ -20,32 +22,34 @@ local FORBIDDEN = { host = true, ["content-length"] = true, ["transfer-encoding"
   connection = true, ["keep-alive"] = true, te = true, trailer = true, upgrade = true,
   ["proxy-connection"] = true, ["proxy-authorization"] = true, cookie = true }
 
---- Later sources go before earlier ones: the client's, the provider's own, the policy's.
-local function headers_for(of, provider, key, narrowed, is_own_body)
-  local headers, place = {}, {}
+--- The fixed headers of an attempt and the names of the client's that go on. Later sources go
+--- before earlier ones: the client's, the provider's own, the policy's.
+local function headers_for(provider, key, narrowed, is_stream)
+  local fixed, forward, taken = {}, {}, {}
   local function put(name, value)
     local lower = name:lower()
-    if FORBIDDEN[lower] then return end
-    local at = place[lower] or #headers + 1
-    headers[at], place[lower] = name .. ": " .. value, at
+    if FORBIDDEN[lower] or taken[lower] then return end
+    taken[lower] = true
+    fixed[#fixed + 1] = name .. ": " .. value
   end
-  for _, name in ipairs(provider.dialect.request_headers) do
-    local value = of.handle:header(name)
-    if value then put(name, value) end
-  end
-  for _, name in ipairs(provider.forward) do
-    local value = of.handle:header(name)
-    if value and not of.credentials[name] then put(name, value) end
-  end
-  put("Content-Type", not is_own_body and of.handle:header("content-type") or "application/json")
-  put("Accept", of.stream and "text/event-stream" or "application/json")
-  for name, value in pairs(provider.headers) do put(name, value) end
   for name, value in pairs(narrowed.headers_set or {}) do put(name, value) end
-  if key then provider.dialect.authorize(headers, key.key.secret) end
-  return headers
+  for name, value in pairs(provider.headers) do put(name, value) end
+  put("Accept", is_stream and "text/event-stream" or "application/json")
+  local function pass(name)
+    if not taken[name] and not FORBIDDEN[name] and not CREDENTIALS[name] then
+      taken[name] = true
+      forward[#forward + 1] = name
+    end
+  end
+  pass("content-type")
+  for _, name in ipairs(provider.dialect.request_headers) do pass(name) end
+  for _, name in ipairs(provider.forward) do pass(name) end
+  if key then provider.dialect.authorize(fixed, key.key.secret) end
+  return fixed, forward
 end
 
---- The value of a timer in seconds: the group's goes before the provider's; a policy's timeout bounds both.
+--- The value of a timer in seconds: the group's goes before the provider's; a policy's
+--- timeout bounds both.
 local function timer(of, provider, narrowed, name)
   local value = of.group.timeouts[name] or provider.timeouts[name]
   if narrowed.timeout and (not value or narrowed.timeout < value) then return narrowed.timeout end
@@ -124,8 +128,7 @@ local function gate_body(inside, transfer, dialect)
   transfer:deadline(0)
   inside.is_whole = is_ended
   if not is_ended then return end
-  local function look(...) return transfer:find(...) end
-  local class, status = dialect.classify_body(look, held)
+  local class, status = dialect.classify_body(transfer, held)
   if class == "empty" then return fail(inside, "empty") end
   if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
 end
@@ -134,7 +137,6 @@ local function read_answer(inside, transfer, dialect)
   local status, failure, why = transfer:head()
   if not status then return fail(inside, failure, why) end
   inside.status = status
-  inside.header_list = transfer:headers()
   inside.content_type = transfer:header("content-type") or ""
   if status >= 300 then
     read_error(inside, transfer)
@@ -174,6 +176,7 @@ local function conclude(of, inside, record, transfer)
   record.status, record.failure, record.why = inside.status, inside.failure, inside.why
   if inside.body then record.answer = inside end
   if inside.failure or inside.body then
+    inside.header_list = transfer:headers()
     transfer:close()
   else
     inside.attempt = transfer
@@ -181,37 +184,50 @@ local function conclude(of, inside, record, transfer)
   end
 end
 
+--- What is the same for every request with this target and key, made once; a policy that changes
+--- the model, the time or a header gets one of its own.
+local function route_for(of, target, key, narrowed, model)
+  local provider, is_stream = target.at, of.stream
+  local proxies = provider.proxy
+  local place = proxies[2] and math.floor(host.random() * #proxies) + 1 or 1
+  local is_common = not (narrowed.model or narrowed.timeout or narrowed.headers_set)
+  local known = target.routes[key or "none"]
+  local name = is_stream and place or -place
+  if is_common and known and known[name] then return known[name] end
+  local fixed, forward = headers_for(provider, key, narrowed, is_stream)
+  local made = host.route {
+    url = provider.dialect.url(provider.url, of.operation, model, is_stream),
+    headers = fixed, forward = forward,
+    connect = timer(of, provider, narrowed, "connect"),
+    first_byte = is_stream and timer(of, provider, narrowed, "first_byte") or 0,
+    first_event = is_stream and timer(of, provider, narrowed, "first_event") or 0,
+    idle = timer(of, provider, narrowed, "idle"),
+    total = timer(of, provider, narrowed, "total"),
+    proxy = proxies[place], private = provider.options.private ~= false,
+    health = { target.health, key and key.key.health },
+  }
+  if is_common then
+    known = known or {}
+    target.routes[key or "none"] = known
+    known[name] = made
+  end
+  return made
+end
+
 local function start(of, inside, narrowed)
-  local target, key = inside.target_inside, inside.key_inside
+  local target = inside.target_inside
   local provider = target.at
   local dialect = provider.dialect
-  local is_native = dialect == of.dialect
   local model = narrowed.model or target.model
-  local edits, body, problem
-  if is_native then
-    edits, inside.is_usage_hidden = edits_for(of, provider, model, narrowed)
+  local body, problem
+  inside.is_native, inside.dialect = dialect == of.dialect, dialect
+  if inside.is_native then
+    body, inside.is_usage_hidden = edits_for(of, provider, model, narrowed)
   else
     body, problem = translated_body(of, provider, model, narrowed)
     if not body then return nil, problem end
   end
-  inside.is_native, inside.dialect = is_native, dialect
-  local options = provider.options
-  local proxy = provider.proxy
-  of.proxy_turn = (of.proxy_turn or math.floor(host.random() * 1000)) + 1
-  local transfer = host.start(of.handle, {
-    url = dialect.url(provider.url, of.operation, model, of.stream),
-    headers = headers_for(of, provider, key, narrowed, not is_native),
-    edits = edits, body = body,
-    connect = timer(of, provider, narrowed, "connect"),
-    first_byte = of.stream and timer(of, provider, narrowed, "first_byte") or 0,
-    idle = timer(of, provider, narrowed, "idle"),
-    total = timer(of, provider, narrowed, "total"),
-    proxy = #proxy > 0 and proxy[of.proxy_turn % #proxy + 1] or nil,
-    private = options.private ~= false,
-    health = { target.health, key and key.key.health },
-  })
-  if of.stream then transfer:deadline(timer(of, provider, narrowed, "first_event") or 0) end
-  return transfer
+  return host.start(of.handle, route_for(of, target, inside.key_inside, narrowed, model), body)
 end
 
 --- The innermost step: request → response.

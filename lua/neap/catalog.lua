@@ -31,14 +31,16 @@ catalog.Target = object.class("target", {
       local latency = self.health:view().latency
       return latency > 0 and latency or nil
     end,
-    state = function(self) return self.health:view().state end,
+    state = function(self) return self.health:state() end,
   },
   methods = {
     rest = function(self, time, why)
       local inside = object.check(catalog.Target, self, "the target")
       inside.health:rest(seconds(time, "rest"), text(why or "", "rest"))
     end,
-    probe = function(self) return object.check(catalog.Target, self, "the target").health:probe() end,
+    probe = function(self)
+      return object.check(catalog.Target, self, "the target").health:probe()
+    end,
     well = function(self) object.check(catalog.Target, self, "the target").health:well() end,
   },
 })
@@ -65,10 +67,13 @@ end
 catalog.Key = object.class("key", {
   fields = { "id" },
   getters = {
-    state = function(self) return key_view(self).state end,
+    state = function(self)
+      local state = self.key.health:state()
+      return state ~= "ready" and state or model_health(self.key, self.model):state()
+    end,
     since = function(self) return key_view(self).since end,
     remaining = function(self) return key_view(self).remaining end,
-    rests = function(self) return key_view(self).rests end,
+    rests = function(self) return self.key.health:rests() end,
     why = function(self) return key_view(self).why end,
     balance = function(self) return self.key.balance end,
     in_flight = function(self) return self.key.health:in_flight() end,
@@ -113,7 +118,7 @@ local function make_target(self, provider, given)
     name = name, provider = provider.name, model = given.model, priority = given.priority or 1,
     weight = given.weight or 1, price = price_of(provider, given.model),
     at = provider, health = host.health("target\0" .. provider.name .. "\0" .. given.model),
-    keys = {},
+    keys = {}, routes = {},
   }
   for index, key in ipairs(provider.keys) do
     inside.keys[index] =
@@ -297,8 +302,8 @@ local function goes_before(a, b)
   return a.place < b.place
 end
 
---- The targets of a group as the host orders them for a request: priority, price, in flight; resting ones
---- last, in the order in which they wake. A new list.
+--- The targets of a group as the host orders them for a request: priority, price, in flight;
+--- resting ones last, in the order in which they wake. A new list.
 function catalog.order_targets(group)
   local targets = group.targets
   if not targets[2] then return { targets[1] } end

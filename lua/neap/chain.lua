@@ -118,7 +118,8 @@ function methods.calendar(_, zone)
   }
 end
 
-local Self = object.class("policy", { fields = { "settings", "shared", "name" }, methods = methods })
+local Self = object.class("policy",
+  { fields = { "settings", "shared", "name" }, methods = methods })
 
 local function make_instance(definition, entry, group)
   local settings, problems = setting.compile(definition.settings, entry.settings or {})
@@ -135,6 +136,11 @@ end
 
 -- ------------------------------------------------------------------------------------
 -- Composition
+
+--- Whether there is something to send: a later attempt closes the response before it.
+local function is_open(answer)
+  return not answer.status or answer.attempt or answer.body or answer.reply
+end
 
 --- One layer around the rest of the chain: request → response.
 local function close_layer(instance, inner)
@@ -163,6 +169,9 @@ local function close_layer(instance, inner)
       error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
     end
     if answer.context ~= of then error(name .. ": run returned another request's response", 0) end
+    if not is_open(answer) then
+      error(name .. ": run returned a response that a later attempt has closed", 0)
+    end
     of.trace[#of.trace + 1] = { "return", name, answer }
     return got
   end
@@ -183,7 +192,7 @@ local function build(loader, entries, group, innermost, path, errors)
       local instance, problems = make_instance(definition, entry, group)
       for _, one in ipairs(problems or {}) do
         errors[#errors + 1] = problem_at(path, entry,
-          ("%s: %s: %s"):format(entry.name, one.setting, one.text))
+          ("%s: %s"):format(entry.name, one.text))
       end
       instances[#instances + 1] = instance
     end

@@ -1,7 +1,7 @@
 --- neap.context: which client request the running fiber works for.
 ---
---- A policy's `self` is one for all requests; what it does for one of them (a note, a sleep) finds the
---- request by the coroutine that runs.
+--- A policy's `self` is one for all requests; what it does for one of them (a note, a sleep) finds
+--- the request by the coroutine that runs.
 
 local context = {}
 

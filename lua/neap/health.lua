@@ -1,5 +1,5 @@
---- neap.health: GET /health, /healthz and /readyz, for whoever watches over neap; no token needed, so
---- no name of a provider, group or token either.
+--- neap.health: GET /health, /healthz and /readyz, for whoever watches over neap; no token needed,
+--- so no name of a provider, group or token either.
 
 local host = require "neap.host"
 local json = require "neap.json"

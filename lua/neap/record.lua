@@ -15,24 +15,6 @@ end
 
 local function ms(seconds) return math.floor(seconds * 1000 + 0.5) end
 
-local function attempt_lines(attempts)
-  local list = json.array {}
-  for index, attempt in ipairs(attempts) do
-    list[index] = json.object {
-      target = attempt.target_name or name_of(catalog.Target, attempt.target),
-      key = attempt.key_id or name_of(catalog.Key, attempt.key),
-      status = attempt.status, failure = attempt.failure, why = attempt.why,
-      ms = attempt.seconds and ms(attempt.seconds),
-    }
-  end
-  return list
-end
-
-local function or_null(value)
-  if value == nil then return json.null end
-  return value
-end
-
 --- The line of a finished record: JSON, or text on a terminal.
 local function write_line(self)
   if self.is_quiet then return end
@@ -44,17 +26,12 @@ local function write_line(self)
       ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or ""))
     return
   end
-  host.log_line(json.encode(json.object {
-    time = host.time_text(self.wall), level = "info", area = "request", id = self.id,
-    client = self.client, path = self.path, token = or_null(self.token),
-    group = or_null(self.group), model = or_null(self.model), provider = or_null(self.provider),
-    target_model = or_null(self.target_model), key = or_null(self.key),
-    attempts = attempt_lines(self.attempts), status = self.status, ms = ms(self.seconds),
-    first_event_ms = self.first_event_seconds and ms(self.first_event_seconds) or json.null,
-    usage = self.usage and json.object(self.usage) or json.null, outcome = self.outcome,
-    stream = self.stream or false, generation = self.generation, error = self.error,
-    policy = self.policy,
-  }))
+  self.time = host.time_text(self.wall)
+  for _, attempt in ipairs(self.attempts) do
+    attempt.target_name = attempt.target_name or name_of(catalog.Target, attempt.target)
+    attempt.key_id = attempt.key_id or name_of(catalog.Key, attempt.key)
+  end
+  host.log_record(self, self.attempts)
 end
 
 --- A new record for a request that has just arrived.

@@ -122,7 +122,7 @@ local function check_headers(headers)
 end
 
 local function check_members(set)
-  for name, value in pairs(set) do
+  for name in pairs(set) do
     if type(name) ~= "string" or not name:find("^[%w_.$-]+$") then
       error(("\"%s\" is no name of a member"):format(tostring(name)), 3)
     end
@@ -139,8 +139,11 @@ end
 local function with(self, changes)
   local inside = object.check(Request, self, "the request")
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
-  local narrowed = {}
-  for name, value in pairs(inside) do narrowed[name] = value end
+  local narrowed = {
+    context = inside.context, targets = inside.targets, target = inside.target,
+    keys = inside.keys, key = inside.key, model = inside.model, timeout = inside.timeout,
+    headers_set = inside.headers_set, set = inside.set,
+  }
   for name, value in pairs(changes) do
     local check = CHECKS[name]
     if not check then

@@ -10,6 +10,9 @@ local response = {}
 
 local PEEK_MAX = 64 * 1024 -- bytes and characters that a policy sees at most
 
+-- Why there is no event, where nothing is wrong.
+local NO_FAILURE = { ["end"] = true, full = true, late = true }
+
 local Response
 
 -- A transfer that breaks while a policy holds the response is a failure like any other.
@@ -43,7 +46,7 @@ local function read_events(inside, characters, until_time)
   while size < characters do
     local data, offset = inside.attempt:event(inside.text_offset, time_left(until_time))
     if data == nil then
-      if offset ~= "end" and offset ~= "full" and offset ~= "late" then break_off(inside, offset) end
+      if not NO_FAILURE[offset] then break_off(inside, offset) end
       break
     end
     inside.text_offset = offset
@@ -98,7 +101,7 @@ response.FAILURES = {
 local function headers_of(inside)
   if not inside.headers then
     inside.headers = {}
-    local list = inside.header_list or {}
+    local list = inside.header_list or (inside.attempt and inside.attempt:headers()) or {}
     for index = 1, #list, 2 do inside.headers[list[index]:lower()] = list[index + 1] end
   end
   return inside.headers

@@ -1,8 +1,8 @@
 --- neap.router: one client request from arrival to record: authenticate, resolve, run the chain,
 --- answer.
 ---
---- The host calls open (at load), serve, fault, failed, gone, finish, finish_packed and pack; each but
---- open and pack runs in a fiber, with the request's handle first.
+--- The host calls open (at load), serve, fault, failed, gone, finish, finish_packed and pack; each
+--- but open and pack runs in a fiber, with the request's handle first.
 
 local access = require "neap.access"
 local answer = require "neap.answer"
@@ -67,8 +67,8 @@ function router.open(path)
   local errors = chain.attach(known, loader, attempt.run, path)
   if errors[1] then return nil, table.concat(config.format(errors), "\n") end
   if not known.has_tokens and not access.is_loopback(configuration.listen) then
-    return nil, ("%s:1: without a token neap serves loopback only: give it a token, or listen on 127.0.0.1")
-      :format(path)
+    return nil, ("%s:1: without a token neap serves loopback only: give it a token, "
+      .. "or listen on 127.0.0.1"):format(path)
   end
   local log = configuration.log or {}
   return {
@@ -139,7 +139,8 @@ local function read_request(of)
   handle:receive()
   local ok, status, problem = handle:received()
   if not ok then
-    answer.refuse(of, status, status == 400 and "the body is not valid JSON: " .. problem or problem)
+    if status == 400 then problem = "the body is not valid JSON: " .. problem end
+    answer.refuse(of, status, problem)
     return false
   end
   if handle:kind() ~= "object" then
@@ -149,7 +150,8 @@ local function read_request(of)
   local raw, kind = handle:member("model")
   local model = kind == "string" and raw and json.decode(raw)
   if not model or model == "" then
-    answer.refuse(of, 400, "the body names no model: \"model\" must be a text", { code = "model_required" })
+    answer.refuse(of, 400, "the body names no model: \"model\" must be a text",
+      { code = "model_required" })
     return false
   end
   of.model, of.record.model = model, model
@@ -216,7 +218,7 @@ end
 
 --- The request of a handle: what the client asked for, answered by whoever serves the path.
 function router.serve(handle)
-  local method, path, query = handle:line()
+  local method, path = handle:line()
   local of = new_context(handle, path)
   of.cors = access.cors_fields(known.cors, handle)
   local route = find_route(path)
@@ -228,7 +230,7 @@ function router.serve(handle)
   local problem, status = access.check_origin(known, handle)
   if problem then return answer.refuse(of, status, problem) end
   if not (route and route.is_open) then
-    problem, status = access.authenticate(of, known, query)
+    problem, status = access.authenticate(of, known)
     if problem then return answer.refuse(of, status, problem) end
   end
   if not route then

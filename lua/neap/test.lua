@@ -99,7 +99,12 @@ host.relax = function() return false end
 host.generation = function() return 1 end
 host.log = function() end
 host.log_line = function() end
-host.start = function(handle, given) return upstream.start(handle.world, handle, given) end
+host.route = function(given) return given end
+host.filter = function(names) return names end
+host.log_record = function() end
+host.start = function(handle, route, body)
+  return upstream.start(handle.world, handle, route, body)
+end
 
 local function use(world)
   world_now = world
@@ -167,7 +172,7 @@ function test.world(given)
   local loader = chain.loader { TEXTS, folder, host.home() .. "/policies" }
   local errors, texts = chain.attach(world.catalog, loader, attempt.run, "router.lua"), {}
   for index, one in ipairs(errors) do texts[index] = one.text end
-  if texts[1] then error(table.concat(texts, "\n"), 2) end
+  if texts[1] then error(table.concat(texts, "\n"), 0) end
   return world
 end
 
@@ -253,12 +258,16 @@ local function collect(of, run)
   end
 end
 
+local last_runs = {} -- of the last call, for the story of a test that fails
+
 local function serve(world, given, run)
   local handle = client.new(given, GROUP)
   local of = new_context(world, handle)
   local began = clock.time
   context.set(of)
   local got = run_chain(of, run)
+  -- A hole in the script is the test's fault, whatever the policies made of it.
+  if handle.problem then error(handle.problem, 0) end
   run.seconds = math.floor((clock.time - began) * 1000 + 0.5) / 1000
   if got then
     run.failure = response.inside(got).failure
@@ -287,6 +296,7 @@ function World:run_all(requests)
     runs[index] = run
     functions[index] = function() serve(self, given, run) end
   end
+  last_runs = runs
   clock.run(functions)
   return runs
 end
@@ -307,7 +317,25 @@ function test.lib(name)
   return chain.require(chain.loader { folder, host.home() .. "/policies" }, "policies.lib." .. name)
 end
 
+--- What happened in the last runs, line by line.
+local function story()
+  local lines = {}
+  for _, run in ipairs(last_runs) do
+    lines[#lines + 1] = ("run: %s after %s s"):format(run.status or "nothing", run.seconds or 0)
+    for _, one in ipairs(run.tried) do lines[#lines + 1] = "  tried " .. one end
+    for _, note in ipairs(run.notes) do lines[#lines + 1] = "  note  " .. note end
+    if run.error then lines[#lines + 1] = "  error " .. run.error end
+  end
+  return table.concat(lines, "\n")
+end
+
 return setmetatable(test, {
   __index = tap,
-  __call = function(_, name, run) tap(name, run) end,
+  __call = function(_, name, run)
+    tap(name, function()
+      last_runs = {}
+      local is_fine, problem = pcall(run)
+      if not is_fine then error((("%s\n%s"):format(problem, story()):gsub("\n$", "")), 0) end
+    end)
+  end,
 })

@@ -1,7 +1,8 @@
 /* clock.h - the one clock of the benchmark programs.
  *
- * The upstream writes this clock into each streamed chunk and the load client compares it
- * with its own reading: both run on one machine, so CLOCK_MONOTONIC is the same for both. */
+ * The upstream writes this clock into each streamed chunk and the load client
+ * compares it with its own reading: both run on one machine, so CLOCK_MONOTONIC is
+ * the same for both. */
 #pragma once
 
 #include <stdint.h>

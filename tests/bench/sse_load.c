@@ -2,14 +2,14 @@
  *
  *     sse_load PORT STREAMS INTERVAL_MS MODEL TOKEN
  *
- * Opens the streams, OPENING_MAX at a time, and prints {"streams", "failed"} once each has
- * brought its first event or failed. Then it takes lines from stdin: "measure" starts a
- * window, "stop" ends it and prints {"streams", "failed", "chunks", "seconds", "p50_us",
- * "p99_us"}; the end of stdin ends the program. The latency of an event is the time from the
- * upstream's stamp in its text to its arrival here.
+ * Opens the streams, OPENING_MAX at a time, and prints {"streams", "failed"} once each
+ * has brought its first event or failed. Then it takes lines from stdin: "measure" starts
+ * a window, "stop" ends it and prints {"streams", "failed", "chunks", "seconds",
+ * "p50_us", "p99_us"}; the end of stdin ends the program. The latency of an event is the
+ * time from the upstream's stamp in its text to its arrival here.
  *
- * One thread, one epoll. The framing of each answer is decoded, so that a stream that a proxy
- * ends or garbles is counted as failed and never as alive. */
+ * One thread, one epoll. The framing of each answer is decoded, so that a stream that a
+ * proxy ends or garbles is counted as failed and never as alive. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>

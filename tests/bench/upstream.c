@@ -2,15 +2,16 @@
  *
  *     upstream CERTIFICATE KEY PORT:KIND...        KIND: plain | tls | close
  *
- * One thread, one epoll, loopback only. Every POST is answered as an OpenAI chat completion:
- * a fixed JSON document of about 1 KB, or, when the body says "stream":true, server-sent
- * events that never end, one every N ms for "user":"interval-N". Each event carries the time
- * at which it was written. A "close" port speaks TLS, ends the connection after one answer
- * and refuses resumption, so that each request costs its proxy a full handshake.
+ * One thread, one epoll, loopback only. Every POST is answered as an OpenAI chat
+ * completion: a fixed JSON document of about 1 KB, or, when the body says "stream":true,
+ * server-sent events that never end, one every N ms for "user":"interval-N". Each event
+ * carries the time at which it was written. A "close" port speaks TLS, ends the
+ * connection after one answer and refuses resumption, so that each request costs its
+ * proxy a full handshake.
  *
- * It must cost little beside what is measured: bodies are read and thrown away, and only the
- * first IN_SIZE bytes of a request are looked at. It refuses what no proxy here sends: chunked
- * requests and pipelining. */
+ * It must cost little beside what is measured: bodies are read and thrown away, and only
+ * the first IN_SIZE bytes of a request are looked at. It refuses what no proxy here
+ * sends: chunked requests and pipelining. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,8 @@ struct conn {
 	char chunk[1024];
 };
 
-/* The time stands where the x are, as zero-padded digits, so that all chunks have one size. */
+/* The time stands where the x are, as zero-padded digits, so that all
+ * chunks have one size. */
 static const char EVENT[] =
 	"data: {\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWxYz012\",\"object\":"
 	"\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"mock-model\","
@@ -193,8 +195,8 @@ static bool stream_start(struct conn *conn, const char *body)
 	conn->out_size = head_size;
 	conn->out_size += write_event(conn->chunk + head_size,
 		sizeof(conn->chunk) - head_size);
-	/* Streams opened in one burst must not stay in step: the second event comes after a
-	 * random part of the interval. */
+	/* Streams opened in one burst must not stay in step: the second event comes after
+	 * a random part of the interval. */
 	conn->due_ms = clock_ns() / 1000000 + 1 + random() % interval;
 	wheel_insert(conn);
 	return true;

@@ -61,7 +61,8 @@ static void events_are_read_at_offsets(void **state)
 
 	(void)state;
 	open_story(&story, script_answer_and_close,
-		SSE_HEAD "\xEF\xBB\xBF" "event: a\ndata: 1\n\ndata: 2\ndata: 3\n\ndata: rest");
+		SSE_HEAD "\xEF\xBB\xBF"
+			 "event: a\ndata: 1\n\ndata: 2\ndata: 3\n\ndata: rest");
 	world_wait(&story.world, &story.ends, 1);
 	assert_int_equal(gate_result(story.gate), TRANSFER_OK);
 	assert_int_equal(gate_event(story.gate, at, &event), 1);

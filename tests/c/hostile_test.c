@@ -1,12 +1,13 @@
-/* hostile_test.c - runs each script of tests/policies/hostile as a policy's chunk
- * in a fiber.
+/* hostile_test.c - runs each script of tests/policies/hostile as a
+ * policy's chunk in a fiber.
  *
  * The first line of a script says what must happen:
  *	-- refused            it does not load
  *	-- stopped            the CPU limit ends it, soon
  *	-- denied: <text>     it raises an error that contains the text
  *	-- passes             it returns
- * Whatever a script did, the state must serve the next one, and its library be unharmed. */
+ * Whatever a script did, the state must serve the next one, and its
+ * library be unharmed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -56,7 +56,10 @@ static void client_cut(struct sink *sink)
 }
 
 static const struct sink_ops client_ops = {
-	client_write, client_when_drained, client_end, client_cut,
+	client_write,
+	client_when_drained,
+	client_end,
+	client_cut,
 };
 
 static void client_read(struct client *client)
@@ -134,7 +137,9 @@ static void open_story(struct story *story, script_fn *script, const char *text,
 	struct transfer_timeouts timeouts)
 {
 	struct transfer_request request = {
-		.method = "GET", .is_private_allowed = true, .timeouts = timeouts,
+		.method = "GET",
+		.is_private_allowed = true,
+		.timeouts = timeouts,
 	};
 
 	memset(story, 0, sizeof(*story));
@@ -148,7 +153,8 @@ static void open_story(struct story *story, script_fn *script, const char *text,
 static void start_relay(struct story *story, const struct relay_plan *its_plan)
 {
 	world_wait(&story->world, &story->heads, 1);
-	story->relay = relay_start(story->gate, &story->client.sink, its_plan, on_end, story);
+	story->relay = relay_start(story->gate, &story->client.sink, its_plan, on_end,
+		story);
 	assert_int_equal(story->ends, 0);
 }
 
@@ -231,10 +237,11 @@ static bool script_halves(struct scripted *upstream, int fd, int nth)
 
 static void every_split_gives_the_same_bytes(void **state)
 {
-	static const char text[] = "\xEF\xBB\xBF" A USAGE "event: x\rdata: y\r\rdata: l1\n"
-		"data: l2\r\n\r\n" USAGE B "data: no end";
+	static const char text[] = "\xEF\xBB\xBF" A USAGE
+				   "event: x\rdata: y\r\rdata: l1\n"
+				   "data: l2\r\n\r\n" USAGE B "data: no end";
 	static const char want[] = "\xEF\xBB\xBF" A "event: x\rdata: y\r\rdata: l1\n"
-		"data: l2\r\n\r\n" B "data: no end";
+				   "data: l2\r\n\r\n" B "data: no end";
 
 	(void)state;
 	for (size_t at = 0; at < sizeof(text); at++) {
@@ -245,7 +252,8 @@ static void every_split_gives_the_same_bytes(void **state)
 		open_story(&story, script_halves, text, no_timeouts);
 		story.upstream.arg = &cut;
 		start_relay(&story, &plan);
-		/* What may pass of the first part has passed when nothing comes any more. */
+		/* What may pass of the first part has passed when nothing comes any
+		 * more. */
 		for (int idle = 0; idle < 3; idle++) {
 			struct timeval slice = { .tv_usec = 300 };
 
@@ -259,7 +267,8 @@ static void every_split_gives_the_same_bytes(void **state)
 		world_wait(&story.world, &story.ends, 1);
 		assert_int_equal(story.outcome, RELAY_COMPLETE);
 		assert_client(&story, want);
-		assert_string_equal(story.kept[0], "{\"choices\":[],\"usage\":{\"n\":3}}");
+		assert_string_equal(story.kept[0],
+			"{\"choices\":[],\"usage\":{\"n\":3}}");
 		close_story(&story);
 	}
 }
@@ -269,8 +278,8 @@ static void what_follows_the_end_passes(void **state)
 	struct story story;
 
 	(void)state;
-	tell_story(&story, script_answer_and_wait, SSE_HEAD A "data: [DONE]\n\ndata: more\n\n",
-		&plan, no_timeouts);
+	tell_story(&story, script_answer_and_wait,
+		SSE_HEAD A "data: [DONE]\n\ndata: more\n\n", &plan, no_timeouts);
 	assert_int_equal(story.outcome, RELAY_COMPLETE);
 	assert_int_equal(story.transfer, TRANSFER_OK);
 	assert_client(&story, A "data: [DONE]\n\ndata: more\n\n");
@@ -282,7 +291,8 @@ static bool script_chunked_twice(struct scripted *upstream, int fd, int nth)
 {
 	(void)nth;
 	while (scripted_read_request(upstream, fd)) {
-		scripted_send(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		scripted_send(fd,
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 			"e\r\ndata: [DONE]\n\n\r\n");
 		usleep(20000); /* the body's end comes later than its last event */
 		scripted_send(fd, "0\r\n\r\n");
@@ -316,7 +326,8 @@ static void an_error_event_ends_the_stream(void **state)
 
 	(void)state;
 	tell_story(&story, script_answer_and_close,
-		SSE_HEAD A "event: error\ndata: {\"e\":1}\n\ndata: more\n\n", &plan, no_timeouts);
+		SSE_HEAD A "event: error\ndata: {\"e\":1}\n\ndata: more\n\n", &plan,
+		no_timeouts);
 	assert_int_equal(story.outcome, RELAY_FAILED);
 	assert_client(&story, A "event: error\ndata: {\"e\":1}\n\n");
 	assert_string_equal(story.kept[4], "{\"e\":1}");
@@ -329,7 +340,8 @@ static void a_break_is_told(void **state)
 	struct story story;
 
 	(void)state;
-	tell_story(&story, script_answer_and_reset, SSE_HEAD A "data: par", &plan, no_timeouts);
+	tell_story(&story, script_answer_and_reset, SSE_HEAD A "data: par", &plan,
+		no_timeouts);
 	assert_int_equal(story.outcome, RELAY_TRUNCATED);
 	assert_int_equal(story.transfer, TRANSFER_RESET);
 	assert_true(*story.error);
@@ -346,7 +358,8 @@ static void a_break_is_told(void **state)
 	assert_client(&story, A);
 	assert_int_equal(story.client.cuts, 1);
 	close_story(&story);
-	tell_story(&story, script_answer_and_reset, SSE_HEAD A "data: par", NULL, no_timeouts);
+	tell_story(&story, script_answer_and_reset, SSE_HEAD A "data: par", NULL,
+		no_timeouts);
 	assert_int_equal(story.outcome, RELAY_TRUNCATED);
 	assert_client(&story, A "data: par");
 	assert_int_equal(story.client.cuts, 1);
@@ -359,7 +372,8 @@ static void bytes_pass_without_a_plan(void **state)
 
 	(void)state;
 	tell_story(&story, script_answer_and_close,
-		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ndata: x\r\n", NULL, no_timeouts);
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ndata: x\r\n", NULL,
+		no_timeouts);
 	assert_int_equal(story.outcome, RELAY_COMPLETE);
 	assert_client(&story, "data: x\r\n");
 	assert_int_equal(story.client.ends, 1);
@@ -438,8 +452,8 @@ static void a_large_event_breaks(void **state)
 	assert_int_equal(story.outcome, RELAY_TRUNCATED);
 	size = buf_size(&story.client.bytes);
 	if (size > RELAY_HOLD)
-		assert_memory_equal(buf_data(&story.client.bytes) + size - strlen(tail), tail,
-			strlen(tail));
+		assert_memory_equal(buf_data(&story.client.bytes) + size - strlen(tail),
+			tail, strlen(tail));
 	close_story(&story);
 }
 
@@ -473,10 +487,12 @@ static void a_slow_client_holds_the_provider_back(void **state)
 		int wishes = story.client.wishes + (story.client.drained ? 0 : 1);
 
 		world_wait(&story.world, &story.client.wishes, wishes);
-		assert_in_range(story.client.waiting, SINK_HIGH, SINK_HIGH + GATE_MAX + 65536);
+		assert_in_range(story.client.waiting, SINK_HIGH,
+			SINK_HIGH + GATE_MAX + 65536);
 		for (int i = 0; i < 5; i++)
 			event_base_loop(story.world.base, EVLOOP_NONBLOCK);
-		assert_in_range(story.client.waiting, SINK_HIGH, SINK_HIGH + GATE_MAX + 65536);
+		assert_in_range(story.client.waiting, SINK_HIGH,
+			SINK_HIGH + GATE_MAX + 65536);
 		client_read(&story.client);
 		if (buf_size(&story.client.bytes) + SINK_HIGH > FLOOD * 1000)
 			story.client.is_slow = false;

@@ -23,7 +23,7 @@ typedef bool script_fn(struct scripted *upstream, int fd, int nth);
 struct scripted {
 	pthread_t thread;
 	script_fn *script;
-	const char *text;         /* for scripts that only send this */
+	const char *text; /* for scripts that only send this */
 	void *arg;
 	int listener;
 	int port;
@@ -33,9 +33,9 @@ struct scripted {
 	_Atomic int requests;
 	_Atomic bool is_stopping;
 	char url[64];
-	char request[65536];      /* the last head, NUL-terminated */
-	size_t body_size;         /* of the last request */
-	unsigned body_sum;        /* of its bytes */
+	char request[65536]; /* the last head, NUL-terminated */
+	size_t body_size;    /* of the last request */
+	unsigned body_sum;   /* of its bytes */
 };
 
 static inline void scripted_send_bytes(int fd, const void *data, size_t size)
@@ -136,7 +136,8 @@ static inline void *scripted_main(void *arg)
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 		upstream->connections++;
 		if (upstream->script(upstream, fd, nth) &&
-			upstream->kept_count < (int)(sizeof(upstream->kept) / sizeof(int)))
+			upstream->kept_count <
+				(int)(sizeof(upstream->kept) / sizeof(int)))
 			upstream->kept[upstream->kept_count++] = fd;
 		else
 			close(fd);

@@ -19,7 +19,9 @@ static const struct shared_value none = { 0 };
 static const struct shared_value seven = { .kind = SHARED_NUMBER, .number = 7 };
 static const struct shared_value yes = { .kind = SHARED_BOOLEAN, .number = 1 };
 static const struct shared_value text = {
-	.kind = SHARED_TEXT, .text = "text", .text_size = 4,
+	.kind = SHARED_TEXT,
+	.text = "text",
+	.text_size = 4,
 };
 
 static int set(struct shared *shared, const char *key, const struct shared_value *value,
@@ -120,7 +122,8 @@ static void memory_has_an_end(void **state)
 	} while (rc == 0 && count < 1000);
 	assert_int_equal(rc, -ENOSPC);
 	assert_in_range(count, 20, 200);
-	assert_int_equal(set(shared, "key 0", &seven, 50), 0); /* what is there may change */
+	/* What is there may change. */
+	assert_int_equal(set(shared, "key 0", &seven, 50), 0);
 	while (shared_add(shared, "new", 3, 1, 0, NAN, &sum) == -ENOSPC)
 		assert_true(clock_ms() < until);
 	for (int i = 0; i < 40; i++) {
@@ -142,7 +145,8 @@ static void sizes_have_limits(void **state)
 	assert_int_equal(set(shared, "a", &value, 0), -EMSGSIZE);
 	value.text_size = SHARED_TEXT_MAX;
 	assert_int_equal(set(shared, "a", &value, 0), 0);
-	assert_int_equal(shared_set(shared, large, SHARED_KEY_MAX + 1, &seven, 0), -EMSGSIZE);
+	assert_int_equal(shared_set(shared, large, SHARED_KEY_MAX + 1, &seven, 0),
+		-EMSGSIZE);
 	assert_int_equal(shared_set(shared, large, SHARED_KEY_MAX, &seven, 0), 0);
 	free(large);
 	shared_free(shared);

@@ -73,7 +73,8 @@ static size_t take(struct buf *events, struct buf *raw, const char *data, size_t
 	return at;
 }
 
-static void check_split(const char *text, size_t first, size_t second, const struct buf *want)
+static void check_split(const char *text, size_t first, size_t second,
+	const struct buf *want)
 {
 	struct buf events = { 0 }, raw = { 0 };
 	size_t size = strlen(text), at;
@@ -154,7 +155,10 @@ static void an_incomplete_event_waits(void **state)
 static void a_mark_is_known(void **state)
 {
 	(void)state;
-	assert_int_equal(sse_bom("\xEF\xBB\xBF" "data", 7), 3);
+	assert_int_equal(sse_bom("\xEF\xBB\xBF"
+				 "data",
+				 7),
+		3);
 	assert_int_equal(sse_bom("\xEF\xBB", 2), 0);
 	assert_int_equal(sse_bom("data", 4), 0);
 }

@@ -21,7 +21,8 @@ static int mute_waiting, mute_left;
 int getaddrinfo(const char *restrict name, const char *restrict service,
 	const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
-	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	int (*real)(const char *, const char *, const struct addrinfo *,
+		struct addrinfo **);
 
 	if (name && strcmp(name, "mute.test") == 0) {
 		pthread_mutex_lock(&mute_lock);
@@ -86,7 +87,8 @@ static enum transfer_result run(script_fn *script, const char *text, struct note
 
 static void an_answer_arrives(void **state)
 {
-	const char *headers[] = { "X-One: 1", "Empty:", "Content-Length: 99", "authorization: k" };
+	const char *headers[] = { "X-One: 1", "Empty:", "Content-Length: 99",
+		"authorization: k" };
 	struct scripted upstream;
 	struct world world;
 	struct noted noted;
@@ -163,7 +165,8 @@ static void methods_are_sent(void **state)
 		world_wait(&world, &noted.ends, 1);
 		assert_int_equal(noted.result, TRANSFER_OK);
 		noted_clear(&noted);
-		assert_ptr_equal(strstr(upstream.request, cases[i].line), upstream.request);
+		assert_ptr_equal(strstr(upstream.request, cases[i].line),
+			upstream.request);
 		if (cases[i].length)
 			assert_non_null(strstr(upstream.request, cases[i].length));
 		else
@@ -221,7 +224,8 @@ static void a_dead_idle_connection_is_replaced(void **state)
 	world_open(&world);
 	for (int i = 0; i < 50; i++) {
 		struct transfer_request request = request_to(&upstream);
-		struct piece pieces[] = { { .data = "a", .size = 1 }, { .data = "bc", .size = 2 } };
+		struct piece pieces[] = { { .data = "a", .size = 1 },
+			{ .data = "bc", .size = 2 } };
 
 		request.method = "POST";
 		request.pieces = pieces;
@@ -253,31 +257,44 @@ static void failures_have_their_names(void **state)
 		{ script_answer_and_close,
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n",
 			TRANSFER_RESET },
-		{ script_answer_and_close, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-			"Content-Length: 5\r\n\r\n0\r\n\r\n", TRANSFER_PROTOCOL },
-		{ script_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
-			"Content-Length: 6\r\n\r\nhello", TRANSFER_PROTOCOL },
-		{ script_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+		{ script_answer_and_close,
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+			"Content-Length: 5\r\n\r\n0\r\n\r\n",
 			TRANSFER_PROTOCOL },
-		{ script_answer_and_close, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+		{ script_answer_and_close,
+			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+			"Content-Length: 6\r\n\r\nhello",
+			TRANSFER_PROTOCOL },
+		{ script_answer_and_close,
+			"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+			TRANSFER_PROTOCOL },
+		{ script_answer_and_close,
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
 			TRANSFER_PROTOCOL },
 		{ script_answer_and_close,
 			"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
 			TRANSFER_PROTOCOL },
 		{ script_answer_and_close, "HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
 			TRANSFER_PROTOCOL },
-		{ script_answer_and_close, "SSH-2.0-OpenSSH_9.2 this is no HTTP at all\r\n",
+		{ script_answer_and_close,
+			"SSH-2.0-OpenSSH_9.2 this is no HTTP at all\r\n",
 			TRANSFER_PROTOCOL },
 		{ script_answer_and_close, "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
 			TRANSFER_PROTOCOL },
-		{ script_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Encoding: unheard\r\n"
-			"Content-Length: 5\r\n\r\nhello", TRANSFER_PROTOCOL },
-		{ script_answer_and_close, "HTTP/1.1 200 OK\r\n\r\nuntil the end", TRANSFER_OK },
-		{ script_answer_and_close, "HTTP/1.1 204 No Content\r\n\r\n", TRANSFER_OK },
+		{ script_answer_and_close,
+			"HTTP/1.1 200 OK\r\nContent-Encoding: unheard\r\n"
+			"Content-Length: 5\r\n\r\nhello",
+			TRANSFER_PROTOCOL },
+		{ script_answer_and_close, "HTTP/1.1 200 OK\r\n\r\nuntil the end",
+			TRANSFER_OK },
+		{ script_answer_and_close, "HTTP/1.1 204 No Content\r\n\r\n",
+			TRANSFER_OK },
 		{ script_answer_and_close, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
 			TRANSFER_OK },
-		{ script_answer_and_close, "HTTP/1.1 100 Continue\r\n\r\n"
-			"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" OK_HEAD "hello", TRANSFER_OK },
+		{ script_answer_and_close,
+			"HTTP/1.1 100 Continue\r\n\r\n"
+			"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" OK_HEAD "hello",
+			TRANSFER_OK },
 		{ script_answer_and_close, OK_HEAD "hello and too much", TRANSFER_OK },
 	};
 
@@ -476,7 +493,8 @@ static struct zipped zip(const char *data, size_t size)
 	z_stream stream = { 0 };
 
 	zipped.data = xmalloc(zipped.size);
-	assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY),
+		Z_OK);
 	stream.next_in = (unsigned char *)data;
 	stream.avail_in = (unsigned)size;
 	stream.next_out = zipped.data;
@@ -495,14 +513,17 @@ static bool script_zipped(struct scripted *upstream, int fd, int nth)
 	(void)nth;
 	if (!scripted_read_request(upstream, fd))
 		return false;
-	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
-		"Content-Length: %zu\r\n\r\n", zipped->size);
+	snprintf(head, sizeof(head),
+		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+		"Content-Length: %zu\r\n\r\n",
+		zipped->size);
 	scripted_send(fd, head);
 	scripted_send_bytes(fd, zipped->data, zipped->size);
 	return false;
 }
 
-static enum transfer_result run_zipped(const char *data, size_t size, uint64_t decoded_max)
+static enum transfer_result run_zipped(const char *data, size_t size,
+	uint64_t decoded_max)
 {
 	struct zipped zipped = zip(data, size);
 	struct scripted upstream;
@@ -552,19 +573,31 @@ static void addresses_are_judged(void **state)
 		const char *text;
 		enum address_kind kind;
 	} cases[] = {
-		{ "8.8.8.8", ADDRESS_PUBLIC }, { "127.0.0.1", ADDRESS_PRIVATE },
-		{ "10.1.2.3", ADDRESS_PRIVATE }, { "172.16.0.1", ADDRESS_PRIVATE },
-		{ "172.32.0.1", ADDRESS_PUBLIC }, { "192.168.1.1", ADDRESS_PRIVATE },
-		{ "100.64.0.1", ADDRESS_PRIVATE }, { "100.100.100.200", ADDRESS_FORBIDDEN },
-		{ "169.254.169.254", ADDRESS_FORBIDDEN }, { "0.0.0.0", ADDRESS_FORBIDDEN },
-		{ "224.0.0.1", ADDRESS_FORBIDDEN }, { "255.255.255.255", ADDRESS_FORBIDDEN },
-		{ "::", ADDRESS_FORBIDDEN }, { "::1", ADDRESS_PRIVATE },
-		{ "fe80::1", ADDRESS_FORBIDDEN }, { "fd00:ec2::254", ADDRESS_FORBIDDEN },
-		{ "fd12::1", ADDRESS_PRIVATE }, { "ff02::1", ADDRESS_FORBIDDEN },
+		{ "8.8.8.8", ADDRESS_PUBLIC },
+		{ "127.0.0.1", ADDRESS_PRIVATE },
+		{ "10.1.2.3", ADDRESS_PRIVATE },
+		{ "172.16.0.1", ADDRESS_PRIVATE },
+		{ "172.32.0.1", ADDRESS_PUBLIC },
+		{ "192.168.1.1", ADDRESS_PRIVATE },
+		{ "100.64.0.1", ADDRESS_PRIVATE },
+		{ "100.100.100.200", ADDRESS_FORBIDDEN },
+		{ "169.254.169.254", ADDRESS_FORBIDDEN },
+		{ "0.0.0.0", ADDRESS_FORBIDDEN },
+		{ "224.0.0.1", ADDRESS_FORBIDDEN },
+		{ "255.255.255.255", ADDRESS_FORBIDDEN },
+		{ "::", ADDRESS_FORBIDDEN },
+		{ "::1", ADDRESS_PRIVATE },
+		{ "fe80::1", ADDRESS_FORBIDDEN },
+		{ "fd00:ec2::254", ADDRESS_FORBIDDEN },
+		{ "fd12::1", ADDRESS_PRIVATE },
+		{ "ff02::1", ADDRESS_FORBIDDEN },
 		{ "::ffff:169.254.169.254", ADDRESS_FORBIDDEN },
-		{ "::ffff:127.0.0.1", ADDRESS_PRIVATE }, { "::ffff:8.8.8.8", ADDRESS_PUBLIC },
-		{ "64:ff9b::a9fe:a9fe", ADDRESS_FORBIDDEN }, { "2002:7f00:1::", ADDRESS_PRIVATE },
-		{ "2606:4700::1111", ADDRESS_PUBLIC }, { "no address", ADDRESS_FORBIDDEN },
+		{ "::ffff:127.0.0.1", ADDRESS_PRIVATE },
+		{ "::ffff:8.8.8.8", ADDRESS_PUBLIC },
+		{ "64:ff9b::a9fe:a9fe", ADDRESS_FORBIDDEN },
+		{ "2002:7f00:1::", ADDRESS_PRIVATE },
+		{ "2606:4700::1111", ADDRESS_PUBLIC },
+		{ "no address", ADDRESS_FORBIDDEN },
 	};
 
 	(void)state;
@@ -579,8 +612,11 @@ static void addresses_are_judged(void **state)
 static void forbidden_addresses_are_refused(void **state)
 {
 	static const char *const urls[] = {
-		"http://169.254.169.254/", "http://[fe80::1]/", "http://0.0.0.0/",
-		"http://[::ffff:169.254.169.254]/", "http://2852039166/",
+		"http://169.254.169.254/",
+		"http://[fe80::1]/",
+		"http://0.0.0.0/",
+		"http://[::ffff:169.254.169.254]/",
+		"http://2852039166/",
 	};
 	struct scripted upstream;
 	struct world world;
@@ -595,7 +631,8 @@ static void forbidden_addresses_are_refused(void **state)
 		noted_start(&noted, &world, &request);
 		world_wait(&world, &noted.ends, 1);
 		assert_int_equal(noted.result, TRANSFER_CONNECT);
-		assert_non_null(strstr(transfer_error(noted.transfer), "may not be connected"));
+		assert_non_null(
+			strstr(transfer_error(noted.transfer), "may not be connected"));
 		noted_clear(&noted);
 	}
 	/* A connection that another request was allowed to open is no way in. */
@@ -620,7 +657,8 @@ static bool script_socks(struct scripted *upstream, int fd, int nth)
 	unsigned char room[300];
 
 	(void)nth;
-	if (recv(fd, room, 2, MSG_WAITALL) != 2 || recv(fd, room, room[1], MSG_WAITALL) < 1)
+	if (recv(fd, room, 2, MSG_WAITALL) != 2 ||
+		recv(fd, room, room[1], MSG_WAITALL) < 1)
 		return false;
 	scripted_send_bytes(fd, "\x05\x00", 2);
 	if (recv(fd, room, 5, MSG_WAITALL) != 5 || room[3] != 3)
@@ -643,7 +681,9 @@ static void check_proxy(script_fn *script, const char *proxy, const char *line)
 	snprintf(address, sizeof(address), "%s%d", proxy, upstream.port);
 	for (int i = 0; i < 2; i++) {
 		struct transfer_request request = {
-			.method = "GET", .url = "http://provider.test/path", .proxy = address,
+			.method = "GET",
+			.url = "http://provider.test/path",
+			.proxy = address,
 		};
 
 		noted_start(&noted, &world, &request);
@@ -664,7 +704,8 @@ static void proxies_are_used(void **state)
 	struct world world;
 	struct noted noted;
 	struct transfer_request request = {
-		.method = "GET", .url = "http://provider.test/path",
+		.method = "GET",
+		.url = "http://provider.test/path",
 		.proxy = "gopher://user:geheim@127.0.0.1:1",
 	};
 
@@ -695,7 +736,8 @@ struct pattern {
 	int64_t fail_at;
 };
 
-static ssize_t read_pattern(struct source *source, uint64_t offset, void *room, size_t size)
+static ssize_t read_pattern(struct source *source, uint64_t offset, void *room,
+	size_t size)
 {
 	struct pattern *pattern = CONTAINER_OF(source, struct pattern, source);
 
@@ -781,7 +823,8 @@ struct pausing {
 	int is_paused;
 };
 
-static void pause_at_data(struct transfer *transfer, const char *data, size_t size, void *arg)
+static void pause_at_data(struct transfer *transfer, const char *data, size_t size,
+	void *arg)
 {
 	struct pausing *pausing = arg;
 
@@ -808,7 +851,8 @@ static void count_end(struct transfer *transfer, enum transfer_result result, vo
 static void a_transfer_can_be_paused(void **state)
 {
 	static const struct transfer_handler handler = {
-		.on_data = pause_at_data, .on_end = count_end,
+		.on_data = pause_at_data,
+		.on_end = count_end,
 	};
 	struct pausing pausing = { .size = 0 };
 	struct scripted upstream;
@@ -825,7 +869,8 @@ static void a_transfer_can_be_paused(void **state)
 		int turns = 0;
 
 		world_wait(&world, &pausing.pauses, i);
-		/* Longer than the idle timer once, which does not count while it is paused. */
+		/* Longer than the idle timer once, which does not count
+		 * while it is paused. */
 		for (int64_t until = clock_ms() + (i == 3 ? 120 : 0); clock_ms() < until;)
 			event_base_loop(world.base, EVLOOP_NONBLOCK);
 		for (turns = 0; turns < 3; turns++)
@@ -847,7 +892,8 @@ static bool script_stream(struct scripted *upstream, int fd, int nth)
 	(void)nth;
 	if (!scripted_read_request(upstream, fd))
 		return false;
-	scripted_send(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+	scripted_send(fd,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
 	return true;
 }
 

@@ -12,10 +12,11 @@ struct identity {
 	EVP_PKEY *key;
 	X509 *certificate;
 	SSL_CTX *context;
-	char path[64];      /* the certificate, to be trusted */
+	char path[64]; /* the certificate, to be trusted */
 };
 
-static void make_identity(struct identity *identity, const char *names, long from, long until)
+static void make_identity(struct identity *identity, const char *names, long from,
+	long until)
 {
 	X509 *certificate = X509_new();
 	X509V3_CTX context;
@@ -65,7 +66,8 @@ static bool script_tls(struct scripted *upstream, int fd, int nth)
 	(void)nth;
 	SSL_set_fd(ssl, fd);
 	if (SSL_accept(ssl) == 1) {
-		while ((got = SSL_read(ssl, room + size, (int)sizeof(room) - 1 - size)) > 0) {
+		while ((got = SSL_read(ssl, room + size, (int)sizeof(room) - 1 - size)) >
+			0) {
 			size += got;
 			room[size] = '\0';
 			if (!strstr(room, "\r\n\r\n"))
@@ -90,8 +92,8 @@ static void open_story(struct story *story, const char *names, long from, long u
 	make_identity(&story->identity, names, from, until);
 	scripted_start(&story->upstream, script_tls, NULL);
 	story->upstream.arg = &story->identity;
-	snprintf(story->upstream.url, sizeof(story->upstream.url), "https://127.0.0.1:%d/",
-		story->upstream.port);
+	snprintf(story->upstream.url, sizeof(story->upstream.url),
+		"https://127.0.0.1:%d/", story->upstream.port);
 	world_open(&story->world);
 }
 
@@ -105,7 +107,9 @@ static void close_story(struct story *story)
 static enum transfer_result ask(struct story *story, const char *ca_file)
 {
 	struct transfer_request request = {
-		.method = "GET", .url = story->upstream.url, .is_private_allowed = true,
+		.method = "GET",
+		.url = story->upstream.url,
+		.is_private_allowed = true,
 		.ca_file = ca_file,
 	};
 	struct noted noted;
@@ -235,7 +239,9 @@ static void no_tls_at_all_is_refused(void **state)
 	story.upstream.text = "HTTP/1.1 200 OK\r\n\r\n";
 	/* The script waits for a blank line in what is no text: the timer ends it. */
 	struct transfer_request request = {
-		.method = "GET", .url = story.upstream.url, .is_private_allowed = true,
+		.method = "GET",
+		.url = story.upstream.url,
+		.is_private_allowed = true,
 		.timeouts.connect = 100,
 	};
 	struct noted noted;

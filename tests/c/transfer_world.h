@@ -84,7 +84,8 @@ static inline void noted_data(struct transfer *transfer, const char *data, size_
 	}
 }
 
-static inline void noted_end(struct transfer *transfer, enum transfer_result result, void *arg)
+static inline void noted_end(struct transfer *transfer, enum transfer_result result,
+	void *arg)
 {
 	struct noted *noted = arg;
 
@@ -103,7 +104,8 @@ static inline void noted_start(struct noted *noted, struct world *world,
 	const struct transfer_request *request)
 {
 	memset(noted, 0, sizeof(*noted));
-	noted->transfer = transfer_start(world->transfers, request, &noted_handler, noted);
+	noted->transfer = transfer_start(world->transfers, request, &noted_handler,
+		noted);
 	assert_int_equal(noted->ends, 0);
 }
 

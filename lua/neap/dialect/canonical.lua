@@ -17,7 +17,8 @@
 
 local canonical = {}
 
---- The events of a whole message, for a client that asked for a stream where the provider sent none.
+--- The events of a whole message, for a client that asked for a stream where the provider sent
+--- none.
 function canonical.events(message)
   local events = { { kind = "start", id = message.id, model = message.model } }
   local function add(kind, text)

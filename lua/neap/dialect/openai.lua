@@ -94,28 +94,25 @@ function openai.classify(data)
   return finished and "finish" or "lifecycle"
 end
 
---- What a whole answer says: "content", "empty", or "error" and its status. look(path…) finds raw
---- text in the body, so that a large one is not decoded. A body that is no JSON is the
---- provider's own affair and passes.
-function openai.classify_body(look, size)
+--- What a whole answer says: "content", "empty", or "error" and its status. held:find(path…) gives
+--- raw text of the body and held:measure its kind and size, so that a large one is not decoded. A
+--- body that is no JSON is the provider's own affair and passes.
+function openai.classify_body(held, size)
   if size == 0 then return "empty" end
-  local raw, kind = look("error")
-  if raw and (kind == "object" or kind == "string") then
-    return "error", status_of(json.decode(raw))
+  local problem = held:measure("error")
+  if problem == "object" or problem == "string" then
+    return "error", status_of(json.decode((held:find("error"))))
   end
-  local _, choices = look("choices")
-  if choices ~= "array" then return "content" end
+  if held:measure("choices") ~= "array" then return "content" end
   for index = 1, 128 do
-    local choice = look("choices", index)
-    if not choice then return "empty" end
+    if not held:measure("choices", index) then return "empty" end
     for _, name in ipairs(CONTENT) do
-      local value = find(choice, "message", name)
-      if value and value ~= "null" and value ~= "\"\"" and value ~= "[]" and value ~= "{}" then
-        return "content"
-      end
+      local kind, length = held:measure("choices", index, "message", name)
+      -- Two bytes are quotes or brackets around nothing.
+      if kind and kind ~= "null" and length > 2 then return "content" end
     end
-    local text = find(choice, "text")
-    if text and text ~= "\"\"" and text ~= "null" then return "content" end
+    local kind, length = held:measure("choices", index, "text")
+    if kind == "string" and length > 2 then return "content" end
   end
   return "content"
 end
@@ -151,11 +148,11 @@ local function count(value)
   return value and value >= 0 and value or nil
 end
 
---- Usage of an event or answer, or nil: { prompt, cached, completion, reasoning, total }, in tokens.
---- from: its raw text, or an attempt that holds it.
+--- Usage of an event or answer, or nil: { prompt, cached, completion, reasoning, total }, in
+--- tokens. from: its raw text, or an attempt that holds it.
 function openai.usage(from)
-  local raw, kind
-  if type(from) == "string" then raw, kind = find(from, "usage") else raw, kind = from:find("usage") end
+  local look = type(from) == "string" and find or from.find
+  local raw, kind = look(from, "usage")
   if kind ~= "object" then return nil end
   local usage = json.decode(raw)
   if type(usage) ~= "table" then return nil end
@@ -207,8 +204,8 @@ function openai.plan(is_usage_hidden)
   return plan, 3
 end
 
---- The edits of a body that passes on: name → raw JSON. member(name) gives a top-level member's raw text
---- and kind.
+--- The edits of a body that passes on: name → raw JSON. member(name) gives a top-level
+--- member's raw text and kind.
 function openai.edits(edits, member, model, options)
   local quoted = json.encode(model)
   if member("model") ~= quoted then edits[#edits + 1], edits[#edits + 2] = "model", quoted end
@@ -385,8 +382,12 @@ function openai.stream_in(state, data)
   if is_content(delta.reasoning_content) then
     events[#events + 1] = { kind = "reasoning", text = delta.reasoning_content }
   end
-  if is_content(delta.content) then events[#events + 1] = { kind = "text", text = delta.content } end
-  if is_content(delta.refusal) then events[#events + 1] = { kind = "refusal", text = delta.refusal } end
+  if is_content(delta.content) then
+    events[#events + 1] = { kind = "text", text = delta.content }
+  end
+  if is_content(delta.refusal) then
+    events[#events + 1] = { kind = "refusal", text = delta.refusal }
+  end
   if is_content(delta.tool_calls) then add_tool_events(state, delta.tool_calls, events) end
   if is_content(choice.finish_reason) then
     events[#events + 1] = { kind = "finish", reason = choice.finish_reason }

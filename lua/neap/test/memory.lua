@@ -64,37 +64,41 @@ local Health = {}
 Health.__index = Health
 
 local function set_state(self, state, ends, why)
-  self.state, self.ends, self.why = state, ends, why
+  self.condition, self.ends, self.why = state, ends, why
   self.since, self.probe_seconds, self.probing_until = clock.time, nil, 0
 end
 
 local function new_health()
-  local self = setmetatable({ count = 0, uses = 0, seconds = 0, rests = 0 }, Health)
+  local self = setmetatable({ count = 0, uses = 0, seconds = 0, rest_count = 0 }, Health)
   set_state(self, "ready", nil, "")
   return self
 end
 
+function Health:state() return self:is_ready() and "ready" or self.condition end
+
+function Health:rests() return self.rest_count end
+
 function Health:is_ready()
-  return self.state == "ready" or (self.state == "resting" and self.ends <= clock.time)
+  return self.condition == "ready" or (self.condition == "resting" and self.ends <= clock.time)
 end
 
 function Health:in_flight() return self.count end
 
 function Health:view()
-  local state = self:is_ready() and "ready" or self.state
+  local state = self:is_ready() and "ready" or self.condition
   return {
     state = state, since = self.since, why = self.why, in_flight = self.count, uses = self.uses,
     remaining = state ~= "ready" and self.ends and math.max(0, self.ends - clock.time) or nil,
-    latency = self.seconds, rests = self.rests,
+    latency = self.seconds, rests = self.rest_count,
   }
 end
 
 --- What ran side by side reports the same trouble: it counts once, and the longer rest stands.
 function Health:rest(seconds, why)
-  if self.state == "disabled" then return end
+  if self.condition == "disabled" then return end
   local ends = clock.time + seconds
   if self:is_ready() then
-    self.rests = self.rests + 1
+    self.rest_count = self.rest_count + 1
   elseif ends <= self.ends then
     return
   end
@@ -108,16 +112,16 @@ function Health:disable(why, probe_seconds)
 end
 
 function Health:well()
-  if self.state == "ready" then return end
+  if self.condition == "ready" then return end
   set_state(self, "ready", nil, "")
-  self.rests = 0
+  self.rest_count = 0
 end
 
 function Health:probe()
-  local is_due = self.state ~= "ready" and self.ends and self.ends <= clock.time
+  local is_due = self.condition ~= "ready" and self.ends and self.ends <= clock.time
   if not is_due or self.probing_until > clock.time then return false end
   self.probing_until = clock.time + PROBE_SECONDS
-  if self.state == "disabled" then self.ends = clock.time + self.probe_seconds end
+  if self.condition == "disabled" then self.ends = clock.time + self.probe_seconds end
   return true
 end
 

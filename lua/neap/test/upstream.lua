@@ -76,12 +76,12 @@ end
 local function next_answer(world, name, key)
   local script = world.upstream[name]
   if script and not is_answer(script) and not script[1] then script = script[key] end
-  if not script then error(("no answer of %s is scripted for %s"):format(name, key), 0) end
+  if not script then return nil, ("no answer of %s is scripted for %s"):format(name, key) end
   if is_answer(script) then return script end
   local place = (world.places[script] or 0) + 1
   world.places[script] = place
-  return script[place] or error(("%s is asked %d times, and %d answers are scripted"):format(
-    name, place, #script), 0)
+  if script[place] then return script[place] end
+  return nil, ("%s is asked %d times, and %d answers are scripted"):format(name, place, #script)
 end
 
 -- ------------------------------------------------------------------------------------
@@ -187,6 +187,12 @@ function Attempt:text(from, size)
 end
 
 function Attempt:find(...) return host.json_find(self.held, ...) end
+
+function Attempt:measure(...)
+  local raw, kind = host.json_find(self.held, ...)
+  return kind, raw and #raw
+end
+
 function Attempt:header(name) return self.fields[name:lower()] end
 
 function Attempt:headers()
@@ -221,23 +227,29 @@ end
 --- Begins an attempt, as neap.host.start does.
 ---@param world neap.test_world
 ---@param handle table the client's request (neap.test.client)
----@param given table what neap.attempt asks for
-function upstream.start(world, handle, given)
+---@param given table the route, as neap.attempt describes it
+---@param body string|table a text, or the edits of the client's body
+function upstream.start(world, handle, given, body)
   local attempts = handle.of.attempts
   local now = attempts[#attempts]
-  local answer = next_answer(world, now.target.name, now.key and now.key.id or "no key")
+  local answer, problem = next_answer(world, now.target.name, now.key and now.key.id or "no key")
+  if not answer then
+    handle.problem = problem
+    error(problem, 0)
+  end
   local arrivals, kind = arrivals_of(answer, handle.of.stream)
   local self = setmetatable({
     arrivals = arrivals, place = 1, held = "", status = answer.status or 200,
     fields = { ["content-type"] = kind }, began = clock.time, changed = clock.time,
-    deadline_at = math.huge, is_ended = false, health = { given.health[1], given.health[2] },
+    deadline_at = given.first_event > 0 and clock.time + given.first_event or math.huge,
+    is_ended = false, health = { given.health[1], given.health[2] },
     timers = { total = given.total or math.huge, idle = given.idle, first_byte = given.first_byte },
   }, Attempt)
   for name, value in pairs(answer.headers or {}) do self.fields[name:lower()] = value end
   for index = 1, 2 do
     if self.health[index] then self.health[index]:begin() end
   end
-  handle.sent[#handle.sent + 1] = { url = given.url, headers = given.headers, edits = given.edits }
+  handle.sent[#handle.sent + 1] = { url = given.url, headers = given.headers, edits = body }
   return self
 end
 

@@ -1,0 +1,98 @@
+#include "script/credential.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+#include <sodium.h>
+
+#include "http/exchange.h"
+
+#define SECRET_MAX 4096 /* bytes of a token; a longer one is none of ours */
+
+static unsigned char process_key[crypto_generichash_KEYBYTES];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_key(void)
+{
+	randombytes_buf(process_key, sizeof(process_key));
+}
+
+void credential_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *secret,
+	size_t size)
+{
+	pthread_once(&once, make_key);
+	crypto_generichash(digest, CREDENTIAL_DIGEST, (const unsigned char *)secret, size,
+		process_key, sizeof(process_key));
+}
+
+static const char *bearer(const char *value)
+{
+	if (!value || strncasecmp(value, "bearer", 6) != 0 ||
+		(value[6] != ' ' && value[6] != '\t'))
+		return NULL;
+	value += 6;
+	return value + strspn(value, " \t");
+}
+
+static int hex_of(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+/* The value of the query's parameter "key", percent-decoded into room; 0 if it has
+ * none. */
+static size_t read_query(const char *query, char room[SECRET_MAX])
+{
+	size_t size = 0;
+
+	while (strncmp(query, "key=", 4) != 0) {
+		query = strchr(query, '&');
+		if (!query)
+			return 0;
+		query++;
+	}
+	for (query += 4; *query && *query != '&' && size < SECRET_MAX; query++) {
+		int high = *query == '%' ? hex_of(query[1]) : -1;
+		int low = high >= 0 ? hex_of(query[2]) : -1;
+
+		if (low >= 0) {
+			room[size++] = (char)(high << 4 | low);
+			query += 2;
+		} else {
+			room[size++] = *query == '+' ? ' ' : *query;
+		}
+	}
+	return size;
+}
+
+bool credential_read(const struct exchange *exchange,
+	unsigned char digest[CREDENTIAL_DIGEST])
+{
+	const char *secret = bearer(exchange_header(exchange, "authorization"));
+	char room[SECRET_MAX];
+	size_t size;
+
+	if (!secret)
+		secret = exchange_header(exchange, "x-api-key");
+	if (!secret)
+		secret = exchange_header(exchange, "x-goog-api-key");
+	if (secret) {
+		size = strlen(secret);
+		while (size && (secret[size - 1] == ' ' || secret[size - 1] == '\t'))
+			size--;
+	} else {
+		size = read_query(exchange_query(exchange), room);
+		secret = room;
+	}
+	if (!size)
+		return false;
+	credential_digest(digest, secret, size);
+	sodium_memzero(room, secret == room ? size : 0);
+	return true;
+}

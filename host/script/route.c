@@ -1,0 +1,167 @@
+#include "script/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "base/arena.h"
+#include "http/exchange.h"
+#include "script/api.h"
+
+#define HANDLE "neap.route"
+#define HEADERS_MAX 200
+
+const struct route *route_check(lua_State *L, int index)
+{
+	return luaL_checkudata(L, index, HANDLE);
+}
+
+/* -- making ----------------------------------------------------------------------- */
+
+static const char *get_text(lua_State *L, const char *name, struct arena *arena)
+{
+	const char *text;
+	size_t size;
+
+	lua_getfield(L, 1, name);
+	text = lua_tolstring(L, -1, &size);
+	text = text ? arena_strdup(arena, text, size) : NULL;
+	lua_pop(L, 1);
+	return text;
+}
+
+static int get_ms(lua_State *L, const char *name)
+{
+	double seconds;
+
+	lua_getfield(L, 1, name);
+	seconds = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return api_ms(seconds);
+}
+
+/* The list of texts at field name, ended by NULL. */
+static const char **get_list(lua_State *L, const char *name, struct arena *arena,
+	size_t *count)
+{
+	const char **list;
+
+	lua_getfield(L, 1, name);
+	luaL_checktype(L, -1, LUA_TTABLE);
+	*count = lua_objlen(L, -1);
+	luaL_argcheck(L, *count <= HEADERS_MAX, 1, "too many headers");
+	list = arena_alloc(arena, (*count + 1) * sizeof(*list));
+	for (size_t i = 0; i < *count; i++) {
+		const char *text;
+		size_t size;
+
+		lua_rawgeti(L, -1, (int)i + 1);
+		text = luaL_checklstring(L, -1, &size);
+		if (strlen(text) != size || strpbrk(text, "\r\n"))
+			luaL_error(L, "a header holds a line end or a NUL");
+		list[i] = arena_strdup(arena, text, size);
+		lua_pop(L, 1);
+	}
+	list[*count] = NULL;
+	lua_pop(L, 1);
+	return list;
+}
+
+static void get_health(lua_State *L, struct route *route)
+{
+	lua_getfield(L, 1, "health");
+	for (int i = 0; i < 2 && lua_istable(L, -1); i++) {
+		lua_rawgeti(L, -1, i + 1);
+		if (!lua_isnil(L, -1))
+			route->health[i] = api_check_health(L, -1);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+/* route { url, method?, headers, forward, connect?, first_byte?, first_event?, idle?,
+ * total?, proxy?, private, health? } -> handle. Times in seconds. */
+static int l_route(lua_State *L)
+{
+	struct route *route;
+	size_t count;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	route = lua_newuserdata(L, sizeof(*route));
+	memset(route, 0, sizeof(*route));
+	luaL_getmetatable(L, HANDLE);
+	lua_setmetatable(L, -2);
+	route->arena = xcalloc(1, sizeof(*route->arena));
+	route->request.url = get_text(L, "url", route->arena);
+	luaL_argcheck(L, route->request.url != NULL, 1, "no url");
+	route->request.method = get_text(L, "method", route->arena);
+	if (!route->request.method)
+		route->request.method = "POST";
+	route->request.proxy = get_text(L, "proxy", route->arena);
+	route->request.headers = get_list(L, "headers", route->arena, &count);
+	route->request.header_count = count;
+	route->forward = get_list(L, "forward", route->arena, &count);
+	route->request.timeouts = (struct transfer_timeouts) {
+		.connect = get_ms(L, "connect"),
+		.first_byte = get_ms(L, "first_byte"),
+		.idle = get_ms(L, "idle"),
+		.total = get_ms(L, "total"),
+	};
+	lua_getfield(L, 1, "first_event");
+	route->first_event = lua_tonumber(L, -1);
+	lua_getfield(L, 1, "private");
+	route->request.is_private_allowed = lua_toboolean(L, -1);
+	lua_pop(L, 2);
+	get_health(L, route);
+	return 1;
+}
+
+static int l_collect(lua_State *L)
+{
+	struct route *route = lua_touserdata(L, 1);
+
+	if (route->arena) {
+		arena_clear(route->arena);
+		free(route->arena);
+		route->arena = NULL;
+	}
+	return 0;
+}
+
+void route_register(lua_State *L)
+{
+	luaL_newmetatable(L, HANDLE);
+	lua_pushcfunction(L, l_collect);
+	lua_setfield(L, -2, "__gc");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_pop(L, 1);
+	lua_pushcfunction(L, l_route);
+	lua_setfield(L, -2, "route");
+}
+
+/* -- using ------------------------------------------------------------------------ */
+
+void route_headers(const struct route *route, const struct exchange *exchange,
+	struct arena *arena, struct transfer_request *out)
+{
+	size_t fixed = route->request.header_count, count = 0, room = fixed + 1;
+	const char **headers;
+
+	for (const char **name = route->forward; *name; name++)
+		room++;
+	headers = arena_alloc(arena, room * sizeof(*headers));
+	for (const char **name = route->forward; *name; name++) {
+		const char *value = exchange_header(exchange, *name);
+
+		if (value)
+			headers[count++] = arena_printf(arena, "%s: %s", *name, value);
+		else if (strcmp(*name, "content-type") == 0)
+			headers[count++] = "content-type: application/json";
+	}
+	memcpy(headers + count, route->request.headers, fixed * sizeof(*headers));
+	out->headers = headers;
+	out->header_count = count + fixed;
+}

@@ -1,0 +1,34 @@
+/* route.h - the fixed part of an attempt: where it goes, with which headers and timers.
+ *
+ * It is the same for every request that asks the same target with the same key, so it is
+ * made once and kept by Lua; what the client sent joins it when the attempt starts.
+ * Immutable; its secret never goes back to Lua. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <lua.h>
+
+#include "upstream/transfer.h"
+
+struct arena;
+struct exchange;
+struct health;
+
+struct route {
+	struct arena *arena;
+	struct transfer_request request; /* without a body; headers: the fixed ones */
+	/* Lower-case names of the client's headers that go on; NULL ends it. */
+	const char **forward;
+	struct health *health[2]; /* where it counts as in flight */
+	double first_event;       /* seconds; 0: none */
+};
+
+/* The route of the handle at index; raises for anything else. */
+const struct route *route_check(lua_State *L, int index);
+/* All headers for this client's request, in the arena: the client's that go on,
+ * then the fixed ones. */
+void route_headers(const struct route *route, const struct exchange *exchange,
+	struct arena *arena, struct transfer_request *out);
+/* Adds host.route. */
+void route_register(lua_State *L);

@@ -1,0 +1,393 @@
+---@meta neap.host
+--- neap.host: signatures of the private C module (host/script/api_*.c and their neighbours). Never
+--- loaded: `require "neap.host"` gives the module itself. Only the library in lua/neap and the
+--- admin API use it; policies cannot. "Waits" means that the fiber yields until then.
+
+-- luacheck: ignore 241 431 432
+
+---@class neap.host
+---@field json_null userdata the JSON null
+local host = {}
+
+-- ------------------------------------------------------------------------------------
+-- Clocks, chance, hashes, log (api_misc.c)
+
+---@return number seconds of a clock that never jumps
+function host.now() end
+
+---@return number seconds since 1970
+function host.wall() end
+
+---@param wall number
+---@return string "2026-11-21T08:00:00.123Z"
+function host.time_text(wall) end
+
+---@return number # from 0 to below 1
+function host.random() end
+
+---@param text string
+---@return number # below 2^53; the same for the same text in every process
+function host.hash(text) end
+
+---@param text string
+---@return string # in lower case, in every script that has one
+function host.fold(text) end
+
+---@param text string
+---@return string # 32 bytes, keyed for this process
+function host.digest(text) end
+
+--- Writes the log line of a finished request.
+---@param record table see neap.record
+---@param attempts table[]
+function host.log_record(record, attempts) end
+
+---@return string # a UUIDv7
+function host.id() end
+
+---@param level "debug"|"info"|"warn"|"error"
+---@param area string
+---@param text string
+function host.log(level, area, text) end
+
+---@param text string a finished line of level info
+function host.log_line(text) end
+
+---@return boolean
+function host.log_is_text() end
+
+---@return table<string, number|boolean> figures of the process, for health
+function host.figures() end
+
+---@return number
+function host.generation() end
+
+--- Waits.
+---@param seconds number
+function host.sleep(seconds) end
+
+---@param guard function at which an overrun of a run's limits is caught
+function host.set_boundary(guard) end
+
+---@return boolean was_overrun
+function host.relax() end
+
+-- ------------------------------------------------------------------------------------
+-- Values and health that all workers share (api_shared.c)
+
+---@alias neap.shared_value number|boolean|string|nil
+
+---@param key string
+---@return neap.shared_value
+function host.shared_get(key) end
+
+---@param key string
+---@param value neap.shared_value
+---@param ttl number?
+---@return true?, string? problem
+function host.shared_set(key, value, ttl) end
+
+---@param key string
+---@param step number
+---@param ttl number? from the entry's making
+---@param limit number?
+---@return number? sum, string? problem
+function host.shared_add(key, step, ttl, limit) end
+
+---@param key string
+---@param old neap.shared_value
+---@param new neap.shared_value
+---@param ttl number?
+---@return boolean? did, string? problem
+function host.shared_swap(key, old, new, ttl) end
+
+---@param name string
+---@return neap.host_health # the process's one entry of that name
+function host.health(name) end
+
+---@class neap.host_view times in seconds
+---@field state "ready"|"resting"|"disabled"
+---@field remaining number? until it wakes or is probed
+---@field since number
+---@field why string
+---@field in_flight integer
+---@field uses number
+---@field latency number
+---@field rests integer in a row without a success between
+
+---@class neap.host_health
+local health = {}
+
+---@return boolean
+function health:is_ready() end
+
+---@return integer
+function health:in_flight() end
+
+---@return neap.host_view
+function health:view() end
+
+---@return "ready"|"resting"|"disabled"
+function health:state() end
+
+---@return integer # in a row without a success between
+function health:rests() end
+
+---@param seconds number
+---@param why string?
+function health:rest(seconds, why) end
+
+---@param why string
+---@param probe_seconds number? 0: until somebody says well
+function health:disable(why, probe_seconds) end
+
+function health:well() end
+
+---@return boolean # whether the caller's attempt is the probe
+function health:probe() end
+
+---@param seconds number to the first event
+function health:latency(seconds) end
+
+-- ------------------------------------------------------------------------------------
+-- Files and policies, while a generation is built (modules.c)
+
+---@param path string
+---@return string? text, string? why
+function host.read(path) end
+
+---@param name string
+---@return string?
+function host.env(name) end
+
+---@return string # the folder that holds lua/ and policies/
+function host.home() end
+
+---@param text string
+---@param name string shown in messages
+---@param environment table
+---@return function? chunk, string? message
+function host.load_policy(text, name, environment) end
+
+---@param require function
+---@return table # a new environment for a policy
+function host.environment(require) end
+
+---@param t table
+---@return table # a read-only view
+function host.readonly(t) end
+
+-- ------------------------------------------------------------------------------------
+-- JSON (api_json.c); neap.json says what they do
+
+---@param text string
+---@return any value, string? message
+function host.json_decode(text) end
+
+---@param value any
+---@return string
+function host.json_encode(value) end
+
+---@param text string
+---@param ... string|integer
+---@return string? raw, string? kind
+function host.json_find(text, ...) end
+
+---@param text string
+---@return table<string, string>?, string[]|string
+function host.json_members(text) end
+
+---@param t table?
+---@return table
+function host.json_array(t) end
+
+---@param t table?
+---@return table
+function host.json_object(t) end
+
+---@param value any
+---@return boolean
+function host.json_is_array(value) end
+
+---@param value any
+---@return boolean
+function host.json_is_object(value) end
+
+---@param text string
+---@return userdata
+function host.json_raw(text) end
+
+-- ------------------------------------------------------------------------------------
+-- A client's request (api_request.c)
+
+---@class neap.host_request
+local request = {}
+
+---@return string method, string path, string query
+function request:line() end
+
+---@param name string
+---@return string?
+function request:header(name) end
+
+---@return string[] # name, value, name, value … as they came
+function request:headers() end
+
+---@return string address, boolean is_loopback
+function request:peer() end
+
+--- The digest of the token that the client sent, wherever it put it; nil if there is none.
+---@return string?
+function request:token_digest() end
+
+--- Waits until the body is complete, or never can be.
+function request:receive() end
+
+---@return true?, integer? status, string? message
+function request:received() end
+
+---@return number
+function request:size() end
+
+---@param most number
+---@return string? # nil where it is longer, or lies in a file
+function request:body(most) end
+
+---@param name string of a top-level member
+---@return string? raw, string? kind, number? size
+function request:member(name) end
+
+---@return "object"|"other"|nil
+function request:kind() end
+
+---@param what "cancel"|"drain"|"detach"
+function request:on_disconnect(what) end
+
+---@return boolean
+function request:is_gone() end
+
+---@param record table
+function request:set_record(record) end
+
+---@return table?
+function request:record() end
+
+---@param status integer
+---@param fields (string|number)[] name, value, …
+---@param body string
+function request:reply(status, fields, body) end
+
+---@param attempt neap.host_attempt whose body has ended
+---@param status integer
+---@param fields (string|number)[]
+function request:reply_held(attempt, status, fields) end
+
+---@param status integer
+---@param fields (string|number)[]
+---@param length number -1 where it is not known
+function request:start(status, fields, length) end
+
+--- Waits while the client reads too slowly.
+---@param text string
+function request:write(text) end
+
+function request:finish() end
+function request:cut() end
+
+--- The last thing that the fiber does.
+---@param attempt neap.host_attempt
+---@param status integer
+---@param fields (string|number)[]
+---@param length number
+---@param plan neap.host_plan?
+function request:relay(attempt, status, fields, length, plan) end
+
+-- ------------------------------------------------------------------------------------
+-- Attempts (attempt.c) and plans (plan.c)
+
+---@class neap.host_start
+---@field url string
+---@field method string? POST
+---@field headers string[] "Name: value"
+---@field forward string[] names of the client's headers that go on, lower case
+---@field connect number? seconds, like the other timers; 0: none
+---@field first_byte number?
+---@field first_event number?
+---@field idle number?
+---@field total number?
+---@field proxy string?
+---@field private boolean? whether private addresses are allowed
+---@field health neap.host_health[]? at most two, counted as in flight
+
+---@param request neap.host_request
+---@param route neap.host_route
+---@param body string|(string|false)[]|nil a text, or edits of the client's body: name, raw text or false, …
+---@return neap.host_attempt
+function host.start(request, route, body) end
+
+---@class neap.host_attempt
+local attempt = {}
+
+--- Waits.
+---@return integer? status, string? failure, string? text
+function attempt:head() end
+
+--- Waits.
+---@param offset integer
+---@param seconds number?
+---@return string|false|nil data, integer|string next_offset_or_reason, string? name_or_text
+function attempt:event(offset, seconds) end
+
+--- Waits until so many are held, the body has ended, no more can be held, or the time is over.
+---@param count number
+---@param seconds number?
+---@return integer? held, boolean|string is_ended_or_failure, string? text
+function attempt:bytes(count, seconds) end
+
+---@param from integer?
+---@param size number?
+---@return string
+function attempt:text(from, size) end
+
+---@param ... string|integer
+---@return string? raw, string? kind
+function attempt:find(...) end
+
+---@param ... string|integer
+---@return string? kind, integer? size of the raw text
+function attempt:measure(...) end
+
+---@param name string
+---@return string?
+function attempt:header(name) end
+
+---@return string[]
+function attempt:headers() end
+
+---@param count integer bytes to drop from the front
+function attempt:release(count) end
+
+---@param seconds number 0 takes it back
+function attempt:deadline(seconds) end
+
+---@return integer held, boolean is_ended, string? failure, string? text
+function attempt:state() end
+
+function attempt:close() end
+
+---@class neap.host_plan what a relay looks for in a stream
+---@param rules table { { when = …, ["do"] = … }, …, broken = bytes, late = bytes }
+---@return neap.host_plan
+function host.plan(rules) end
+
+---@class neap.host_filter which of a provider's headers a client gets
+---@param names string[] lower case; a * at the end stands for any rest
+---@return neap.host_filter
+function host.filter(names) end
+
+---@class neap.host_route
+---@param fixed neap.host_start
+---@return neap.host_route
+function host.route(fixed) end
+
+return host
