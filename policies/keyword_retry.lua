@@ -15,9 +15,9 @@ local keyword = policy.define {
 }
 
 local function find(text, keywords)
-  text = text:lower()
+  text = policy.fold(text)
   for _, word in ipairs(keywords) do
-    if text:find(word:lower(), 1, true) then return word end
+    if text:find(policy.fold(word), 1, true) then return word end
   end
 end
 
