@@ -13,7 +13,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(pointer, type, member) \
-	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+	((type *)(void *)(((char *)(pointer)) - offsetof(type, member)))
 
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);

@@ -321,7 +321,7 @@ function request:relay(attempt, status, fields, length, plan) end
 
 ---@param request neap.host_request
 ---@param route neap.host_route
----@param body string|(string|false)[]|nil a text, or edits of the client's body: name, raw text or false, …
+---@param body string|(string|false)[]|nil a text, or edits of the client's: name, raw or false, …
 ---@return neap.host_attempt
 function host.start(request, route, body) end
 

@@ -627,7 +627,8 @@ static void test_gone(void **state)
 		FRONT_WAIT(&story.front, story.front.requests == 1);
 		connection = CONTAINER_OF(story.front.listener->open.next,
 			struct connection, link);
-		client_send(&story.front, story.client, block, sizeof(block));
+		for (size_t sent = 0; sent < INPUT_HIGH; sent += sizeof(block))
+			client_send(&story.front, story.client, block, sizeof(block));
 		FRONT_WAIT(&story.front, buf_size(&connection->input) >= INPUT_HIGH);
 		client_send(&story.front, story.client, block, 20000);
 		front_step(&story.front);
