@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "http/listener.h"
 #include "http/spool.h"
+#include "loader.h"
 #include "options.h"
 #include "script/generation.h"
 #include "script/process.h"
@@ -29,8 +30,7 @@
 #define LATE_US 250000 /* Lua that runs for longer holds up a worker */
 
 struct server {
-	const struct options *options;
-	const char *home;
+	struct loader loader;
 	struct process process;
 	struct worker *workers[WORKERS_MAX];
 	int worker_count;
@@ -38,82 +38,11 @@ struct server {
 	struct event *events[4];
 	struct generation *loaded; /* the loader's own, the newest */
 	struct tls *tls;
-	uint64_t last_id;
 	int64_t drain_end_ms; /* 0: not draining */
 	int64_t late_since_us[WORKERS_MAX];
 	struct timespec config_time; /* for watch */
 	int exit_status;
 };
-
-/* -- loading ------------------------------------------------------------------------- */
-
-/* A generation for the loader, and one for each of count workers, out of
- * the same sources. */
-static int load(struct server *server, struct generation **loaded,
-	struct generation **mine, int count, struct buf *errors)
-{
-	struct sources *sources = sources_new(server->home, getenv("NEAP_LUA"));
-	uint64_t id = server->last_id + 1;
-	int rc, made = 0;
-
-	rc = generation_build(loaded, sources, server->options->config, id, errors);
-	if (rc != 0)
-		goto out;
-	for (; made < count; made++)
-		if ((rc = generation_build(&mine[made], sources, server->options->config,
-			     id, errors)) != 0)
-			break;
-	if (rc == 0) {
-		server->last_id = id;
-		goto out;
-	}
-	while (made)
-		generation_unref(mine[--made]);
-	generation_unref(*loaded);
-out:
-	sources_free(sources);
-	return rc;
-}
-
-static void log_errors(struct buf *errors)
-{
-	char *text = buf_reserve(errors, 1), *save = NULL;
-
-	*text = '\0';
-	for (char *line = strtok_r(buf_data(errors), "\n", &save); line;
-		line = strtok_r(NULL, "\n", &save))
-		log_error("config", "%s", line);
-}
-
-static void print_errors(const struct buf *errors)
-{
-	fwrite(buf_data(errors), 1, buf_size(errors), stderr);
-}
-
-static void configure_log(const struct generation_settings *settings)
-{
-	static const char *const levels[] = { "debug", "info", "warn", "error" };
-	static const char *const formats[] = { "auto", "text", "json" };
-	enum log_level level = LOG_INFO;
-	enum log_format format = LOG_AUTO;
-
-	for (size_t i = 0; i < COUNT_OF(levels); i++)
-		if (settings->log_level && strcmp(settings->log_level, levels[i]) == 0)
-			level = (enum log_level)i;
-	for (size_t i = 0; i < COUNT_OF(formats); i++)
-		if (settings->log_format && strcmp(settings->log_format, formats[i]) == 0)
-			format = (enum log_format)i;
-	log_configure(format, level);
-}
-
-static int load_tls(const struct generation_settings *settings, struct tls **tls,
-	struct err *err)
-{
-	*tls = NULL;
-	if (!settings->certificate)
-		return 0;
-	return tls_new(tls, settings->certificate, settings->key, err);
-}
 
 /* -- reload ----------------------------------------------------------------------- */
 
@@ -140,10 +69,14 @@ static void warn_of_fixed(const struct generation_settings *old,
 			"with a restart only");
 }
 
-static void replace_tls(struct server *server, struct tls *tls)
+/* New certificates for new connections; takes them, where neap speaks TLS at all. */
+static void replace_tls(struct server *server, struct tls **fresh)
 {
+	struct tls *tls = *fresh;
+
 	if (!tls || !server->tls)
 		return;
+	*fresh = NULL;
 	for (int i = 0; i < server->worker_count; i++) {
 		tls_ref(tls);
 		worker_post(server->workers[i], adopt_tls, tls);
@@ -155,7 +88,7 @@ static void replace_tls(struct server *server, struct tls *tls)
 static void refuse(struct server *server, struct buf *errors)
 {
 	server->process.reload_errors++;
-	log_errors(errors);
+	loader_log_errors(errors);
 	log_error("config", "the reload was refused; generation %llu stays in force",
 		(unsigned long long)server->process.generation);
 	buf_clear(errors);
@@ -163,37 +96,28 @@ static void refuse(struct server *server, struct buf *errors)
 
 static void reload(struct server *server)
 {
-	struct generation *loaded, *mine[WORKERS_MAX];
 	struct buf errors = { 0 };
-	struct err err;
-	struct tls *tls;
+	struct loaded fresh;
 
-	if (load(server, &loaded, mine, server->worker_count, &errors) != 0) {
+	if (loader_load(&server->loader, &fresh, server->worker_count, &errors) != 0) {
 		refuse(server, &errors);
 		return;
 	}
-	if (load_tls(generation_settings(loaded), &tls, &err) != 0) {
-		buf_append_text(&errors, err.text);
-		refuse(server, &errors);
-		for (int i = 0; i < server->worker_count; i++)
-			generation_unref(mine[i]);
-		generation_unref(loaded);
-		return;
+	warn_of_fixed(generation_settings(server->loaded), generation_settings(fresh.own));
+	loader_configure_log(generation_settings(fresh.own));
+	for (int i = 0; i < server->worker_count; i++) {
+		worker_post(server->workers[i], adopt, fresh.workers[i]);
+		fresh.workers[i] = NULL;
 	}
-	warn_of_fixed(generation_settings(server->loaded), generation_settings(loaded));
-	configure_log(generation_settings(loaded));
-	for (int i = 0; i < server->worker_count; i++)
-		worker_post(server->workers[i], adopt, mine[i]);
-	if (tls && !server->tls)
-		tls_unref(tls);
-	else
-		replace_tls(server, tls);
+	replace_tls(server, &fresh.tls);
 	generation_unref(server->loaded);
-	server->loaded = loaded;
-	server->process.generation = server->last_id;
+	server->loaded = fresh.own;
+	fresh.own = NULL;
+	loaded_clear(&fresh);
+	server->process.generation = server->loader.last_id;
 	server->process.reload_count++;
 	log_info("config", "generation %llu is in force",
-		(unsigned long long)server->last_id);
+		(unsigned long long)server->loader.last_id);
 	buf_clear(&errors);
 }
 
@@ -276,7 +200,7 @@ static bool has_config_changed(struct server *server)
 	bool is_first = !server->config_time.tv_sec;
 
 	if (!generation_settings(server->loaded)->is_watched ||
-		stat(server->options->config, &stat_now) != 0)
+		stat(server->loader.config, &stat_now) != 0)
 		return false;
 	if (stat_now.st_mtim.tv_sec == server->config_time.tv_sec &&
 		stat_now.st_mtim.tv_nsec == server->config_time.tv_nsec)
@@ -359,13 +283,13 @@ static int start_workers(struct server *server, struct generation **mine, struct
 	if (settings->body_max)
 		options.limits.body_max = settings->body_max;
 	for (int i = 0; i < server->process.worker_count; i++) {
+		struct generation *taken = mine[i];
+
+		mine[i] = NULL;
 		rc = worker_start(&server->workers[i], &server->process, i, &options,
-			mine[i], err);
-		if (rc != 0) {
-			for (int k = i + 1; k < server->process.worker_count; k++)
-				generation_unref(mine[k]);
+			taken, err);
+		if (rc != 0)
 			return rc;
-		}
 		server->worker_count++;
 		if (i == 0) { /* port 0 is chosen once, for all of them */
 			char host[256];
@@ -458,35 +382,18 @@ static void close_server(struct server *server)
 	generation_unref(server->loaded);
 }
 
-static int serve(struct server *server, struct err *err)
+static int serve(struct server *server, struct loaded *fresh, struct err *err)
 {
-	struct generation *mine[WORKERS_MAX];
-	struct buf errors = { 0 };
-	int rc, count;
+	int rc;
 
-	count = generation_settings(server->loaded)->worker_count;
-	if (!count)
-		count = (int)sysconf(_SC_NPROCESSORS_ONLN);
-	count = count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
-	server->process.worker_count = count;
+	server->process.worker_count = fresh->worker_count;
 	if ((rc = open_process(server, err)) != 0)
-		return rc;
-	if ((rc = load_tls(generation_settings(server->loaded), &server->tls, err)) != 0)
 		return rc;
 	if ((rc = add_events(server)) != 0)
 		return rc;
-	/* The state of the check is the loader's; the workers get theirs from texts read
-	 * anew, with the same result unless somebody saves right now. */
-	generation_unref(server->loaded);
-	rc = load(server, &server->loaded, mine, count, &errors);
-	if (rc != 0) {
-		print_errors(&errors);
-		server->loaded = NULL;
+	if ((rc = start_workers(server, fresh->workers, err)) != 0)
 		return rc;
-	}
-	if ((rc = start_workers(server, mine, err)) != 0)
-		return rc;
-	server->process.generation = server->last_id;
+	server->process.generation = server->loader.last_id;
 	greet(server);
 	event_base_dispatch(server->base);
 	return 0;
@@ -497,28 +404,32 @@ int server_run(const struct options *options, const char *home)
 	struct server *server = xcalloc(1, sizeof(*server));
 	struct buf errors = { 0 };
 	struct err err = { "" };
+	struct loaded fresh;
 	int status = 0;
 
-	server->options = options;
-	server->home = home;
+	server->loader = (struct loader) { home, options->config, 0 };
 	server->process.start_us = clock_us();
 	raise_file_limit();
-	if (load(server, &server->loaded, NULL, 0, &errors) != 0) {
-		print_errors(&errors);
+	if (loader_load(&server->loader, &fresh, 0, &errors) != 0) {
+		loader_print_errors(&errors);
 		buf_clear(&errors);
 		free(server);
 		return EXIT_CONFIG;
 	}
-	configure_log(generation_settings(server->loaded));
+	server->loaded = fresh.own;
+	server->tls = fresh.tls;
+	fresh.own = NULL;
+	fresh.tls = NULL;
+	loader_configure_log(generation_settings(server->loaded));
 	log_start();
-	if (serve(server, &err) != 0) {
+	if (serve(server, &fresh, &err) != 0) {
 		log_error("server", "%s", err.text);
 		status = 1;
 	}
+	loaded_clear(&fresh);
 	close_server(server);
 	log_info("server", "stopped");
 	log_stop();
-	buf_clear(&errors);
 	free(server);
 	return status;
 }
@@ -531,7 +442,7 @@ int server_check(const struct options *options, const char *home)
 	int rc = generation_build(&generation, sources, options->config, 1, &errors);
 
 	if (rc != 0) {
-		print_errors(&errors);
+		loader_print_errors(&errors);
 	} else {
 		printf("%s is well\n", options->config);
 		generation_unref(generation);

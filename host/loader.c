@@ -1,0 +1,111 @@
+#include "loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "http/listener.h"
+#include "script/generation.h"
+#include "script/process.h"
+#include "script/sources.h"
+
+static int count_workers(const struct generation_settings *settings)
+{
+	int count = settings->worker_count;
+
+	if (!count)
+		count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	return count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
+}
+
+static int load_tls(const struct generation_settings *settings, struct tls **tls,
+	struct buf *errors)
+{
+	struct err err;
+	int rc;
+
+	if (!settings->certificate)
+		return 0;
+	rc = tls_new(tls, settings->certificate, settings->key, &err);
+	if (rc != 0)
+		buf_printf(errors, "%s\n", err.text);
+	return rc;
+}
+
+int loader_load(struct loader *loader, struct loaded *out, int worker_count,
+	struct buf *errors)
+{
+	struct sources *sources = sources_new(loader->home, getenv("NEAP_LUA"));
+	uint64_t id = loader->last_id + 1;
+	int rc;
+
+	*out = (struct loaded) { 0 };
+	rc = generation_build(&out->own, sources, loader->config, id, errors);
+	if (rc != 0)
+		goto fail;
+	if (!worker_count)
+		worker_count = count_workers(generation_settings(out->own));
+	out->workers = xcalloc((size_t)worker_count, sizeof(struct generation *));
+	for (; out->worker_count < worker_count; out->worker_count++) {
+		rc = generation_build(&out->workers[out->worker_count], sources,
+			loader->config, id, errors);
+		if (rc != 0)
+			goto fail;
+	}
+	rc = load_tls(generation_settings(out->own), &out->tls, errors);
+	if (rc != 0)
+		goto fail;
+	loader->last_id = id;
+	sources_free(sources);
+	return 0;
+
+fail:
+	loaded_clear(out);
+	sources_free(sources);
+	return rc;
+}
+
+void loaded_clear(struct loaded *loaded)
+{
+	for (int i = 0; i < loaded->worker_count; i++)
+		if (loaded->workers[i])
+			generation_unref(loaded->workers[i]);
+	free(loaded->workers);
+	if (loaded->own)
+		generation_unref(loaded->own);
+	tls_unref(loaded->tls);
+	*loaded = (struct loaded) { 0 };
+}
+
+void loader_configure_log(const struct generation_settings *settings)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+	static const char *const formats[] = { "auto", "text", "json" };
+	enum log_level level = LOG_INFO;
+	enum log_format format = LOG_AUTO;
+
+	for (size_t i = 0; i < COUNT_OF(levels); i++)
+		if (settings->log_level && strcmp(settings->log_level, levels[i]) == 0)
+			level = (enum log_level)i;
+	for (size_t i = 0; i < COUNT_OF(formats); i++)
+		if (settings->log_format && strcmp(settings->log_format, formats[i]) == 0)
+			format = (enum log_format)i;
+	log_configure(format, level);
+}
+
+void loader_log_errors(const struct buf *errors)
+{
+	char *text = xmemdup(buf_data(errors), buf_size(errors)), *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save))
+		log_error("config", "%s", line);
+	free(text);
+}
+
+void loader_print_errors(const struct buf *errors)
+{
+	fwrite(buf_data(errors), 1, buf_size(errors), stderr);
+}

@@ -1,0 +1,41 @@
+/* loader.h - builds generations: everything is checked before a worker sees any of it.
+ *
+ * One thread (the main one) loads; the workers go on meanwhile. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct generation;
+struct generation_settings;
+struct tls;
+
+struct loader {
+	const char *home;   /* the program's folder */
+	const char *config; /* the path of router.lua */
+	uint64_t last_id;   /* of the newest generation, 0 before the first */
+};
+
+/* What one load gives: a generation for the loader itself, whose settings are in force, and
+ * one for each worker. */
+struct loaded {
+	struct generation *own;
+	struct generation **workers;
+	int worker_count;
+	struct tls *tls; /* NULL: plain */
+};
+
+/* All out of one snapshot of the files. worker_count 0: as many as router.lua says, or as
+ * there are cores. On failure nothing is left and errors has every message, one per line. */
+MUST_CHECK
+int loader_load(struct loader *loader, struct loaded *out, int worker_count,
+	struct buf *errors);
+/* Gives up what a load made and nobody took. */
+void loaded_clear(struct loaded *loaded);
+/* Log format and level as router.lua wants them. */
+void loader_configure_log(const struct generation_settings *settings);
+/* Each message as a line of the log, or of standard error. */
+void loader_log_errors(const struct buf *errors);
+void loader_print_errors(const struct buf *errors);
