@@ -225,8 +225,13 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 	}
 	if (status == FIBER_FAILED)
 		log_error("router", "%s", message ? message : "unknown error");
-	if (request->relay)
+	if (request->relay) {
+		/* A generation that was replaced while the chain ran is let go at once: now that
+		 * its fiber has ended, and not before. */
+		if (request->script->current != request->generation)
+			request_let_go(request);
 		return;
+	}
 	answer_plainly(request);
 	request_free(request);
 }
@@ -431,9 +436,6 @@ void request_relay(struct request *request, struct relay *relay)
 	request->relay = relay;
 	if (request->is_gone)
 		relay_drain(relay, request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
-	/* A generation that was replaced while the chain ran is let go at once. */
-	if (request->script->current != request->generation)
-		request_let_go(request);
 }
 
 void request_let_go(struct request *request)
