@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BLOCK 2048 /* bytes of an ordinary block, its header included */
+#define ARENA_BLOCK 1024 /* bytes of an ordinary block, its header included */
 
 struct arena_block {
 	struct arena_block *next;

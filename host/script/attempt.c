@@ -24,7 +24,7 @@ enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
 struct attempt {
 	struct list link; /* in request->attempts */
 	struct request *request;
-	struct attempt **box;     /* the handle, emptied at the end */
+	struct attempt **box;     /* the handle, emptied at the end; NULL once collected */
 	struct gate *gate;        /* NULL once closed or taken */
 	struct health *health[2]; /* counted as in flight; NULL once not */
 
@@ -398,6 +398,17 @@ static int l_close(lua_State *L)
 	return 0;
 }
 
+/* Lua has dropped the handle; the attempt lives on until its request ends. */
+static int l_collect(lua_State *L)
+{
+	struct attempt **box = lua_touserdata(L, 1);
+
+	if (*box)
+		(*box)->box = NULL;
+	*box = NULL;
+	return 0;
+}
+
 /* -- start ------------------------------------------------------------------------ */
 
 static struct attempt *attempt_new(lua_State *L, struct request *request)
@@ -459,6 +470,10 @@ static const luaL_Reg methods[] = {
 void attempt_register(lua_State *L)
 {
 	api_new_type(L, HANDLE, methods);
+	luaL_getmetatable(L, HANDLE);
+	lua_pushcfunction(L, l_collect);
+	lua_setfield(L, -2, "__gc");
+	lua_pop(L, 1);
 	lua_pushcfunction(L, l_start_attempt);
 	lua_setfield(L, -2, "start");
 }

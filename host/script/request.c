@@ -286,7 +286,7 @@ static void on_body(struct exchange *exchange, const char *data, size_t size, vo
 	struct err err;
 
 	(void)arg;
-	if (!request || request->fault_status)
+	if (!request || request->fault_status || !request->scan)
 		return;
 	if (scan_feed(request->scan, data, size, &err) != 0)
 		note_fault(request, 400, err.text);
@@ -314,7 +314,7 @@ static void on_body_end(struct exchange *exchange, void *arg)
 	(void)arg;
 	if (!request)
 		return;
-	if (!request->fault_status && scan_end(request->scan, &err) != 0)
+	if (!request->fault_status && request->scan && scan_end(request->scan, &err) != 0)
 		note_fault(request, 400, err.text);
 	end_body(request);
 }
@@ -434,6 +434,9 @@ const struct http_handler script_http_handler = {
 void request_relay(struct request *request, struct relay *relay)
 {
 	request->relay = relay;
+	/* Nothing is sent again: what was known of the body can go. */
+	scan_free(request->scan);
+	request->scan = NULL;
 	if (request->is_gone)
 		relay_drain(relay, request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
 }

@@ -111,6 +111,9 @@ static int l_route(lua_State *L)
 	};
 	lua_getfield(L, 1, "first_event");
 	route->first_event = lua_tonumber(L, -1);
+	lua_getfield(L, 1, "stream");
+	route->request.is_streamed = lua_toboolean(L, -1);
+	lua_pop(L, 1);
 	lua_getfield(L, 1, "private");
 	route->request.is_private_allowed = lua_toboolean(L, -1);
 	lua_pop(L, 2);

@@ -84,5 +84,6 @@ void script_free(struct script *script)
 		generation_unref(script->current);
 	bury_now(script);
 	event_free(script->reaper);
+	buf_clear(&script->line);
 	free(script);
 }

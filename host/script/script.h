@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "http/exchange.h"
 
@@ -25,6 +26,7 @@ struct script {
 	struct generation *dead[16]; /* nobody refers to them; freed by the reaper */
 	int dead_count;
 	struct event *reaper;
+	struct buf line; /* the log line that is being written */
 };
 
 struct script *script_new(struct event_base *base, struct transfers *transfers,

@@ -8,6 +8,8 @@
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
+#define READ_BUFFER_SMALL 4096L  /* bytes; of a stream, whose events are short */
+#define READ_BUFFER_LARGE 16384L /* bytes; libcurl's own size */
 #define GATHER_MAX (256 * 1024)   /* bodies up to this are copied into one run */
 #define UPLOAD_BUFFER_SMALL 16384 /* the least curl takes; held while TLS streams */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)
@@ -155,6 +157,8 @@ static void set_method(struct transfer *transfer, const struct transfer_request 
 	bool has_body = request->piece_count || strcmp(method, "POST") == 0 ||
 		strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
 
+	curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE,
+		request->is_streamed ? READ_BUFFER_SMALL : READ_BUFFER_LARGE);
 	if (has_body)
 		set_body(transfer, request);
 	else if (strcmp(method, "HEAD") == 0)

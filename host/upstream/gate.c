@@ -143,7 +143,7 @@ void gate_release(struct gate *gate, size_t size)
 	gate->is_released = true;
 	buf_consume(&gate->held, size);
 	if (!buf_size(&gate->held))
-		buf_clear(&gate->held);
+		buf_clear(&gate->held); /* a long stream holds nothing here */
 	if (!gate->is_ended && !gate_is_full(gate))
 		transfer_resume(gate->transfer);
 }

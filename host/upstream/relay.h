@@ -35,7 +35,8 @@ enum relay_action {
 	RELAY_ERROR,
 };
 
-/* One condition on an event. Exactly one of event_name, data, member is set. */
+/* One condition on an event. Exactly one of event_name, data, member is set. A member that is
+ * null counts as absent. */
 struct relay_condition {
 	const char *event_name; /* the SSE event field is this */
 	const char *data;       /* the whole data is this text ("[DONE]") */

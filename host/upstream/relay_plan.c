@@ -46,7 +46,17 @@ static bool equals(const char *text, const char *data, size_t size)
 	return data && strlen(text) == size && memcmp(text, data, size) == 0;
 }
 
-/* The member's name in quotes; an escaped name is refused by the scan anyway. */
+/* Providers send "usage":null with every chunk: that is worth no scan. */
+static bool is_null(const char *behind, const char *end)
+{
+	size_t size = (size_t)(end - behind);
+
+	return (size >= 5 && memcmp(behind, ":null", 5) == 0) ||
+		(size >= 6 && memcmp(behind, ": null", 6) == 0);
+}
+
+/* The member's name in quotes; an escaped name is refused by the scan anyway. A member that
+ * is null counts as absent. */
 static bool may_have_member(const struct sse_event *event, const char *name)
 {
 	size_t size = strlen(name);
@@ -54,7 +64,7 @@ static bool may_have_member(const struct sse_event *event, const char *name)
 
 	while ((at = memmem(at, (size_t)(end - at), name, size))) {
 		if (at > event->data && at[-1] == '"' && at + size < end &&
-			at[size] == '"')
+			at[size] == '"' && !is_null(at + size + 1, end))
 			return true;
 		at++;
 	}

@@ -9,6 +9,10 @@ local response = require "neap.response"
 
 local answer = {}
 
+local WHOLE_MAX = 8 * 1024 * 1024 -- bytes of an answer that is translated as a whole
+local EVENTS_MAX = 100            -- that are translated before others have their turn
+local LARGE = 256 * 1024          -- bytes that are worth a turn of their own
+
 local STATUS_OF = { connect = 502, tls = 502, reset = 502, protocol = 502, empty = 502,
   keyword = 502, timeout = 504 }
 local MESSAGE_OF = {
@@ -198,6 +202,7 @@ local function reply(of, message, fields)
     return finish(of, 200, "ok")
   end
   add(fields, "content-type", "text/event-stream")
+  of.is_begun = true
   handle:start(200, stream_fields(fields), -1)
   local state = { model = of.model, is_usage_wanted = of.is_usage_wanted }
   for _, event in ipairs(canonical.events(message)) do
@@ -207,56 +212,120 @@ local function reply(of, message, fields)
   finish(of, 200, "ok")
 end
 
---- A stream that is translated event by event.
-local function translate(of, inside)
-  local handle, transfer = of.handle, inside.attempt
-  local from, to = inside.dialect, of.dialect
-  local state_in, state_out = {}, { model = of.model, is_usage_wanted = of.is_usage_wanted }
-  local outcome, why, has_ended
-  local fields = without(upstream_fields(of, inside), "content-type")
-  add(fields, "content-type", "text/event-stream")
-  handle:start(inside.status, stream_fields(fields), -1)
+--- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
+--- last is always one of these two. `take` gives a true value to go no further.
+local function read_stream(inside, take)
+  local transfer, from, state = inside.attempt, inside.dialect, {}
+  local count = 0
   while true do
     local data, after, name = transfer:event(0)
     if data == nil then
-      if after ~= "end" then outcome, why = "truncated", after .. ": " .. (name or "") end
-      break
+      if after == "end" then return take { kind = "end" } end
+      local is_late = after == "timeout"
+      return take { kind = "error", status = is_late and 504 or 502, is_break = true,
+        why = name and after .. ": " .. name or after,
+        message = is_late and "the provider's stream stalled and was given up"
+          or "the provider's stream broke off before its end" }
     end
     transfer:release(after)
-    for _, event in ipairs(data and from.stream_in(state_in, data, name) or {}) do
-      if event.kind == "usage" then of.record.usage = event.usage end
-      local bytes = to.stream_out(state_out, event)
-      if bytes ~= "" then handle:write(bytes) end
-      if event.kind == "error" then outcome, why = "failed", event.message end
-      has_ended = has_ended or event.kind == "end"
+    for _, event in ipairs(data and from.stream_in(state, data, name) or {}) do
+      if take(event) or event.kind == "error" or event.kind == "end" then return end
     end
-    if outcome or has_ended then break end
+    count = count + 1
+    if count % EVENTS_MAX == 0 then host.sleep(0) end
   end
-  if outcome == "truncated" then
-    local late = why:find("^timeout")
-    handle:write(to.stream_out(state_out, { kind = "error", status = late and 504 or 502,
-      message = late and "the provider's stream stalled and was given up"
-        or "the provider's stream broke off before its end" }))
-  elseif not outcome and not has_ended then
-    handle:write(to.stream_out(state_out, { kind = "end" }))
-  end
-  handle:finish()
-  response.close(inside)
-  finish(of, inside.status, outcome or "ok", why)
 end
 
---- A whole body in another form than the client's: another dialect, or a stream was asked for.
-local function convert(of, inside)
-  local message, problem = inside.dialect.response_in(inside.attempt:text(0))
-  if not message then
-    return answer.refuse(of, 502, "the provider's answer could not be read: " .. problem,
-      { final = true, code = "upstream_bad_json" })
-  end
+--- A stream that is translated event by event.
+local function translate(of, inside)
+  local handle, to = of.handle, of.dialect
+  local state = { model = of.model, is_usage_wanted = of.is_usage_wanted }
+  local outcome, why = "ok", nil
+  local fields = without(upstream_fields(of, inside), "content-type")
+  add(fields, "content-type", "text/event-stream")
+  of.is_begun = true
+  handle:start(inside.status, stream_fields(fields), -1)
+  read_stream(inside, function(event)
+    if event.kind == "usage" then of.record.usage = event.usage end
+    if event.kind == "error" then
+      outcome, why = event.is_break and "truncated" or "failed", event.why or event.message
+    end
+    local bytes = to.stream_out(state, event)
+    if bytes ~= "" then handle:write(bytes) end
+  end)
+  handle:finish()
+  response.close(inside)
+  finish(of, inside.status, outcome, why)
+end
+
+local function refuse_unreadable(of, inside, problem)
+  response.close(inside)
+  return answer.refuse(of, 502, "the provider's answer could not be read: " .. problem,
+    { final = true, code = "upstream_bad_answer" })
+end
+
+--- What the provider broke off while its answer was put together: nothing was sent yet.
+local function refuse_broken(of, inside, failure, why)
+  response.close(inside)
+  inside.failure, inside.why = failure, why
+  return pass_failure(of, inside)
+end
+
+--- neap's own form of a provider's answer, in the client's.
+local function reply_message(of, inside, message)
   of.record.usage = message.usage
   message.model = message.model or of.model
   local fields = without(upstream_fields(of, inside), "content-type")
   response.close(inside)
-  reply(of, message, fields)
+  return reply(of, message, fields)
+end
+
+--- A stream that the client did not ask for, put together to one answer.
+local function collect(of, inside)
+  local message, size, is_too_long = {}, 0, false
+  read_stream(inside, function(event)
+    size = size + #(event.text or event.arguments or "")
+    is_too_long = size > WHOLE_MAX
+    if not is_too_long then canonical.collect(message, event) end
+    return is_too_long
+  end)
+  if is_too_long then return refuse_unreadable(of, inside, "it is too long") end
+  local problem = message.error
+  if not problem then return reply_message(of, inside, message) end
+  if problem.is_break then
+    return refuse_broken(of, inside, problem.status == 504 and "timeout" or "reset", problem.why)
+  end
+  -- As if the provider had answered with this error at once.
+  inside.status, inside.body, inside.is_native = problem.status, problem.message, false
+  inside.header_list = inside.attempt:headers()
+  response.close(inside)
+  return pass_error(of, inside)
+end
+
+--- The whole body, also where it is longer than what a gate holds; nil and a failure, or nothing.
+local function read_whole(inside)
+  local transfer, parts, size = inside.attempt, {}, 0
+  while true do
+    local held, is_ended, why = transfer:bytes(1e9)
+    if not held then return nil, is_ended, why end
+    parts[#parts + 1] = transfer:text(0)
+    size = size + held
+    if is_ended then return table.concat(parts) end
+    if size > WHOLE_MAX then return nil end
+    transfer:release(held)
+  end
+end
+
+--- A whole body in another form than the client's: another dialect, or a stream was asked for.
+local function convert(of, inside)
+  local text, failure, why = read_whole(inside)
+  if failure then return refuse_broken(of, inside, failure, why) end
+  if not text then return refuse_unreadable(of, inside, "it is too long") end
+  if #text > LARGE then host.sleep(0) end
+  local message, problem = inside.dialect.response_in(text)
+  if not message then return refuse_unreadable(of, inside, problem) end
+  if #text > LARGE then host.sleep(0) end
+  return reply_message(of, inside, message)
 end
 
 local function relay(of, inside)
@@ -272,7 +341,14 @@ local function relay(of, inside)
   of.record.status, of.record.usage_rule = inside.status, rule
   of.record.dialect = inside.dialect.name
   of.open = nil
+  record.trim(of.record)
   handle:relay(inside.attempt, inside.status, fields, length, plan, filter_of(inside.dialect))
+end
+
+--- The end of a request whose answer neap itself could not go on with.
+function answer.break_off(of, why)
+  of.handle:cut()
+  finish(of, of.record.status or 200, "truncated", why)
 end
 
 --- Sends the response that the chain returned. After a relay has begun, the end of the request
@@ -290,8 +366,10 @@ function answer.commit(of, got)
   if inside.target_inside then note_target(of, inside) end
   if inside.failure then return pass_failure(of, inside) end
   if inside.body then return pass_error(of, inside) end
+  if inside.is_stream and not of.stream then return collect(of, inside) end
   if inside.is_stream and not inside.is_native then return translate(of, inside) end
-  if inside.is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
+  local is_whole = not inside.is_stream
+  if is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
   if inside.is_whole then
     of.record.usage = inside.dialect.usage(inside.attempt)
     of.handle:reply_held(inside.attempt, inside.status, attempt_fields(of, inside),

@@ -14,6 +14,7 @@ local CREDENTIALS = { authorization = true, ["x-api-key"] = true, ["x-goog-api-k
 
 local ERROR_BODY_MAX = 64 * 1024 -- bytes of an error answer that are kept
 local ERROR_BODY_SECONDS = 10    -- to read it
+local TRANSLATE_MAX = 2 * 1024 * 1024 -- bytes of a body that is translated; more lies in a file
 
 -- ------------------------------------------------------------------------------------
 -- What is sent
@@ -72,12 +73,13 @@ local function edits_for(of, provider, model, narrowed)
   return edits, is_hidden
 end
 
---- The body where it is translated: decoded, changed, encoded in the provider's dialect.
+--- The body where it is translated: decoded, changed, encoded in the provider's dialect. Or nil,
+--- a message and the status that goes with it.
 local function translated_body(of, provider, model, narrowed)
-  local text = of.handle:body(host.TRANSLATE_MAX or 8 * 1024 * 1024)
-  if not text then return nil, "the body is too long to be translated" end
+  local text = of.handle:body(TRANSLATE_MAX)
+  if not text then return nil, "the body is too long to be translated for this provider", 413 end
   local canonical, problem = of.dialect.request_in(text)
-  if not canonical then return nil, problem end
+  if not canonical then return nil, "the body is no valid JSON: " .. problem, 400 end
   for name, value in pairs(narrowed.set or {}) do canonical[name] = value end
   return provider.dialect.request_out(canonical, model, provider.options)
 end
@@ -203,7 +205,7 @@ local function route_for(of, target, key, narrowed, model)
     first_event = is_stream and timer(of, provider, narrowed, "first_event") or 0,
     idle = timer(of, provider, narrowed, "idle"),
     total = timer(of, provider, narrowed, "total"),
-    proxy = proxies[place], private = provider.options.private ~= false,
+    proxy = proxies[place], private = provider.options.private ~= false, stream = is_stream,
     health = { target.health, key and key.key.health },
   }
   if is_common then
@@ -219,13 +221,13 @@ local function start(of, inside, narrowed)
   local provider = target.at
   local dialect = provider.dialect
   local model = narrowed.model or target.model
-  local body, problem
+  local body, problem, status
   inside.is_native, inside.dialect = dialect == of.dialect, dialect
   if inside.is_native then
     body, inside.is_usage_hidden = edits_for(of, provider, model, narrowed)
   else
-    body, problem = translated_body(of, provider, model, narrowed)
-    if not body then return nil, problem end
+    body, problem, status = translated_body(of, provider, model, narrowed)
+    if not body then return nil, problem, status end
   end
   return host.start(of.handle, route_for(of, target, inside.key_inside, narrowed, model), body)
 end
@@ -249,10 +251,10 @@ function attempt.run(_, narrowed)
   }
   local record = record_attempt(of, target, key)
   inside.record = record
-  local transfer, problem = start(of, inside, narrowed)
+  local transfer, problem, status = start(of, inside, narrowed)
   if not transfer then
     of.attempts[#of.attempts] = nil
-    return (response.refusal(of, 400, problem))
+    return (response.refusal(of, status, problem))
   end
   read_answer(inside, transfer, inside.dialect)
   conclude(of, inside, record, transfer)

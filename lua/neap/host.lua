@@ -317,6 +317,7 @@ function request:relay(attempt, status, fields, length, plan) end
 ---@field total number?
 ---@field proxy string?
 ---@field private boolean? whether private addresses are allowed
+---@field stream boolean? many small reads are expected
 ---@field health neap.host_health[]? at most two, counted as in flight
 
 ---@param request neap.host_request

@@ -50,6 +50,16 @@ local function outcome_of(self)
   }
 end
 
+--- Lets go of what only policies' `done` would need, where none has one: a long stream keeps little.
+function record.trim(self)
+  local of = self.context
+  for _, attempt in ipairs(self.attempts) do attempt.answer = nil end
+  for _, instance in ipairs(of.entered) do
+    if instance.definition.done then return end
+  end
+  self.context = nil
+end
+
 --- Runs `done` of every policy whose run was entered, innermost first.
 local function run_done(self, entered, request)
   local seen = {}

@@ -79,14 +79,23 @@ end
 -- ------------------------------------------------------------------------------------
 -- What is done
 
+--- Raises for a body that is the client's fault, not the policy's: whoever runs the chain answers
+--- with this status if nobody catches it.
+local function raise_body_fault(of, status, text)
+  of.body_fault = { status = status, text = text }
+  error(text, 0)
+end
+
 local function body_of(self)
   local of = object.check(Request, self, "the request").context
   if of.json == nil then
     local text = of.handle:body(JSON_MAX)
-    if not text then error("the body is longer than 1 MiB: it is not decoded", 2) end
+    if not text then
+      raise_body_fault(of, 413, "the body is longer than 1 MiB: it is not decoded")
+    end
     local problem
     of.json, problem = json.decode(text)
-    if of.json == nil then error("the body is no JSON: " .. problem, 2) end
+    if of.json == nil then raise_body_fault(of, 400, "the body is no JSON: " .. problem) end
   end
   return of.json
 end

@@ -18,6 +18,7 @@ local models = require "neap.models"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
 local request = require "neap.request"
+local response = require "neap.response"
 
 local router = {}
 
@@ -120,6 +121,10 @@ local function run_chain(of, group)
   if not aside then
     local got, problem = guard(group.chain.run, given, inside)
     if got then return got end
+    local fault = of.body_fault
+    if fault and fault.text == problem then
+      return (response.refusal(of, fault.status, fault.text))
+    end
     note_failure(group, of, problem)
   else
     of.record.policy = aside
@@ -260,6 +265,7 @@ function router.failed(handle, message)
   local of = self and self.context
   if not of then return end
   of.open = nil
+  if of.is_begun then return answer.break_off(of, message) end
   answer.refuse(of, 500, "neap could not process the request; its log says why",
     { final = true, code = "internal_error" })
 end

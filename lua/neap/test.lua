@@ -236,6 +236,10 @@ local function run_chain(of, run)
   local is_fine, got = pcall(of.group.chain.run, given, inside)
   if is_fine then return got end
   run.error = tostring(got)
+  local fault = of.body_fault
+  if fault and fault.text == got then
+    return (response.refusal(of, fault.status, fault.text))
+  end
   if not of.group.fallback then return nil end
   is_fine, got = pcall(of.group.fallback.run, given, inside)
   if is_fine then return got end

@@ -18,6 +18,9 @@ return own
 /* name: the body of its run. */
 const policies = {
   passes: "  return next(request)",
+  decodes: "  request:json()\n  return next(request)",
+  decodes_with_care:
+    "  local ok, problem = pcall(request.json, request)\n  self:note(\"%s\", problem)\n  return next(request)",
   replies: '  return request:reply("made here: " .. request.model)',
   refuses: '  return request:refuse(418, "not today")',
   narrows: `  for _, target in ipairs(request.targets) do
@@ -85,6 +88,33 @@ test("policies of the user's own", async (t) => {
   await t.test("sets top-level members", async () => {
     await ask("sets", { temperature: 1 });
     assert.deepEqual(a.last.json, { ...say("m"), temperature: 0.5, user: "somebody" });
+  });
+
+  await t.test("a body too long to be decoded is the client's fault, not the policy's", async () => {
+    const long = { user: "x".repeat(1024 * 1024) };
+    const before = a.calls.length;
+    // More often than a policy may fail before it is set aside.
+    for (let turn = 0; turn < 8; turn++) {
+      const seen = await ask("decodes", long);
+      assert.equal(seen.status, 413, seen.text);
+      assert.match(seen.json.error.message, /longer than 1 MiB/);
+      assert.equal(seen.json.error.type, "invalid_request_error");
+    }
+    assert.equal(a.calls.length, before, "no provider was asked");
+    assert.equal((await ask("decodes")).status, 200, "the policy is not set aside");
+    assert.ok(!/decodes is set aside|decodes: .*1 MiB/.test(neap.text()), neap.tail());
+  });
+
+  await t.test("so is a body that is broken deep inside", async () => {
+    const broken = JSON.stringify(say("decodes", { user: { n: 0 } })).replace('"n":0', '"n":01');
+    const seen = await chat(neap, broken);
+    assert.equal(seen.status, 400, seen.text);
+    assert.match(seen.json.error.message, /no JSON|not valid JSON/);
+  });
+
+  await t.test("a policy that catches it goes on", async () => {
+    const seen = await ask("decodes_with_care", { user: "x".repeat(1024 * 1024) });
+    assert.equal(seen.status, 200, seen.text);
   });
 
   await t.test("sleeps without holding up others", async () => {

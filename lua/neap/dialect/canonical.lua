@@ -49,11 +49,11 @@ function canonical.collect(message, event)
   elseif kind == "text" or kind == "reasoning" or kind == "refusal" then
     append(message, kind, event.text)
   elseif kind == "tool" then
-    message.tools = message.tools or {}
-    message.tools[event.index + 1] =
-      { id = event.id, name = event.name, arguments = event.arguments or "" }
+    message.tools, message.by_index = message.tools or {}, message.by_index or {}
+    local tool = { id = event.id, name = event.name, arguments = event.arguments or "" }
+    message.tools[#message.tools + 1], message.by_index[event.index] = tool, tool
   elseif kind == "arguments" then
-    local tool = message.tools and message.tools[event.index + 1]
+    local tool = message.by_index and message.by_index[event.index]
     if tool then append(tool, "arguments", event.text) end
   elseif kind == "finish" then
     message.finish = event.reason

@@ -180,7 +180,8 @@ local LATE = "data: {\"error\":{\"message\":\"the provider's stream stalled and 
   .. "\"type\":\"server_error\",\"param\":null,\"code\":\"timeout\"}}\n\n"
 
 local function make_plan(is_usage_hidden)
-  local usage_alone = { { member = "choices", is = "[]" }, { member = "usage", kind = "object" } }
+  -- The rarer one first: what cannot hold costs nothing.
+  local usage_alone = { { member = "usage", kind = "object" }, { member = "choices", is = "[]" } }
   local rules = {
     { when = { data = "[DONE]" }, ["do"] = "end" },
     { when = { member = "error" }, ["do"] = "error" },
@@ -347,17 +348,29 @@ function openai.request_out(request, model, options)
   return json.encode(request)
 end
 
+--- What a provider sent, where it has the type that it must have; else nil.
+local function as_table(value) return type(value) == "table" and value or {} end
+local function as_text(value) return type(value) == "string" and value ~= "" and value or nil end
+
+local function first_choice(document)
+  return as_table(as_table(document.choices)[1])
+end
+
 local function add_tool_events(state, calls, events)
-  for position, call in ipairs(calls) do
-    local name = type(call["function"]) == "table" and call["function"] or {}
+  for _, given in ipairs(calls) do
+    local call = as_table(given)
+    local made = as_table(call["function"])
     local index = tonumber(call.index)
-    if not index or index < 0 then index = call.id and #state.tools or #state.tools - 1 end
+    if not index or index < 0 then
+      index = math.max(0, as_text(call.id) and #state.tools or #state.tools - 1)
+    end
+    local arguments = as_text(made.arguments)
     if not state.tools[index + 1] then
       state.tools[index + 1] = true
-      events[#events + 1] = { kind = "tool", index = index, id = call.id or "call_" .. host.id(),
-        name = name.name, arguments = name.arguments, position = position }
-    elseif is_content(name.arguments) then
-      events[#events + 1] = { kind = "arguments", index = index, text = name.arguments }
+      events[#events + 1] = { kind = "tool", index = index, name = as_text(made.name),
+        id = as_text(call.id) or "call_" .. host.id(), arguments = arguments }
+    elseif arguments then
+      events[#events + 1] = { kind = "arguments", index = index, text = arguments }
     end
   end
 end
@@ -371,25 +384,22 @@ function openai.stream_in(state, data)
   if is_content(document.error) then
     local problem = document.error
     return { { kind = "error", status = status_of(problem),
-      message = type(problem) == "table" and tostring(problem.message) or tostring(problem) } }
+      message = as_text(as_table(problem).message) or as_text(problem) or "no reason given" } }
   end
   if not state.tools then
     state.tools = {}
-    events[1] = { kind = "start", id = document.id, model = document.model }
+    events[1] = { kind = "start", id = as_text(document.id), model = as_text(document.model) }
   end
-  local choice = type(document.choices) == "table" and document.choices[1] or {}
-  local delta = type(choice.delta) == "table" and choice.delta or {}
-  if is_content(delta.reasoning_content) then
-    events[#events + 1] = { kind = "reasoning", text = delta.reasoning_content }
+  local choice = first_choice(document)
+  local delta = as_table(choice.delta)
+  local function add(kind, text)
+    if as_text(text) then events[#events + 1] = { kind = kind, text = text } end
   end
-  if is_content(delta.content) then
-    events[#events + 1] = { kind = "text", text = delta.content }
-  end
-  if is_content(delta.refusal) then
-    events[#events + 1] = { kind = "refusal", text = delta.refusal }
-  end
-  if is_content(delta.tool_calls) then add_tool_events(state, delta.tool_calls, events) end
-  if is_content(choice.finish_reason) then
+  add("reasoning", delta.reasoning_content)
+  add("text", delta.content)
+  add("refusal", delta.refusal)
+  add_tool_events(state, as_table(delta.tool_calls), events)
+  if as_text(choice.finish_reason) then
     events[#events + 1] = { kind = "finish", reason = choice.finish_reason }
   end
   local usage = is_content(document.usage) and openai.usage(data)
@@ -401,18 +411,19 @@ end
 function openai.response_in(text)
   local document, problem = json.decode(text)
   if type(document) ~= "table" then return nil, problem or "the answer is no JSON object" end
-  local choice = type(document.choices) == "table" and document.choices[1] or {}
-  local message = type(choice.message) == "table" and choice.message or {}
+  local choice = first_choice(document)
+  local message = as_table(choice.message)
   local tools = {}
-  for index, call in ipairs(type(message.tool_calls) == "table" and message.tool_calls or {}) do
-    local name = type(call["function"]) == "table" and call["function"] or {}
-    tools[index] = { id = call.id, name = name.name, arguments = name.arguments or "{}" }
+  for index, given in ipairs(as_table(message.tool_calls)) do
+    local call = as_table(given)
+    local made = as_table(call["function"])
+    tools[index] = { id = as_text(call.id) or "call_" .. host.id(), name = as_text(made.name),
+      arguments = as_text(made.arguments) or "{}" }
   end
   return {
-    id = document.id, model = document.model, text = text_of(message), tools = tools,
-    reasoning = is_content(message.reasoning_content) and message.reasoning_content or nil,
-    refusal = is_content(message.refusal) and message.refusal or nil,
-    finish = choice.finish_reason ~= json.null and choice.finish_reason or nil,
+    id = as_text(document.id), model = as_text(document.model), text = text_of(message),
+    tools = tools, reasoning = as_text(message.reasoning_content),
+    refusal = as_text(message.refusal), finish = as_text(choice.finish_reason),
     usage = openai.usage(text),
   }
 end
