@@ -212,7 +212,7 @@ bench-quick: deps-bench ## the benchmark's short form
 
 C_FILES := $(wildcard host/*.[ch] host/*/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] \
 	tests/bench/*.[ch])
-LUA_FILES := $(wildcard lua policies admin tests/lua tests/policies tests/bench/*.lua \
+LUA_FILES := $(wildcard lua policies admin tests/lua tests/policies tests/dialects tests/bench/*.lua \
 	router.lua.example)
 
 layers: ## does every include and require point down?

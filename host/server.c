@@ -103,7 +103,8 @@ static void reload(struct server *server)
 		refuse(server, &errors);
 		return;
 	}
-	warn_of_fixed(generation_settings(server->loaded), generation_settings(fresh.own));
+	warn_of_fixed(generation_settings(server->loaded),
+		generation_settings(fresh.own));
 	loader_configure_log(generation_settings(fresh.own));
 	for (int i = 0; i < server->worker_count; i++) {
 		worker_post(server->workers[i], adopt, fresh.workers[i]);

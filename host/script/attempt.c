@@ -24,8 +24,8 @@ enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
 struct attempt {
 	struct list link; /* in request->attempts */
 	struct request *request;
-	struct attempt **box;     /* the handle, emptied at the end; NULL once collected */
-	struct gate *gate;        /* NULL once closed or taken */
+	struct attempt **box; /* the handle, emptied at the end; NULL once collected */
+	struct gate *gate;    /* NULL once closed or taken */
 	struct health *health[2]; /* counted as in flight; NULL once not */
 
 	enum want want;

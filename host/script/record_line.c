@@ -15,9 +15,8 @@
 static void add_name(struct buf *line, const char *name)
 {
 	buf_append_text(line,
-		buf_size(line) > 1 && buf_data(line)[buf_size(line) - 1] != '{'
-			? ",\""
-			: "\"");
+		buf_size(line) > 1 && buf_data(line)[buf_size(line) - 1] != '{' ? ",\""
+										: "\"");
 	buf_append_text(line, name);
 	buf_append(line, "\":", 2);
 }
@@ -43,7 +42,8 @@ static void add_value(struct buf *line, lua_State *L, int index)
 	}
 }
 
-static void add_as(struct buf *line, lua_State *L, int index, const char *field, const char *name)
+static void add_as(struct buf *line, lua_State *L, int index, const char *field,
+	const char *name)
 {
 	lua_getfield(L, index, field);
 	add_name(line, name);
@@ -67,7 +67,8 @@ static void add_if_any(struct buf *line, lua_State *L, int index, const char *na
 }
 
 /* A time in seconds as whole milliseconds. */
-static void add_ms(struct buf *line, lua_State *L, int index, const char *field, const char *name)
+static void add_ms(struct buf *line, lua_State *L, int index, const char *field,
+	const char *name)
 {
 	lua_getfield(L, index, field);
 	add_name(line, name);

@@ -1,7 +1,5 @@
-#include "script/request.h"
+#include "script/request_inside.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/spool.h"
 #include "json/scan.h"
 #include "script/attempt.h"
 #include "script/generation.h"
@@ -19,14 +16,7 @@
 #include "storage/health.h"
 #include "upstream/relay.h"
 
-#define PREFETCH_MAX (64 * 1024) /* bytes of a body that is read before Lua starts */
-#define DRAIN_MS 30000           /* on_disconnect = "drain": reads on for so long */
-#define DETACH_MS 900000         /* on_disconnect = "detach": a bound all the same */
 #define HANDLE "neap.request"
-
-/* Members that routing needs; the router asks for no others. */
-static const char *const wanted[] = { "model", "stream", "stream_options", "user",
-	"prompt_cache_key", "metadata", "max_tokens", "max_completion_tokens", NULL };
 
 static void end_fiber(struct fiber *fiber, enum fiber_status status, const char *message,
 	void *arg);
@@ -80,7 +70,7 @@ struct request *request_of(lua_State *L)
 
 /* -- life ------------------------------------------------------------------------- */
 
-static struct request *request_new(struct script *script, struct exchange *exchange)
+struct request *request_new(struct script *script, struct exchange *exchange)
 {
 	struct request *request = xcalloc(1, sizeof(*request));
 
@@ -105,7 +95,7 @@ static void drop_record(struct request *request)
 	request->record_ref = LUA_NOREF;
 }
 
-static void end_relay_health(struct request *request)
+void request_end_health(struct request *request)
 {
 	for (size_t i = 0; i < COUNT_OF(request->relay_health); i++) {
 		if (request->relay_health[i])
@@ -114,7 +104,7 @@ static void end_relay_health(struct request *request)
 	}
 }
 
-static void let_generation_go(struct request *request)
+void request_drop_generation(struct request *request)
 {
 	if (!request->generation)
 		return;
@@ -130,8 +120,8 @@ void request_free(struct request *request)
 	if (request->fiber)
 		fiber_cancel(request->fiber);
 	relay_close(request->relay);
-	end_relay_health(request);
-	let_generation_go(request);
+	request_end_health(request);
+	request_drop_generation(request);
 	plan_unref(request->plan);
 	if (request->leave_timer)
 		event_free(request->leave_timer);
@@ -174,22 +164,19 @@ static void answer_plainly(struct request *request)
 
 /* -- fibers ----------------------------------------------------------------------- */
 
-/* Starts function of neap.router with the handle below argument_count - 1 more values,
- * which stand on the main stack already behind room for function and handle. */
-static void run(struct request *request, const char *function, int argument_count)
+void request_run(struct request *request, int argument_count)
 {
 	struct state *state = generation_state(request->generation);
 	struct err err;
 	enum fiber_status status;
 
-	(void)function;
 	status = fiber_start(&request->fiber, state, argument_count, end_fiber, request,
 		&err);
 	if (status != FIBER_WAITS)
 		end_fiber(NULL, status, err.text, request);
 }
 
-static void push_call(struct request *request, const char *function)
+void request_push_call(struct request *request, const char *function)
 {
 	lua_State *L = state_lua(generation_state(request->generation));
 
@@ -218,9 +205,9 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 
 		request->is_failing = true;
 		attempts_close(request);
-		push_call(request, "failed");
+		request_push_call(request, "failed");
 		lua_pushstring(L, message ? message : "unknown error");
-		run(request, "failed", 2);
+		request_run(request, 2);
 		return;
 	}
 	if (status == FIBER_FAILED)
@@ -234,288 +221,4 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 	}
 	answer_plainly(request);
 	request_free(request);
-}
-
-static void start(struct request *request)
-{
-	push_call(request, "serve");
-	run(request, "serve", 1);
-}
-
-/* -- the client's side ------------------------------------------------------------- */
-
-static bool is_prefetched(const struct exchange *exchange)
-{
-	int64_t length = exchange_body_length(exchange);
-
-	return length >= 0 && length <= PREFETCH_MAX &&
-		!exchange_header(exchange, "expect");
-}
-
-static void on_request(struct exchange *exchange, void *arg)
-{
-	struct request *request = request_new(arg, exchange);
-
-	if (exchange_has_body(exchange)) {
-		request->scan = scan_new(wanted);
-		/* A short body is nearly always here already: Lua starts when it is
-		 * complete and need not wait. A long one is read only when Lua asks:
-		 * first the token is checked. */
-		if (is_prefetched(exchange)) {
-			request->is_receiving = true;
-			exchange_receive(exchange);
-			return;
-		}
-	} else {
-		request->is_received = true;
-	}
-	start(request);
-}
-
-static void note_fault(struct request *request, int status, const char *text)
-{
-	if (request->fault_status)
-		return;
-	request->fault_status = status;
-	snprintf(request->fault_text, sizeof(request->fault_text), "%.199s", text);
-}
-
-static void on_body(struct exchange *exchange, const char *data, size_t size, void *arg)
-{
-	struct request *request = exchange_data(exchange);
-	struct err err;
-
-	(void)arg;
-	if (!request || request->fault_status || !request->scan)
-		return;
-	if (scan_feed(request->scan, data, size, &err) != 0)
-		note_fault(request, 400, err.text);
-}
-
-/* The body has arrived or never will: goes on with whoever waits for it. */
-static void end_body(struct request *request)
-{
-	request->is_received = true;
-	if (request->receive_ticket) {
-		uint64_t ticket = request->receive_ticket;
-
-		request->receive_ticket = 0;
-		fiber_resume(request->fiber, ticket, 0);
-	} else if (!request->fiber && !request->is_answered) {
-		start(request);
-	}
-}
-
-static void on_body_end(struct exchange *exchange, void *arg)
-{
-	struct request *request = exchange_data(exchange);
-	struct err err;
-
-	(void)arg;
-	if (!request)
-		return;
-	if (!request->fault_status && request->scan && scan_end(request->scan, &err) != 0)
-		note_fault(request, 400, err.text);
-	end_body(request);
-}
-
-static void on_fault(struct exchange *exchange, int status, const char *message,
-	void *arg)
-{
-	struct request *request = exchange_data(exchange);
-	lua_State *L;
-
-	if (!request)
-		request = request_new(arg, exchange);
-	note_fault(request, status, message);
-	if (request->receive_ticket) {
-		end_body(request);
-		return;
-	}
-	if (request->fiber || request->is_answered)
-		return; /* the fiber has not asked for the body, and answers without it */
-	L = state_lua(generation_state(request->generation));
-	push_call(request, "fault");
-	lua_pushinteger(L, status);
-	lua_pushstring(L, message);
-	run(request, "fault", 3);
-}
-
-/* -- the client leaves ------------------------------------------------------------ */
-
-static void run_gone(struct request *request)
-{
-	push_call(request, "gone");
-	run(request, "gone", 1);
-}
-
-static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct request *request = arg;
-
-	(void)fd;
-	(void)what;
-	if (!request->fiber || request->is_failing)
-		return;
-	fiber_cancel(request->fiber);
-	request->fiber = NULL;
-	attempts_close(request);
-	run_gone(request);
-}
-
-static void bound_leave(struct request *request, int ms)
-{
-	struct timeval after = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-
-	request->leave_timer = evtimer_new(request->script->base, on_leave_timer,
-		request);
-	evtimer_add(request->leave_timer, &after);
-}
-
-static void leave_relay(struct request *request)
-{
-	struct relay_result result;
-
-	if (request->leave != LEAVE_CANCEL) {
-		relay_drain(request->relay,
-			request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
-		return;
-	}
-	relay_peek(request->relay, &result);
-	/* The kept events live in the relay: the record takes them before it is
-	 * closed. */
-	request_on_relay_end(&result, request);
-}
-
-static void on_gone(struct exchange *exchange, void *arg)
-{
-	struct request *request = exchange_data(exchange);
-
-	(void)arg;
-	if (!request || request->is_ended)
-		return;
-	request->is_gone = true;
-	if (request->relay) {
-		leave_relay(request);
-		return;
-	}
-	if (!request->fiber) {
-		/* Its body was still arriving: nothing has happened yet. */
-		request_free(request);
-		return;
-	}
-	if (request->leave != LEAVE_CANCEL) {
-		bound_leave(request,
-			request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
-		if (request->write_ticket) {
-			uint64_t ticket = request->write_ticket;
-
-			request->write_ticket = 0;
-			fiber_resume(request->fiber, ticket, 0);
-		}
-		return;
-	}
-	fiber_cancel(request->fiber);
-	request->fiber = NULL;
-	attempts_close(request);
-	run_gone(request);
-}
-
-const struct http_handler script_http_handler = {
-	.on_request = on_request,
-	.on_body = on_body,
-	.on_body_end = on_body_end,
-	.on_fault = on_fault,
-	.on_gone = on_gone,
-};
-
-/* -- relays ----------------------------------------------------------------------- */
-
-void request_relay(struct request *request, struct relay *relay)
-{
-	request->relay = relay;
-	/* Nothing is sent again: what was known of the body can go. */
-	scan_free(request->scan);
-	request->scan = NULL;
-	if (request->is_gone)
-		relay_drain(relay, request->leave == LEAVE_DRAIN ? DRAIN_MS : DETACH_MS);
-}
-
-void request_let_go(struct request *request)
-{
-	struct state *state = generation_state(request->generation);
-	lua_State *L = state_lua(state);
-	struct err err;
-
-	if (request->record_ref != LUA_NOREF) {
-		generation_push(request->generation, "pack");
-		lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
-		if (state_call(state, 1, 1, 0, &err) != 0) {
-			log_error("router", "a record could not be packed: %s", err.text);
-		} else {
-			const char *text = lua_tolstring(L, -1, &request->record_size);
-
-			if (text)
-				request->record_text = xmemdup(text,
-					request->record_size);
-			lua_pop(L, 1);
-		}
-	}
-	let_generation_go(request);
-}
-
-static void push_result(lua_State *L, const struct request *request,
-	const struct relay_result *result)
-{
-	static const char *const outcomes[] = { "ok", "failed", "truncated" };
-
-	lua_createtable(L, 0, 8);
-	lua_pushstring(L, outcomes[result->outcome]);
-	lua_setfield(L, -2, "outcome");
-	lua_pushboolean(L, request->is_gone);
-	lua_setfield(L, -2, "aborted");
-	if (result->transfer != TRANSFER_OK) {
-		lua_pushstring(L, transfer_result_name(result->transfer));
-		lua_setfield(L, -2, "failure");
-	}
-	lua_pushstring(L, result->error);
-	lua_setfield(L, -2, "error");
-	lua_pushnumber(L, (double)result->size);
-	lua_setfield(L, -2, "size");
-	lua_newtable(L);
-	for (size_t i = 0; i < plan_rule_count(request->plan); i++) {
-		if (!result->kept[i])
-			continue;
-		lua_pushlstring(L, result->kept[i], result->kept_size[i]);
-		lua_rawseti(L, -2, (int)i + 1);
-	}
-	lua_setfield(L, -2, "kept");
-}
-
-void request_on_relay_end(const struct relay_result *result, void *arg)
-{
-	struct request *request = arg;
-	bool is_packed = request->generation == NULL;
-	struct relay *cancelled = request->is_gone && request->leave == LEAVE_CANCEL
-		? request->relay
-		: NULL;
-	lua_State *L;
-
-	request->relay = NULL;
-	request->is_ended = true;
-	end_relay_health(request);
-	if (is_packed) {
-		request->generation = request->script->current;
-		generation_ref(request->generation);
-	}
-	L = state_lua(generation_state(request->generation));
-	push_call(request, is_packed ? "finish_packed" : "finish");
-	if (is_packed)
-		lua_pushlstring(L, request->record_text ? request->record_text : "",
-			request->record_size);
-	else
-		lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
-	push_result(L, request, result);
-	relay_close(cancelled);
-	run(request, "finish", 3);
 }

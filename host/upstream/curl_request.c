@@ -8,8 +8,8 @@
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
-#define READ_BUFFER_SMALL 4096L  /* bytes; of a stream, whose events are short */
-#define READ_BUFFER_LARGE 16384L /* bytes; libcurl's own size */
+#define READ_BUFFER_SMALL 4096L   /* bytes; of a stream, whose events are short */
+#define READ_BUFFER_LARGE 16384L  /* bytes; libcurl's own size */
 #define GATHER_MAX (256 * 1024)   /* bodies up to this are copied into one run */
 #define UPLOAD_BUFFER_SMALL 16384 /* the least curl takes; held while TLS streams */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)

@@ -56,7 +56,7 @@ struct transfer_request {
 	bool is_private_allowed;
 	struct transfer_timeouts timeouts;
 	uint64_t decoded_max; /* bytes of an answer that came encoded; 0: 32 MiB */
-	bool is_streamed;                   /* many small reads: little memory for each */
+	bool is_streamed;     /* many small reads: little memory for each */
 	const char *ca_file;  /* more trusted certificates (PEM), or NULL */
 };
 

@@ -50,7 +50,7 @@ local function outcome_of(self)
   }
 end
 
---- Lets go of what only policies' `done` would need, where none has one: a long stream keeps little.
+--- Lets go of what only a `done` would need, where no policy has one: a long stream keeps little.
 function record.trim(self)
   local of = self.context
   for _, attempt in ipairs(self.attempts) do attempt.answer = nil end

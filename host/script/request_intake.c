@@ -1,0 +1,210 @@
+/* The client's side of a request: its head, its body, its leaving. */
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "json/scan.h"
+#include "script/attempt.h"
+#include "script/generation.h"
+#include "script/request_inside.h"
+#include "upstream/relay.h"
+
+#define PREFETCH_MAX (64 * 1024) /* bytes of a body that is read before Lua starts */
+
+/* Members that routing needs; the router asks for no others. */
+static const char *const wanted[] = { "model", "stream", "stream_options", "user",
+	"prompt_cache_key", "metadata", "max_tokens", "max_completion_tokens", NULL };
+
+static void start(struct request *request)
+{
+	request_push_call(request, "serve");
+	request_run(request, 1);
+}
+
+/* -- arrival ---------------------------------------------------------------------- */
+
+static bool is_prefetched(const struct exchange *exchange)
+{
+	int64_t length = exchange_body_length(exchange);
+
+	return length >= 0 && length <= PREFETCH_MAX &&
+		!exchange_header(exchange, "expect");
+}
+
+static void on_request(struct exchange *exchange, void *arg)
+{
+	struct request *request = request_new(arg, exchange);
+
+	if (exchange_has_body(exchange)) {
+		request->scan = scan_new(wanted);
+		/* A short body is nearly always here already: Lua starts when it is
+		 * complete and need not wait. A long one is read only when Lua asks:
+		 * first the token is checked. */
+		if (is_prefetched(exchange)) {
+			request->is_receiving = true;
+			exchange_receive(exchange);
+			return;
+		}
+	} else {
+		request->is_received = true;
+	}
+	start(request);
+}
+
+static void note_fault(struct request *request, int status, const char *text)
+{
+	if (request->fault_status)
+		return;
+	request->fault_status = status;
+	snprintf(request->fault_text, sizeof(request->fault_text), "%.199s", text);
+}
+
+static void on_body(struct exchange *exchange, const char *data, size_t size, void *arg)
+{
+	struct request *request = exchange_data(exchange);
+	struct err err;
+
+	(void)arg;
+	if (!request || request->fault_status || !request->scan)
+		return;
+	if (scan_feed(request->scan, data, size, &err) != 0)
+		note_fault(request, 400, err.text);
+}
+
+/* The body has arrived or never will: goes on with whoever waits for it. */
+static void end_body(struct request *request)
+{
+	request->is_received = true;
+	if (request->receive_ticket) {
+		uint64_t ticket = request->receive_ticket;
+
+		request->receive_ticket = 0;
+		fiber_resume(request->fiber, ticket, 0);
+	} else if (!request->fiber && !request->is_answered) {
+		start(request);
+	}
+}
+
+static void on_body_end(struct exchange *exchange, void *arg)
+{
+	struct request *request = exchange_data(exchange);
+	struct err err;
+
+	(void)arg;
+	if (!request)
+		return;
+	if (!request->fault_status && request->scan && scan_end(request->scan, &err) != 0)
+		note_fault(request, 400, err.text);
+	end_body(request);
+}
+
+static void on_fault(struct exchange *exchange, int status, const char *message,
+	void *arg)
+{
+	struct request *request = exchange_data(exchange);
+	lua_State *L;
+
+	if (!request)
+		request = request_new(arg, exchange);
+	note_fault(request, status, message);
+	if (request->receive_ticket) {
+		end_body(request);
+		return;
+	}
+	if (request->fiber || request->is_answered)
+		return; /* the fiber has not asked for the body, and answers without it */
+	L = state_lua(generation_state(request->generation));
+	request_push_call(request, "fault");
+	lua_pushinteger(L, status);
+	lua_pushstring(L, message);
+	request_run(request, 3);
+}
+
+/* -- the client leaves ------------------------------------------------------------ */
+
+static void run_gone(struct request *request)
+{
+	request_push_call(request, "gone");
+	request_run(request, 1);
+}
+
+static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *request = arg;
+
+	(void)fd;
+	(void)what;
+	if (!request->fiber || request->is_failing)
+		return;
+	fiber_cancel(request->fiber);
+	request->fiber = NULL;
+	attempts_close(request);
+	run_gone(request);
+}
+
+static void bound_leave(struct request *request, int ms)
+{
+	struct timeval after = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	request->leave_timer = evtimer_new(request->script->base, on_leave_timer,
+		request);
+	evtimer_add(request->leave_timer, &after);
+}
+
+static void leave_relay(struct request *request)
+{
+	struct relay_result result;
+
+	if (request->leave != LEAVE_CANCEL) {
+		relay_drain(request->relay,
+			request->leave == LEAVE_DRAIN ? LEAVE_DRAIN_MS : LEAVE_DETACH_MS);
+		return;
+	}
+	relay_peek(request->relay, &result);
+	/* The kept events live in the relay: the record takes them before it is
+	 * closed. */
+	request_on_relay_end(&result, request);
+}
+
+static void on_gone(struct exchange *exchange, void *arg)
+{
+	struct request *request = exchange_data(exchange);
+
+	(void)arg;
+	if (!request || request->is_ended)
+		return;
+	request->is_gone = true;
+	if (request->relay) {
+		leave_relay(request);
+		return;
+	}
+	if (!request->fiber) {
+		/* Its body was still arriving: nothing has happened yet. */
+		request_free(request);
+		return;
+	}
+	if (request->leave != LEAVE_CANCEL) {
+		bound_leave(request,
+			request->leave == LEAVE_DRAIN ? LEAVE_DRAIN_MS : LEAVE_DETACH_MS);
+		if (request->write_ticket) {
+			uint64_t ticket = request->write_ticket;
+
+			request->write_ticket = 0;
+			fiber_resume(request->fiber, ticket, 0);
+		}
+		return;
+	}
+	fiber_cancel(request->fiber);
+	request->fiber = NULL;
+	attempts_close(request);
+	run_gone(request);
+}
+
+const struct http_handler script_http_handler = {
+	.on_request = on_request,
+	.on_body = on_body,
+	.on_body_end = on_body_end,
+	.on_fault = on_fault,
+	.on_gone = on_gone,
+};
