@@ -11,7 +11,6 @@
 
 /* The record is at index 1, the list of attempts at 2. The buffer is the worker's own and
  * used again, so that an error in between leaks nothing. */
-
 static void add_name(struct buf *line, const char *name)
 {
 	buf_append_text(line,

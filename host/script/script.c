@@ -78,8 +78,10 @@ void script_free(struct script *script)
 {
 	if (!script)
 		return;
-	while (!list_is_empty(&script->requests))
+	while (!list_is_empty(&script->requests)) {
 		request_free(CONTAINER_OF(script->requests.next, struct request, link));
+		bury_now(script); /* the requests may be of many generations */
+	}
 	if (script->current)
 		generation_unref(script->current);
 	bury_now(script);

@@ -84,7 +84,7 @@ struct relay_result {
 typedef void relay_fn(const struct relay_result *result, void *arg);
 
 /* Takes the gate and ends or cuts the sink. plan NULL: no events, bytes only (a break
- * cuts the sink). The plan must live as long as the relay. */
+ * cuts the sink). The plan must live until on_end or relay_close(). */
 struct relay *relay_start(struct gate *gate, struct sink *sink,
 	const struct relay_plan *plan, relay_fn *on_end, void *arg);
 /* Changes who is told of the end. */

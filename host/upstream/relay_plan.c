@@ -10,6 +10,7 @@ struct planner {
 	const char **wanted; /* the members of all conditions, NULL-terminated */
 	char **kept;
 	size_t *kept_size;
+	size_t kept_count; /* the plan may be gone when these are freed */
 };
 
 /* The scan of the event that is being judged, made when the first condition needs it. */
@@ -28,6 +29,7 @@ struct planner *planner_new(const struct relay_plan *plan)
 	for (size_t i = 0; i < plan->rule_count; i++)
 		conditions += plan->rules[i].condition_count;
 	planner->plan = plan;
+	planner->kept_count = plan->rule_count;
 	planner->wanted = xcalloc(conditions + 1, sizeof(*planner->wanted));
 	planner->kept = xcalloc(plan->rule_count + 1, sizeof(*planner->kept));
 	planner->kept_size = xcalloc(plan->rule_count + 1, sizeof(*planner->kept_size));
@@ -192,7 +194,7 @@ const size_t *planner_kept_size(const struct planner *planner)
 
 void planner_free(struct planner *planner)
 {
-	for (size_t i = 0; i < planner->plan->rule_count; i++)
+	for (size_t i = 0; i < planner->kept_count; i++)
 		free(planner->kept[i]);
 	free(planner->kept);
 	free(planner->kept_size);
