@@ -154,7 +154,7 @@ static void sizes_have_limits(void **state)
 
 static void *count_up(void *arg)
 {
-	char key[8];
+	char key[16];
 	double sum;
 
 	for (int i = 0; i < 20000; i++) {
@@ -170,7 +170,7 @@ static void threads_count_together(void **state)
 	struct shared *shared = shared_new(1 << 20);
 	pthread_t threads[4];
 	double total = 0;
-	char key[8];
+	char key[16];
 
 	(void)state;
 	for (int i = 0; i < 4; i++)
