@@ -63,9 +63,10 @@ static void warn_of_fixed(const struct generation_settings *old,
 	if (strcmp(old->listen, now->listen) != 0 ||
 		strcmp(old->storage, now->storage) != 0 ||
 		old->worker_count != now->worker_count ||
+		old->spool_max != now->spool_max ||
 		!old->certificate != !now->certificate)
 		log_warn("config",
-			"listen, storage, workers and whether there is tls change "
+			"listen, storage, workers, spool and whether there is tls change "
 			"with a restart only");
 }
 

@@ -26,6 +26,8 @@ function health.show(of, known)
     status = "healthy",
     api_keys = has_ready_key(known) and "available" or "unavailable",
     api_keys_count = known.key_count,
+    -- Keys are not refreshed yet: what asks for it learns so.
+    auto_refresh = json.object { enabled = false, running = false },
     timestamp = math.floor(host.wall()),
     neap = json.object {
       generation = figures.generation, workers = figures.workers, uptime = figures.uptime,
