@@ -256,11 +256,13 @@ void transfers_free(struct transfers *pool)
 	event_del(&pool->kick);
 	while (pool->easy_count)
 		curl_easy_cleanup(pool->easies[--pool->easy_count]);
+	/* Before the shards: a descriptor that libcurl closes in silence may be another worker's
+	 * a moment later. */
+	socket_forget_all(pool);
 	for (size_t i = 0; i < pool->shard_count; i++)
 		free_shard(pool->shards[i]);
 	free(pool->shards);
 	curl_share_cleanup(pool->share);
-	socket_forget_all(pool);
 	free(pool->watches);
 	map_free(pool->origins);
 	free(pool);
