@@ -14,6 +14,10 @@ struct health;
 struct request;
 struct transfer_request;
 
+/* A lua_CFunction for a new state: (sources as a light userdata, name of a module) -> the module, with
+ * all of neap.host and require in place. */
+int api_l_open(lua_State *L);
+
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
 void api_request_register(lua_State *L);

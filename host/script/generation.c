@@ -7,7 +7,6 @@
 #include <lauxlib.h>
 
 #include "script/api.h"
-#include "script/api_json.h"
 #include "script/modules.h"
 #include "script/sandbox.h"
 #include "script/script.h"
@@ -21,23 +20,6 @@ struct generation {
 	int router_ref; /* the module neap.router */
 	struct script *script;
 };
-
-static int l_open(lua_State *L)
-{
-	struct sources *sources = lua_touserdata(L, 1);
-
-	lua_newtable(L);
-	modules_register(L, sources);
-	api_json_register(L);
-	api_misc_register(L);
-	api_shared_register(L);
-	api_request_register(L);
-	attempt_register(L);
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "neap.router");
-	lua_call(L, 1, 1);
-	return 1;
-}
 
 /* Texts are anchored by the settings table, which stays in the registry. */
 static const char *get_text(lua_State *L, const char *name)
@@ -132,9 +114,10 @@ int generation_build(struct generation **out, struct sources *sources, const cha
 	L = state_lua(generation->state);
 	errors = errors ? errors : &unread;
 	sandbox_open(L);
-	lua_pushcfunction(L, l_open);
+	lua_pushcfunction(L, api_l_open);
 	lua_pushlightuserdata(L, sources);
-	rc = state_call(generation->state, 1, 1, 0, &err);
+	lua_pushliteral(L, "neap.router");
+	rc = state_call(generation->state, 2, 1, 0, &err);
 	if (rc != 0) {
 		buf_append_text(errors, err.text);
 		buf_append_text(errors, "\n");

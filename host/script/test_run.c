@@ -7,7 +7,6 @@
 #include <lauxlib.h>
 
 #include "script/api.h"
-#include "script/api_json.h"
 #include "script/modules.h"
 #include "script/sandbox.h"
 #include "script/sources.h"
@@ -17,23 +16,6 @@ struct tally {
 	int count;
 	int failed;
 };
-
-static int l_open(lua_State *L)
-{
-	struct sources *sources = lua_touserdata(L, 1);
-
-	lua_newtable(L);
-	modules_register(L, sources);
-	api_json_register(L);
-	api_misc_register(L);
-	api_shared_register(L);
-	api_request_register(L);
-	attempt_register(L);
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "neap.tap");
-	lua_call(L, 1, 1);
-	return 1;
-}
 
 static void report(struct tally *tally, bool is_ok, const char *file, const char *name,
 	const char *message)
@@ -84,9 +66,10 @@ static void run_file(struct sources *sources, const char *file, struct tally *ta
 	state = state_new(&limits);
 	L = state_lua(state);
 	sandbox_open(L);
-	lua_pushcfunction(L, l_open);
+	lua_pushcfunction(L, api_l_open);
 	lua_pushlightuserdata(L, sources);
-	if (state_call(state, 1, 1, 0, &err) != 0) {
+	lua_pushliteral(L, "neap.tap");
+	if (state_call(state, 2, 1, 0, &err) != 0) {
 		report(tally, false, file, "starts", err.text);
 		goto out;
 	}

@@ -1,0 +1,21 @@
+#include "script/api.h"
+
+#include "script/api_json.h"
+#include "script/modules.h"
+
+int api_l_open(lua_State *L)
+{
+	struct sources *sources = lua_touserdata(L, 1);
+
+	lua_newtable(L);
+	modules_register(L, sources);
+	api_json_register(L);
+	api_misc_register(L);
+	api_shared_register(L);
+	api_request_register(L);
+	attempt_register(L);
+	lua_getglobal(L, "require");
+	lua_pushvalue(L, 2);
+	lua_call(L, 1, 1);
+	return 1;
+}
