@@ -136,6 +136,7 @@ static void *thread_main(void *arg)
 {
 	struct worker *worker = arg;
 
+	state_watch_thread();
 	event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	listener_close(worker->listener);
 	worker->listener = NULL;
@@ -144,6 +145,7 @@ static void *thread_main(void *arg)
 	pthread_mutex_unlock(&worker->lock);
 	script_free(worker->script);
 	transfers_free(worker->transfers);
+	state_unwatch_thread();
 	worker->has_ended = true;
 	return NULL;
 }

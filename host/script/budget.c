@@ -1,15 +1,18 @@
 /* budget.c - the limits of one run of Lua: its CPU time and the growth of its memory.
  *
- * The count hook is installed once per state and fires every HOOK_COUNT instructions,
- * over the borders of runs; a run begins its clock when the hook first fires in it. So
- * the many short runs pay for no clock of the CPU. Inside of C no hook fires: functions
- * that may be long there call state_charge(), and large blocks of memory shorten the
- * count.
+ * A run begins without a hook and without a clock, since most are over within some
+ * microseconds. A tick of the thread's CPU time that meets a run installs the count hook,
+ * which then fires every HOOK_COUNT instructions up to the run's end; the run's clock
+ * begins when it first fires. Threads without a ticker leave it installed. Inside of C no
+ * hook fires: functions that may be long there call state_charge(). What one instruction
+ * can make long, large blocks of memory and a deep stack, installs the hook at once.
  *
  * After an overrun the hook fires at every instruction and raises in every function but
  * the boundary, so that no pcall of a policy can swallow the error for longer than one
  * instruction. */
 #include <assert.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -17,6 +20,7 @@
 
 #include "base/clock.h"
 #include "script/state_inside.h"
+#include "script/ticker.h"
 
 #define HOOK_COUNT 1000
 #define HOOK_COUNT_CLOSE 20 /* with a deep stack, or a large block in the state */
@@ -28,19 +32,58 @@
 #define STEP_KIB 256             /* of collection at the start of a run in a full state */
 #define MIB ((size_t)1024 * 1024)
 
+/* Of this thread: what its ticks look at. */
+static _Thread_local struct state *volatile running;
+static _Thread_local volatile sig_atomic_t is_arming;
+static _Thread_local bool has_ticker;
+
 static void watch(lua_State *L, lua_Debug *at);
 
+/* count: instructions between two calls of the hook; 0 takes it away. */
 static void arm(struct state *state, int count)
 {
 	if (state->hook_count == count)
 		return;
+	is_arming = 1;
+	atomic_signal_fence(memory_order_seq_cst);
 	state->hook_count = count;
-	lua_sethook(state->lua, watch, LUA_MASKCOUNT, count);
+	lua_sethook(state->lua, count ? watch : NULL, LUA_MASKCOUNT, count);
+	atomic_signal_fence(memory_order_seq_cst);
+	is_arming = 0;
 }
 
 static void arm_as_usual(struct state *state)
 {
 	arm(state, state->large_count > 0 ? HOOK_COUNT_CLOSE : HOOK_COUNT);
+}
+
+static void arm_for_start(struct state *state)
+{
+	if (has_ticker && state->large_count == 0)
+		arm(state, 0);
+	else
+		arm_as_usual(state);
+}
+
+/* In a signal's handler. LuaJIT allows lua_sethook() there, but not inside of another
+ * call of it: then the next tick will do. */
+static void on_tick(void)
+{
+	struct state *state = running;
+
+	if (state && !is_arming && state->hook_count == 0)
+		arm(state, 1);
+}
+
+void state_watch_thread(void)
+{
+	has_ticker = ticker_start(on_tick, NULL) == 0;
+}
+
+void state_unwatch_thread(void)
+{
+	ticker_stop();
+	has_ticker = false;
 }
 
 /* The hook itself needs room on the stack of Lua: right at LuaJIT's own limit a loop
@@ -242,6 +285,9 @@ void budget_enter(struct state *state, int cpu_ms, void *owner)
 	state->budget_us = (int64_t)cpu_ms * 1000;
 	state->work = 0;
 	state->c_stack = __builtin_frame_address(0);
+	state->outer = running;
+	running = state;
+	arm_for_start(state);
 	atomic_store_explicit(&state->run_owner, owner, memory_order_relaxed);
 	atomic_store_explicit(&state->run_since_us, clock_us(), memory_order_release);
 }
@@ -253,7 +299,8 @@ void budget_leave(struct state *state)
 		return;
 	atomic_store_explicit(&state->run_since_us, 0, memory_order_release);
 	state->ceiling = SIZE_MAX;
-	arm_as_usual(state);
+	running = state->outer;
+	arm_for_start(state);
 }
 
 void budget_note_refusal(struct state *state, size_t wanted)
@@ -264,7 +311,7 @@ void budget_note_refusal(struct state *state, size_t wanted)
 	arm(state, 1);
 }
 
-void budget_note_large(struct state *state)
+void budget_look(struct state *state)
 {
 	/* The hook then chooses its count itself. */
 	if (state->lua)

@@ -17,6 +17,8 @@
 /* One operation on a block of this size (a concatenation, a comparison) takes so long
  * that the clock must be looked at every few instructions. */
 #define LARGE_BLOCK ((size_t)1024 * 1024)
+/* The stack of Lua doubles to this size where it may soon be too deep, see budget.c. */
+#define DEEP_STACK ((size_t)96 * 1024)
 
 const struct state_limits state_default_limits = {
 	.memory_max = (size_t)512 * 1024 * 1024,
@@ -36,8 +38,10 @@ static void *allocate(void *arg, void *old, size_t old_size, size_t size)
 	state->used = state->used - old_size + size;
 	if (old_size >= LARGE_BLOCK)
 		state->large_count--;
-	if (size >= LARGE_BLOCK && ++state->large_count == 1)
-		budget_note_large(state);
+	if (size >= LARGE_BLOCK)
+		state->large_count++;
+	if (size >= DEEP_STACK && size > old_size)
+		budget_look(state);
 
 	return blocks_change(&state->blocks, old, old_size, size);
 }

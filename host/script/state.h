@@ -61,5 +61,11 @@ bool state_is_overrun(lua_State *L);
  * clock and raises if the resume has overrun. Own nothing across it. */
 void state_charge(lua_State *L, size_t work);
 
+/* The calling thread will run many short calls, so that the limit of CPU time shall cost
+ * them nothing: from now on a timer of the thread looks after it (script/ticker.h). A
+ * thread that has not called it, or for which the kernel has no timer, pays a hook. */
+void state_watch_thread(void);
+void state_unwatch_thread(void);
+
 /* All its fibers must have ended or been cancelled. */
 void state_free(struct state *state);

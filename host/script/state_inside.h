@@ -40,9 +40,10 @@ struct state {
 	int64_t wall_start_us;
 	int64_t cpu_start_us;
 	size_t work;          /* charged since the last look at the clock */
-	int hook_count;       /* instructions between two calls of the hook */
+	int hook_count;       /* instructions between two calls of the hook; 0: none */
 	const void *boundary; /* lua_topointer() of the boundary function */
 	int boundary_ref;
+	struct state *outer; /* that this one's run is inside of */
 	const char *c_stack; /* where the run began on the stack of C */
 
 	struct list waiting; /* fibers */
@@ -67,6 +68,7 @@ void budget_enter(struct state *state, int cpu_ms, void *owner);
 void budget_leave(struct state *state);
 /* Called by the allocator; only arms the hook, which LuaJIT allows at any moment. */
 void budget_note_refusal(struct state *state, size_t wanted);
-void budget_note_large(struct state *state);
+/* Has the hook called at the next instruction. */
+void budget_look(struct state *state);
 /* The message of what lua_pcall or lua_resume left on the top of L. */
 void budget_describe(struct state *state, lua_State *L, int status, struct err *err);

@@ -252,6 +252,21 @@ static void test_data(void **arg)
 
 #define STATE_TEST(name) cmocka_unit_test_setup_teardown(name, open_state, close_state)
 
+/* All of it once more as a worker's thread does it. */
+static int watch_thread(void **arg)
+{
+	(void)arg;
+	state_watch_thread();
+	return 0;
+}
+
+static int unwatch_thread(void **arg)
+{
+	(void)arg;
+	state_unwatch_thread();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,5 +285,8 @@ int main(void)
 		STATE_TEST(test_data),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("with a hook", tests, NULL, NULL);
+
+	return failed + cmocka_run_group_tests_name("with a ticker", tests, watch_thread,
+		unwatch_thread);
 }
