@@ -287,6 +287,7 @@ int main(void)
 
 	int failed = cmocka_run_group_tests_name("with a hook", tests, NULL, NULL);
 
-	return failed + cmocka_run_group_tests_name("with a ticker", tests, watch_thread,
-		unwatch_thread);
+	return failed +
+		cmocka_run_group_tests_name("with a ticker", tests, watch_thread,
+			unwatch_thread);
 }
