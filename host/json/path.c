@@ -1,4 +1,4 @@
-/* path.c - scan_path(): walks into a complete document along a path.
+/* path.c - scan_path() and scan_mark(): walk into a complete document along a path.
  *
  * A cursor that knows only where strings end and how brackets nest; everything that it
  * passes over is taken for good JSON, and never read beyond its end if it is not. */
@@ -177,4 +177,60 @@ enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 		return JSON_NONE;
 	*value_size = (size_t)(cursor.at - *value);
 	return kind;
+}
+
+static bool mark_members(struct scan_marks *marks, struct cursor *cursor)
+{
+	if (!take(cursor, '{'))
+		return false;
+	if (take(cursor, '}'))
+		return true;
+	do {
+		struct scan_mark *mark = &marks->at[marks->count];
+
+		if (marks->count == SCAN_MARKS_MAX || peek(cursor) != '"' ||
+			!pass_string(cursor, &mark->name, &mark->name_size) ||
+			!take(cursor, ':'))
+			return false;
+		mark->kind = kind_at(cursor);
+		mark->value = cursor->at;
+		if (!pass_value(cursor))
+			return false;
+		mark->value_size = (size_t)(cursor->at - mark->value);
+		marks->count++;
+	} while (take(cursor, ','));
+	return take(cursor, '}');
+}
+
+void scan_mark(struct scan_marks *marks, const char *data, size_t size)
+{
+	struct cursor cursor = { data, data + size };
+
+	marks->count = 0;
+	marks->is_whole = mark_members(marks, &cursor);
+}
+
+enum json_kind scan_marked_path(const struct scan_marks *marks, const char *data,
+	size_t size, const char *const *path, size_t path_count, const char **value,
+	size_t *value_size)
+{
+	size_t name_size;
+
+	if (!marks->is_whole || path_count == 0)
+		return scan_path(data, size, path, path_count, value, value_size);
+	name_size = strlen(path[0]);
+	for (size_t i = 0; i < marks->count; i++) {
+		const struct scan_mark *mark = &marks->at[i];
+
+		if (mark->name_size != name_size ||
+			memcmp(mark->name, path[0], name_size) != 0)
+			continue;
+		if (path_count > 1)
+			return scan_path(mark->value, mark->value_size, path + 1,
+				path_count - 1, value, value_size);
+		*value = mark->value;
+		*value_size = mark->value_size;
+		return mark->kind;
+	}
+	return JSON_NONE;
 }

@@ -73,3 +73,23 @@ void scan_free(struct scan *scan);
  * the document never matches. */
 enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 	size_t path_count, const char **value, size_t *value_size);
+
+#define SCAN_MARKS_MAX 16
+
+/* Where the members at the top of a complete document lie, for who walks into it several
+ * times. It points into the document. */
+struct scan_marks {
+	bool is_whole; /* all members are here; else the walk starts at the document */
+	size_t count;
+	struct scan_mark {
+		const char *name, *value;
+		size_t name_size, value_size;
+		enum json_kind kind;
+	} at[SCAN_MARKS_MAX];
+};
+
+void scan_mark(struct scan_marks *marks, const char *data, size_t size);
+/* scan_path() in the document that was marked. */
+enum json_kind scan_marked_path(const struct scan_marks *marks, const char *data,
+	size_t size, const char *const *path, size_t path_count, const char **value,
+	size_t *value_size);

@@ -12,6 +12,7 @@
 
 struct health;
 struct request;
+struct scan_marks;
 struct transfer_request;
 
 /* A lua_CFunction for a new state: (sources as a light userdata, name of a module) -> the module, with
@@ -33,10 +34,12 @@ struct timeval api_timeval(double seconds);
 int api_ms(double seconds);
 /* The worker's script side; raises at load time, when there is none. */
 struct script *api_script(lua_State *L);
-/* In api_json.c: scan_path() with the arguments from first on. */
-int api_find(lua_State *L, const char *data, size_t size, int first);
+/* In api_json.c: scan_path() with the arguments from first on; marks may be NULL. */
+int api_find(lua_State *L, const struct scan_marks *marks, const char *data, size_t size,
+	int first);
 /* The same, giving kind and size instead of the text. */
-int api_measure(lua_State *L, const char *data, size_t size, int first);
+int api_measure(lua_State *L, const struct scan_marks *marks, const char *data,
+	size_t size, int first);
 /* In api_shared.c. */
 struct health *api_check_health(lua_State *L, int index);
 /* In api_request.c: the body at index: a text, or edits of the request's own, or nil. */

@@ -159,8 +159,8 @@ static int json_is_object(lua_State *L)
 static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
 	"string", "array", "object" };
 
-static enum json_kind look(lua_State *L, const char *data, size_t size, int first,
-	const char **value, size_t *value_size)
+static enum json_kind look(lua_State *L, const struct scan_marks *marks, const char *data,
+	size_t size, int first, const char **value, size_t *value_size)
 {
 	const char *path[PATH_MAX_STEPS];
 	char indices[PATH_MAX_STEPS][24];
@@ -183,14 +183,18 @@ static enum json_kind look(lua_State *L, const char *data, size_t size, int firs
 		if (strlen(path[i]) != name_size)
 			return JSON_NONE; /* in a document a NUL is an escape */
 	}
+	if (marks)
+		return scan_marked_path(marks, data, size, path, (size_t)count, value,
+			value_size);
 	return scan_path(data, size, path, (size_t)count, value, value_size);
 }
 
-int api_find(lua_State *L, const char *data, size_t size, int first)
+int api_find(lua_State *L, const struct scan_marks *marks, const char *data, size_t size,
+	int first)
 {
 	const char *value;
 	size_t value_size;
-	enum json_kind kind = look(L, data, size, first, &value, &value_size);
+	enum json_kind kind = look(L, marks, data, size, first, &value, &value_size);
 
 	if (kind == JSON_NONE) {
 		lua_pushnil(L);
@@ -201,11 +205,12 @@ int api_find(lua_State *L, const char *data, size_t size, int first)
 	return 2;
 }
 
-int api_measure(lua_State *L, const char *data, size_t size, int first)
+int api_measure(lua_State *L, const struct scan_marks *marks, const char *data,
+	size_t size, int first)
 {
 	const char *value;
 	size_t value_size;
-	enum json_kind kind = look(L, data, size, first, &value, &value_size);
+	enum json_kind kind = look(L, marks, data, size, first, &value, &value_size);
 
 	if (kind == JSON_NONE)
 		return 0;
@@ -219,7 +224,7 @@ static int json_find(lua_State *L)
 	size_t size;
 	const char *text = luaL_checklstring(L, 1, &size);
 
-	return api_find(L, text, size, 2);
+	return api_find(L, NULL, text, size, 2);
 }
 
 static int json_members(lua_State *L)

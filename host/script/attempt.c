@@ -1,5 +1,3 @@
-#include "script/attempt.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 
 #include "base/clock.h"
 #include "script/api.h"
+#include "script/attempt_inside.h"
 #include "script/process.h"
 #include "script/request.h"
 #include "script/route.h"
@@ -17,24 +16,6 @@
 #include "upstream/gate.h"
 
 #define HANDLE "neap.attempt"
-
-/* What the fiber waits for. */
-enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
-
-struct attempt {
-	struct list link; /* in request->attempts */
-	struct request *request;
-	struct attempt **box; /* the handle, emptied at the end; NULL once collected */
-	struct gate *gate;    /* NULL once closed or taken */
-	struct health *health[2]; /* counted as in flight; NULL once not */
-
-	enum want want;
-	size_t offset; /* WANT_EVENT: where; WANT_BYTES: how many */
-	struct fiber *fiber;
-	uint64_t ticket;
-	struct event *timer; /* the end of a wait with a time, made at first use */
-	bool is_late;
-};
 
 /* -- ends ------------------------------------------------------------------------- */
 
@@ -75,7 +56,7 @@ void attempts_close(struct request *request)
 		attempt_free(CONTAINER_OF(request->attempts.next, struct attempt, link));
 }
 
-static struct attempt *check_attempt(lua_State *L, int index)
+struct attempt *attempt_check(lua_State *L, int index)
 {
 	struct attempt **box = luaL_checkudata(L, index, HANDLE);
 
@@ -86,12 +67,12 @@ static struct attempt *check_attempt(lua_State *L, int index)
 
 struct gate *attempt_gate(lua_State *L, int index)
 {
-	return check_attempt(L, index)->gate;
+	return attempt_check(L, index)->gate;
 }
 
 struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
 {
-	struct attempt *attempt = check_attempt(L, index);
+	struct attempt *attempt = attempt_check(L, index);
 	struct gate *gate = attempt->gate;
 
 	memcpy(health, attempt->health, sizeof(attempt->health));
@@ -272,14 +253,14 @@ static int wait_for(lua_State *L, struct attempt *attempt, enum want want, int s
 /* head() -> status | nil, failure, text. Waits. */
 static int l_head(lua_State *L)
 {
-	return wait_for(L, check_attempt(L, 1), WANT_HEAD, 0);
+	return wait_for(L, attempt_check(L, 1), WANT_HEAD, 0);
 }
 
 /* event(offset, seconds?) -> data | false, next offset, name | nil, "end" | "full" |
  * "late" | nil, failure, text. Waits. */
 static int l_event(lua_State *L)
 {
-	struct attempt *attempt = check_attempt(L, 1);
+	struct attempt *attempt = attempt_check(L, 1);
 
 	attempt->offset = (size_t)luaL_checkinteger(L, 2);
 	luaL_argcheck(L, attempt->offset <= gate_size(attempt->gate), 2, "past the end");
@@ -290,46 +271,16 @@ static int l_event(lua_State *L)
  * held, the body has ended, the gate is full or the time is over. */
 static int l_bytes(lua_State *L)
 {
-	struct attempt *attempt = check_attempt(L, 1);
+	struct attempt *attempt = attempt_check(L, 1);
 
 	attempt->offset = (size_t)luaL_checknumber(L, 2);
 	return wait_for(L, attempt, WANT_BYTES, 3);
 }
 
-/* text(from, size) -> what is held there, as a string */
-static int l_text(lua_State *L)
-{
-	struct attempt *attempt = check_attempt(L, 1);
-	size_t from = (size_t)luaL_optinteger(L, 2, 0);
-	size_t held = gate_size(attempt->gate), size;
-
-	from = from > held ? held : from;
-	size = (size_t)luaL_optnumber(L, 3, (lua_Number)(held - from));
-	size = size > held - from ? held - from : size;
-	lua_pushlstring(L, gate_data(attempt->gate) + from, size);
-	return 1;
-}
-
-/* find(path…) -> raw text, kind | nil; as neap.json.find, in what is held */
-static int l_find(lua_State *L)
-{
-	struct attempt *attempt = check_attempt(L, 1);
-
-	return api_find(L, gate_data(attempt->gate), gate_size(attempt->gate), 2);
-}
-
-/* measure(path…) -> kind, bytes of its text | nil; as find, without the text */
-static int l_measure(lua_State *L)
-{
-	struct attempt *attempt = check_attempt(L, 1);
-
-	return api_measure(L, gate_data(attempt->gate), gate_size(attempt->gate), 2);
-}
-
 /* header(name) -> value | nil */
 static int l_header(lua_State *L)
 {
-	struct attempt *attempt = check_attempt(L, 1);
+	struct attempt *attempt = attempt_check(L, 1);
 
 	lua_pushstring(L,
 		transfer_header(gate_transfer(attempt->gate), luaL_checkstring(L, 2)));
@@ -339,7 +290,7 @@ static int l_header(lua_State *L)
 /* headers() -> { name, value, name, value, … }, in the order they came */
 static int l_headers(lua_State *L)
 {
-	struct transfer *transfer = gate_transfer(check_attempt(L, 1)->gate);
+	struct transfer *transfer = gate_transfer(attempt_check(L, 1)->gate);
 	size_t count = transfer_header_count(transfer);
 	const char *name, *value;
 
@@ -357,18 +308,19 @@ static int l_headers(lua_State *L)
 /* release(count): drops so many bytes from the front; offsets begin anew behind them */
 static int l_release(lua_State *L)
 {
-	struct attempt *attempt = check_attempt(L, 1);
+	struct attempt *attempt = attempt_check(L, 1);
 	size_t size = (size_t)luaL_checkinteger(L, 2);
 
 	luaL_argcheck(L, size <= gate_size(attempt->gate), 2, "more than is held");
 	gate_release(attempt->gate, size);
+	attempt->marks = NULL;
 	return 0;
 }
 
 /* deadline(seconds): the transfer must have ended by then; 0 takes it back */
 static int l_deadline(lua_State *L)
 {
-	struct attempt *attempt = check_attempt(L, 1);
+	struct attempt *attempt = attempt_check(L, 1);
 
 	gate_deadline(attempt->gate, api_ms(luaL_checknumber(L, 2)));
 	return 0;
@@ -377,7 +329,7 @@ static int l_deadline(lua_State *L)
 /* state() -> held, is_ended, failure | nil, text. Does not wait. */
 static int l_state(lua_State *L)
 {
-	struct attempt *attempt = check_attempt(L, 1);
+	struct attempt *attempt = attempt_check(L, 1);
 	bool is_ended = gate_is_ended(attempt->gate);
 
 	lua_pushinteger(L, (lua_Integer)gate_size(attempt->gate));
@@ -455,9 +407,9 @@ static const luaL_Reg methods[] = {
 	{ "head", l_head },
 	{ "event", l_event },
 	{ "bytes", l_bytes },
-	{ "text", l_text },
-	{ "find", l_find },
-	{ "measure", l_measure },
+	{ "text", attempt_l_text },
+	{ "find", attempt_l_find },
+	{ "measure", attempt_l_measure },
 	{ "header", l_header },
 	{ "headers", l_headers },
 	{ "release", l_release },

@@ -4,6 +4,7 @@ local host = require "neap.host"
 
 local access = {}
 
+local NONE = {}
 local MISSING = "no token was given: send it as \"Authorization: Bearer …\""
 local WRONG = "the token is not known here"
 
@@ -64,7 +65,7 @@ end
 --- The CORS fields of an answer, a flat list; none unless configured.
 function access.cors_fields(cors, handle)
   local origin = cors and handle:header("origin")
-  if not origin or not access.allows_origin(cors, origin) then return {} end
+  if not origin or not access.allows_origin(cors, origin) then return NONE end
   return {
     "access-control-allow-origin", origin, "vary", "Origin", "access-control-expose-headers",
     "x-request-id, x-neap-provider, x-neap-attempts, retry-after",

@@ -10,6 +10,9 @@ local retry_after = require "neap.retry_after"
 
 local attempt = {}
 
+-- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
+local none
+
 local CREDENTIALS = { authorization = true, ["x-api-key"] = true, ["x-goog-api-key"] = true }
 
 local ERROR_BODY_MAX = 64 * 1024 -- bytes of an error answer that are kept
@@ -153,7 +156,10 @@ end
 -- The step
 
 local function record_attempt(of, target, key)
-  local record = { target = target, key = key, started = host.now() }
+  local record = {
+    target = target, key = key, started = host.now(), seconds = none, first_event_seconds = none,
+    status = none, failure = none, why = none, answer = none, target_name = none, key_id = none,
+  }
   of.attempts[#of.attempts + 1] = record
   of.provider = target and target.provider
   return record
@@ -248,6 +254,10 @@ function attempt.run(_, narrowed)
     target = target, key = key,
     target_inside = object.inside(catalog.Target, target),
     key_inside = key and object.inside(catalog.Key, key),
+    context = of, record = none, attempt = none, dialect = none, is_native = none,
+    is_usage_hidden = none, status = none, failure = none, why = none, content_type = none,
+    body = none, is_whole = none, is_stream = none, seconds = none, first_event_seconds = none,
+    has_retry_advice = none,
   }
   local record = record_attempt(of, target, key)
   inside.record = record

@@ -8,6 +8,9 @@ local object = require "neap.object"
 
 local record = {}
 
+-- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
+local none
+
 local function name_of(class, value)
   local inside = value and object.inside(class, value)
   return inside and (inside.name or inside.id)
@@ -36,9 +39,14 @@ end
 
 --- A new record for a request that has just arrived.
 function record.new(handle, id, path)
+  -- All names stand here, those without a value too, so that the table need not grow.
   return {
     id = id, path = path, client = (handle:peer()), start = host.now(), wall = host.wall(),
-    attempts = {}, generation = host.generation(),
+    attempts = none, generation = host.generation(), context = none, token = none, group = none,
+    model = none, stream = none, provider = none, target_model = none, key = none, status = none,
+    outcome = none, seconds = none, first_event_seconds = none, usage = none, error = none,
+    last_target = none, last_key = none, is_quiet = none, is_finished = none, time = none,
+    failure = none, policy = none, dialect = none, usage_rule = none,
   }
 end
 

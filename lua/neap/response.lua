@@ -42,9 +42,10 @@ end
 --- time is over.
 local function read_events(inside, characters, until_time)
   local dialect = inside.dialect
-  local parts, size = inside.text_parts, inside.text_size
+  local parts, size = inside.text_parts or {}, inside.text_size or 0
+  inside.text_parts = parts
   while size < characters do
-    local data, offset = inside.attempt:event(inside.text_offset, time_left(until_time))
+    local data, offset = inside.attempt:event(inside.text_offset or 0, time_left(until_time))
     if data == nil then
       if not NO_FAILURE[offset] then break_off(inside, offset) end
       break
@@ -120,7 +121,6 @@ end
 
 --- An attempt's response. inside: what neap.attempt found.
 function response.of_attempt(of, inside)
-  inside.text_parts, inside.text_size, inside.text_offset = {}, 0, 0
   return new(of, inside)
 end
 

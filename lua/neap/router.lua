@@ -24,6 +24,10 @@ local router = {}
 
 local FAULTS_MAX = 5 -- failures of a policy after which its chains are set aside
 
+local NONE = {}
+-- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
+local none
+
 local known -- the catalog of this generation
 
 -- ------------------------------------------------------------------------------------
@@ -210,9 +214,12 @@ local function find_route(path)
 end
 
 local function new_context(handle, path)
+  -- All names stand here, those without a value too, so that the table need not grow.
   local of = {
-    handle = handle, dialect = openai, attempts = {}, trace = {}, entered = {}, cors = {},
-    budget = 0, deadline = 0,
+    handle = handle, dialect = openai, attempts = {}, trace = {}, entered = {}, cors = NONE,
+    budget = 0, deadline = 0, record = none, token = none, operation = none, model = none,
+    stream = none, is_usage_wanted = none, group = none, request = none, layer = none,
+    provider = none, open = none, headers = none, json = none, body_fault = none, is_begun = none,
   }
   local id = access.request_id(handle:header("x-request-id"))
   of.record = record.new(handle, id, path)

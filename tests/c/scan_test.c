@@ -173,6 +173,23 @@ static void stands_the_suite(void **state)
 	json_suite_free(suite);
 }
 
+static void same_with_marks(const char *text, const char *const *steps, size_t count,
+	enum json_kind kind, const char *value, size_t size)
+{
+	struct scan_marks marks;
+	const char *marked;
+	size_t marked_size;
+
+	scan_mark(&marks, text, strlen(text));
+	assert_int_equal(scan_marked_path(&marks, text, strlen(text), steps, count,
+				 &marked, &marked_size),
+		kind);
+	if (kind == JSON_NONE)
+		return;
+	assert_ptr_equal(marked, value);
+	assert_int_equal(marked_size, size);
+}
+
 static void leads_to(const char *text, const char *path, const char *expected)
 {
 	char copy[64], *step, *rest = copy;
@@ -184,6 +201,7 @@ static void leads_to(const char *text, const char *path, const char *expected)
 	while ((step = strsep(&rest, "/")) != NULL)
 		steps[count++] = step;
 	kind = scan_path(text, strlen(text), steps, count, &value, &size);
+	same_with_marks(text, steps, count, kind, value, size);
 	if (!expected) {
 		assert_int_equal(kind, JSON_NONE);
 		return;

@@ -8,8 +8,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const path[] = { "a", "0", "b" };
-	const char *text = (const char *)data + 1, *value;
-	size_t value_size;
+	const char *text = (const char *)data + 1, *value, *marked;
+	size_t value_size, marked_size;
+	struct scan_marks marks;
 
 	if (size < 2)
 		return 0;
@@ -19,6 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (scan_path(text, size, path, data[0] % 4, &value, &value_size) != JSON_NONE &&
 		(value < text || value_size == 0 || value + value_size > text + size))
+		abort();
+	/* A document that breaks off behind the value has no marks, and is walked. */
+	scan_mark(&marks, text, size);
+	if (scan_path(text, size, path, data[0] % 4, &value, &value_size) !=
+		scan_marked_path(&marks, text, size, path, data[0] % 4, &marked,
+			&marked_size))
 		abort();
 	return 0;
 }

@@ -143,8 +143,10 @@ function openai.text(data)
   return table.concat(parts)
 end
 
-local function count(value)
-  value = tonumber(value)
+--- A count of tokens in a usage object; some providers write it as a text.
+local function count(usage, ...)
+  local raw, kind = find(usage, ...)
+  local value = raw and tonumber(kind == "string" and json.decode(raw) or raw)
   return value and value >= 0 and value or nil
 end
 
@@ -154,19 +156,14 @@ function openai.usage(from)
   local look = type(from) == "string" and find or from.find
   local raw, kind = look(from, "usage")
   if kind ~= "object" then return nil end
-  local usage = json.decode(raw)
-  if type(usage) ~= "table" then return nil end
-  local function detail(group, name)
-    return type(usage[group]) == "table" and count(usage[group][name]) or nil
-  end
-  local prompt, completion = count(usage.prompt_tokens), count(usage.completion_tokens)
-  local total = count(usage.total_tokens)
+  local prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
+  local total = count(raw, "total_tokens")
   if not prompt and not completion and not total then return nil end
   return {
     prompt = prompt or 0,
     completion = completion or 0,
-    cached = detail("prompt_tokens_details", "cached_tokens"),
-    reasoning = detail("completion_tokens_details", "reasoning_tokens"),
+    cached = count(raw, "prompt_tokens_details", "cached_tokens"),
+    reasoning = count(raw, "completion_tokens_details", "reasoning_tokens"),
     total = total,
   }
 end

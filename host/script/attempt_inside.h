@@ -1,0 +1,40 @@
+/* attempt_inside.h - the inside of an attempt, for attempt.c and attempt_held.c only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "script/attempt.h"
+
+struct event;
+struct fiber;
+struct scan_marks;
+
+/* What the fiber waits for. */
+enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
+
+struct attempt {
+	struct list link; /* in request->attempts */
+	struct request *request;
+	struct attempt **box; /* the handle, emptied at the end; NULL once collected */
+	struct gate *gate;    /* NULL once closed or taken */
+	struct health *health[2]; /* counted as in flight; NULL once not */
+	struct scan_marks
+		*marks; /* of the whole answer, made at the first look into it */
+
+	enum want want;
+	size_t offset; /* WANT_EVENT: where; WANT_BYTES: how many */
+	struct fiber *fiber;
+	uint64_t ticket;
+	struct event *timer; /* the end of a wait with a time, made at first use */
+	bool is_late;
+};
+
+/* The attempt at index, whose transfer is open; raises for any other. */
+struct attempt *attempt_check(lua_State *L, int index);
+
+/* In attempt_held.c: methods. */
+int attempt_l_text(lua_State *L);
+int attempt_l_find(lua_State *L);
+int attempt_l_measure(lua_State *L);
