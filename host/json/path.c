@@ -115,6 +115,13 @@ static bool pass_value(struct cursor *cursor)
 	}
 }
 
+/* A name that is written with an escape is no name that anybody looks for. */
+static bool is_name(const char *text, size_t size, const char *name, size_t name_size)
+{
+	return size == name_size && memcmp(text, name, size) == 0 &&
+		!memchr(text, '\\', size);
+}
+
 /* Goes to the value of the member called name; the cursor stands on the "{". */
 static bool enter_object(struct cursor *cursor, const char *name)
 {
@@ -129,8 +136,7 @@ static bool enter_object(struct cursor *cursor, const char *name)
 			return false;
 		if (!take(cursor, ':'))
 			return false;
-		if (size == name_size && memcmp(text, name, size) == 0 &&
-			!memchr(text, '\\', size))
+		if (is_name(text, size, name, name_size))
 			return true;
 		if (!pass_value(cursor))
 			return false;
@@ -222,8 +228,7 @@ enum json_kind scan_marked_path(const struct scan_marks *marks, const char *data
 	for (size_t i = 0; i < marks->count; i++) {
 		const struct scan_mark *mark = &marks->at[i];
 
-		if (mark->name_size != name_size ||
-			memcmp(mark->name, path[0], name_size) != 0)
+		if (!is_name(mark->name, mark->name_size, path[0], name_size))
 			continue;
 		if (path_count > 1)
 			return scan_path(mark->value, mark->value_size, path + 1,

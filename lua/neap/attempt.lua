@@ -11,7 +11,7 @@ local retry_after = require "neap.retry_after"
 local attempt = {}
 
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
-local none
+local none -- luacheck: ignore 221
 
 local CREDENTIALS = { authorization = true, ["x-api-key"] = true, ["x-goog-api-key"] = true }
 

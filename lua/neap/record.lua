@@ -9,7 +9,7 @@ local object = require "neap.object"
 local record = {}
 
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
-local none
+local none -- luacheck: ignore 221
 
 local function name_of(class, value)
   local inside = value and object.inside(class, value)

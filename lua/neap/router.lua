@@ -26,7 +26,7 @@ local FAULTS_MAX = 5 -- failures of a policy after which its chains are set asid
 
 local NONE = {}
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
-local none
+local none -- luacheck: ignore 221
 
 local known -- the catalog of this generation
 
