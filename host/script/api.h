@@ -15,8 +15,8 @@ struct request;
 struct scan_marks;
 struct transfer_request;
 
-/* A lua_CFunction for a new state: (sources as a light userdata, name of a module) -> the module, with
- * all of neap.host and require in place. */
+/* A lua_CFunction for a new state: (sources as a light userdata, name of a module) -> the
+ * module, with all of neap.host and require in place. */
 int api_l_open(lua_State *L);
 
 void api_misc_register(lua_State *L);
@@ -26,9 +26,10 @@ void attempt_register(lua_State *L);
 /* In record_line.c. */
 int record_l_line(lua_State *L);
 
-/* The metatable of a handle, with its methods as __index; nothing else of it can be
- * reached from Lua. */
-void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods);
+/* The metatable of a handle, with its methods as __index and collect as __gc, where there
+ * are any; nothing else of it can be reached from Lua. */
+void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
+	lua_CFunction collect);
 /* Seconds from Lua; negative counts as 0, more than 24 days as that. */
 struct timeval api_timeval(double seconds);
 int api_ms(double seconds);

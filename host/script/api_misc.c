@@ -41,12 +41,19 @@ int api_ms(double seconds)
 	return seconds < 0.001 ? 1 : (int)(seconds * 1000);
 }
 
-void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods)
+void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
+	lua_CFunction collect)
 {
 	luaL_newmetatable(L, name);
-	lua_newtable(L);
-	luaL_register(L, NULL, methods);
-	lua_setfield(L, -2, "__index");
+	if (methods) {
+		lua_newtable(L);
+		luaL_register(L, NULL, methods);
+		lua_setfield(L, -2, "__index");
+	}
+	if (collect) {
+		lua_pushcfunction(L, collect);
+		lua_setfield(L, -2, "__gc");
+	}
 	lua_pushboolean(L, 0);
 	lua_setfield(L, -2, "__metatable");
 	lua_pop(L, 1);

@@ -485,7 +485,7 @@ static const luaL_Reg methods[] = {
 
 void api_request_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, methods);
+	api_new_type(L, HANDLE, methods, NULL);
 	plan_register(L);
 	route_register(L);
 	filter_register(L);

@@ -284,6 +284,6 @@ static const luaL_Reg functions[] = {
 
 void api_shared_register(lua_State *L)
 {
-	api_new_type(L, HEALTH, health_methods);
+	api_new_type(L, HEALTH, health_methods, NULL);
 	luaL_register(L, NULL, functions);
 }

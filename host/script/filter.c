@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "http/exchange.h"
+#include "script/api.h"
 #include "upstream/transfer.h"
 
 #define HANDLE "neap.filter"
@@ -89,10 +90,7 @@ size_t filter_fields(const struct filter *filter, const struct transfer *transfe
 
 void filter_register(lua_State *L)
 {
-	luaL_newmetatable(L, HANDLE);
-	lua_pushboolean(L, 0);
-	lua_setfield(L, -2, "__metatable");
-	lua_pop(L, 1);
+	api_new_type(L, HANDLE, NULL, NULL);
 	lua_pushcfunction(L, l_filter);
 	lua_setfield(L, -2, "filter");
 }

@@ -185,12 +185,7 @@ static int l_collect(lua_State *L)
 
 void plan_register(lua_State *L)
 {
-	luaL_newmetatable(L, HANDLE);
-	lua_pushcfunction(L, l_collect);
-	lua_setfield(L, -2, "__gc");
-	lua_pushboolean(L, 0);
-	lua_setfield(L, -2, "__metatable");
-	lua_pop(L, 1);
+	api_new_type(L, HANDLE, NULL, l_collect);
 	lua_pushcfunction(L, plan_l_new);
 	lua_setfield(L, -2, "plan");
 }
