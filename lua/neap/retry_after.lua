@@ -35,6 +35,31 @@ function retry_after.duration(text)
   return text ~= "" and total or nil
 end
 
+-- What a limit may count; each has an x-ratelimit-reset-… and an x-ratelimit-remaining-….
+local COUNTED = { "requests", "tokens", "input-tokens", "output-tokens", "project-tokens" }
+
+--- Seconds until a reset that is written as a duration, as seconds, or as a time since 1970 in
+--- seconds or milliseconds; nil for anything else.
+local function reset(text, wall)
+  local number = tonumber(text)
+  if not number then return retry_after.duration(text) end
+  if number > 1e11 then number = number / 1000 end
+  return number > 1e8 and number - wall or number
+end
+
+--- The wait until the last limit that is used up begins anew, or nil. One that does not say how
+--- much remains counts as used up: this is read from errors only.
+local function longest_reset(header, wall)
+  local longest = reset(header("anthropic-ratelimit-unified-reset") or "", wall)
+  for _, what in ipairs(COUNTED) do
+    local remaining = header("x-ratelimit-remaining-" .. what)
+    local wait = not (tonumber(remaining) and tonumber(remaining) > 0)
+      and reset(header("x-ratelimit-reset-" .. what) or "", wall)
+    if wait and wait > (longest or 0) then longest = wait end
+  end
+  return longest
+end
+
 --- The wait in seconds that headers (a function name → value) and an error's body ask for, or nil.
 --- wall: seconds since 1970, for dates. Sources: OpenAI's and Anthropic's headers, and
 --- google.rpc.RetryInfo in the body.
@@ -47,18 +72,12 @@ function retry_after.read(header, body, wall)
     local date = not tonumber(plain) and retry_after.date(plain)
     wait = tonumber(plain) or (date and date - wall)
   end
-  for _, what in ipairs { "requests", "tokens" } do
-    local reset = header("x-ratelimit-reset-" .. what)
-    if not wait and reset and header("x-ratelimit-remaining-" .. what) == "0" then
-      wait = tonumber(reset) or retry_after.duration(reset)
-    end
-  end
+  wait = wait or longest_reset(header, wall)
   if not wait and body then
     local delay = body:match("\"retryDelay\"%s*:%s*\"([%w%.]+)\"")
     wait = delay and retry_after.duration(delay)
   end
-  if wait then return math.max(0, math.min(wait, LONGEST)) end
+  if wait and wait == wait then return math.max(0, math.min(wait, LONGEST)) end
 end
-
 
 return retry_after

@@ -11,6 +11,7 @@ test("nothing said, nothing known", function()
   test.equal(read({}), nil)
   test.equal(read({}, "{\"error\":{}}"), nil)
   test.equal(read { ["retry-after"] = "soon" }, nil)
+  test.equal(read { ["retry-after"] = "nan" }, nil)
 end)
 
 test("retry-after: seconds, a date, milliseconds", function()
@@ -53,6 +54,28 @@ test("a limit's reset counts where nothing remains", function()
     ["x-ratelimit-remaining-tokens"] = "0" }, 2)
   test.equal(read { ["x-ratelimit-reset-tokens"] = "3",
     ["x-ratelimit-remaining-tokens"] = "0" }, 3)
+end)
+
+test("of two limits that are used up, the longer wait", function()
+  test.equal(read { ["x-ratelimit-reset-requests"] = "1s", ["x-ratelimit-reset-tokens"] = "6m0s",
+    ["x-ratelimit-remaining-requests"] = "0", ["x-ratelimit-remaining-tokens"] = "0" }, 360)
+end)
+
+test("a limit's reset without what remains", function()
+  test.equal(read { ["x-ratelimit-reset-requests"] = "2s" }, 2)
+end)
+
+test("a reset as a time", function()
+  local soon = { ["x-ratelimit-remaining-requests"] = "0" }
+  soon["x-ratelimit-reset-requests"] = tostring(WALL + 90)
+  test.equal(read(soon), 90)
+  soon["x-ratelimit-reset-requests"] = ("%d"):format((WALL + 90) * 1000)
+  test.equal(read(soon), 90)
+  test.equal(read { ["anthropic-ratelimit-unified-reset"] = tostring(WALL + 18000) }, 18000)
+end)
+
+test("a reset that cannot be read", function()
+  test.equal(read { ["x-ratelimit-reset-requests"] = "soon" }, nil)
 end)
 
 test("Gemini's retryDelay, where no header says anything", function()
