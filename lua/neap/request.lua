@@ -58,6 +58,19 @@ function request.key_of(inside)
   return inside.key or keys_of(inside)[1]
 end
 
+--- What the client itself says the conversation is: the header X-Conversation-Id, else
+--- metadata.conversation_id of the body.
+local function conversation_of(inside)
+  local handle = inside.context.handle
+  local id = handle:header("x-conversation-id")
+  if id and id ~= "" then return id end
+  local raw, kind = handle:member("metadata")
+  if kind ~= "object" or not raw then return nil end
+  local metadata = json.decode(raw)
+  id = metadata and metadata.conversation_id
+  return type(id) == "string" and id ~= "" and id or nil
+end
+
 local function copy(list)
   local new = {}
   for index, value in ipairs(list) do new[index] = value end
@@ -212,7 +225,7 @@ Request = object.class("request", {
     headers = read_headers,
     token = function(self) return self.context.token and self.context.token.name end,
     stream = function(self) return self.context.stream end,
-    conversation = function(self) return self.context.handle:header("x-conversation-id") end,
+    conversation = conversation_of,
     tokens_estimate = function(self) return math.ceil(self.context.handle:size() / 4) end,
     attempts = attempts_of,
     targets = function(self) return copy(targets_of(self)) end,

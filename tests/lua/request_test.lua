@@ -32,6 +32,23 @@ test("what can be read", function()
   test.equal(got.notes, { "group gpt true nil", "red c7", "a/m k1 2 2", "true" })
 end)
 
+test("the conversation is the header's, else the one that the metadata name", function()
+  local function conversation_of(request)
+    return run("self:note(\"%s\", request.conversation) return next(request)",
+      { request = request }).notes[1]
+  end
+  local metadata = { conversation_id = "m1", other = 1 }
+  test.equal(conversation_of { headers = { ["X-Conversation-Id"] = "h1" }, metadata = metadata },
+    "h1")
+  test.equal(conversation_of { metadata = metadata }, "m1")
+  test.equal(conversation_of { headers = { ["X-Conversation-Id"] = "" }, metadata = metadata },
+    "m1")
+  for _, odd in ipairs { { conversation_id = 7 }, { conversation_id = "" }, "text", { "m1" }, {} } do
+    test.equal(conversation_of { metadata = odd }, "nil")
+  end
+  test.equal(conversation_of {}, "nil")
+end)
+
 test("the client's credentials are hidden", function()
   local got = run([[
     for _, name in ipairs { "authorization", "x-api-key", "x-goog-api-key", "cookie" } do
