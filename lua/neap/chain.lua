@@ -92,8 +92,24 @@ local function note(_, format, ...)
     { "note", ("%s:%d"):format(at.short_src, at.currentline), text }
 end
 
+--- Keeps a value for this policy's `done` of this request, in place of the one before. It outlives
+--- the generation if JSON can hold it.
+local function remember(self, value)
+  local of = context.get()
+  if not of then error("there is no request to remember something for", 2) end
+  of.remembered = of.remembered or {}
+  of.remembered[self] = value
+end
+
+local function remembered(self)
+  local of = context.get()
+  return of and of.remembered and of.remembered[self]
+end
+
 local methods = {
   note = note,
+  remember = remember,
+  remembered = remembered,
   now = function() return host.now() end,
   random = function() return host.random() end,
   sleep = function(_, seconds)

@@ -120,9 +120,13 @@ function record.pack(self)
       first_event_seconds = attempt.first_event_seconds,
     }
   end
-  plain.entered = json.array {}
-  for index, instance in ipairs(self.context and self.context.entered or {}) do
+  plain.entered, plain.remembered = json.array {}, json.object {}
+  local of = self.context or { entered = {} }
+  for index, instance in ipairs(of.entered) do
     plain.entered[index] = instance.name
+    local value = of.remembered and of.remembered[instance.self]
+    local is_plain, value_text = pcall(json.encode, value)
+    if value ~= nil and is_plain then plain.remembered[instance.name] = json.raw(value_text) end
   end
   return json.encode(plain)
 end
@@ -132,14 +136,17 @@ function record.unpack(text, known)
   local self = json.decode(text)
   local group = known.groups[self.group]
   local chain = group and group.chain or known.default_chain
-  local by_name, entered, skipped = {}, {}, 0
-  for _, instance in ipairs(chain.instances) do by_name[instance.name] = instance end
+  local by_name, entered, remembered, skipped = {}, {}, {}, 0
+  for _, instance in ipairs(chain.instances) do
+    by_name[instance.name] = instance
+    remembered[instance.self] = self.remembered[instance.name]
+  end
   for _, name in ipairs(self.entered) do
     if by_name[name] then entered[#entered + 1] = by_name[name] else skipped = skipped + 1 end
   end
   if skipped > 0 then host.log("debug", "policy", "done was skipped: the policy is gone") end
   -- A plain copy: what the request was can be read, nothing can be done with it any more.
-  self.context = { entered = entered, trace = {}, request = {
+  self.context = { entered = entered, remembered = remembered, trace = {}, request = {
     group = self.group, model = self.model, token = self.token, stream = self.stream,
     attempts = self.attempts,
   } }

@@ -91,7 +91,12 @@ local function read(path)
 end
 
 host.now = function() return clock.time end
-host.wall = function() return (world_now and world_now.wall or WALL) + clock.time end
+host.wall = function()
+  if not world_now then return WALL end
+  -- To the microsecond: a sum of moments is not exact, and a day must not begin a little late.
+  local passed = math.floor((clock.time - world_now.began) * 1e6 + 0.5) / 1e6
+  return (world_now.wall or WALL) + passed
+end
 host.sleep = function(seconds) clock.wait(clock.time + seconds) end
 host.random = random
 host.read = read
@@ -163,7 +168,7 @@ end
 ---@param given neap.test_world
 ---@return neap.test_world
 function test.world(given)
-  local world = { memory = memory.new(), seed = 1, places = {} }
+  local world = { memory = memory.new(), seed = 1, places = {}, began = clock.time }
   for name, value in pairs(given) do world[name] = value end
   world.upstream = world.upstream or {}
   setmetatable(world, World)
@@ -282,6 +287,7 @@ local function serve(world, given, run)
   if handle.is_relayed then
     of.record.outcome = handle.break_off and "truncated" or "ok"
     of.record.failure = handle.break_off
+    of.record.usage = handle:usage()
     record.finish(of.record)
   end
   context.set(nil)

@@ -74,6 +74,13 @@ function Handle:relay(attempt, status, fields)
   self.is_relayed = true
 end
 
+--- The usage that a relayed stream told last, or nil.
+function Handle:usage()
+  local usage
+  for data in self.answer:gmatch("data: ([^\n]*)\n") do usage = openai.usage(data) or usage end
+  return usage
+end
+
 --- The content text of the answer, streamed or not.
 function Handle:content()
   local kind = self.fields and self.fields["content-type"] or ""
