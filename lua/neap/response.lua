@@ -4,6 +4,7 @@
 --- committed. `peek` and `text` look at what the gate holds and consume nothing.
 
 local host = require "neap.host"
+local json_beginning = require "neap.json_beginning"
 local object = require "neap.object"
 
 local response = {}
@@ -38,6 +39,28 @@ local function peek(self, bytes, seconds)
   return inside.attempt:text(0, math.min(held, bytes))
 end
 
+-- A text's methods have the limits of policies, which are too low for the largest answers: these
+-- are the plain functions. Each of the patterns looks at one byte only.
+local find, gmatch, gsub = string.find, string.gmatch, string.gsub
+
+--- The characters of a text in UTF-8: their first bytes are counted.
+local function length(content)
+  if not find(content, "[\128-\255]") then return #content end
+  return select(2, gsub(content, "[^\128-\191]", ""))
+end
+
+local function cut(content, characters)
+  if #content <= characters then return content end
+  content = content:sub(1, 4 * characters + 4)
+  if not find(content, "[\128-\255]") then return content:sub(1, characters) end
+  local count = 0
+  for at in gmatch(content, "()[^\128-\191]") do
+    if count == characters then return content:sub(1, at - 1) end
+    count = count + 1
+  end
+  return content
+end
+
 --- Reads events on from where text() stopped, until there are so many characters, the end, or the
 --- time is over.
 local function read_events(inside, characters, until_time)
@@ -53,7 +76,7 @@ local function read_events(inside, characters, until_time)
     inside.text_offset = offset
     if data then
       local text = dialect.text(data)
-      parts[#parts + 1], size = text, size + #text
+      parts[#parts + 1], size = text, size + length(text)
     end
   end
   inside.text_size = size
@@ -63,21 +86,22 @@ end
 local function text(self, characters, seconds)
   local inside = object.check(Response, self, "the response")
   characters = math.min(tonumber(characters) or PEEK_MAX, PEEK_MAX)
-  if inside.reply_text then return inside.reply_text:sub(1, characters) end
+  if inside.reply_text then return cut(inside.reply_text, characters) end
   if not inside.attempt then return "" end
   local until_time = host.now() + (tonumber(seconds) or 0)
   if inside.is_stream then
-    return (read_events(inside, characters, until_time):sub(1, characters))
+    return cut(read_events(inside, characters, until_time), characters)
   end
   if not inside.content then
-    local held, failure = inside.attempt:bytes(1e9, time_left(until_time))
+    local held, is_ended = inside.attempt:bytes(1e9, time_left(until_time))
     if not held then
-      break_off(inside, failure)
+      break_off(inside, is_ended)
       return ""
     end
-    inside.content = inside.dialect.text(inside.attempt:text(0))
+    local body = inside.attempt:text(0)
+    inside.content = inside.dialect.text(is_ended and body or json_beginning(body))
   end
-  return inside.content:sub(1, characters)
+  return cut(inside.content, characters)
 end
 
 local function fail(self, failure, why)
