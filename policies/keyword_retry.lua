@@ -1,7 +1,10 @@
 -- Turns an answer that says one of some words into a failure, before its first byte goes out.
 -- Without any word it returns the response at once and holds nothing.
+local json    = require "neap.json"
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
+
+local NAME_MAX = 256 -- bytes of a keyword that name it in self.shared
 
 local keyword = policy.define {
   summary  = "Fails answers that contain a keyword, so that the next target is tried.",
@@ -14,6 +17,12 @@ local keyword = policy.define {
   },
 }
 
+-- An error's body as text. Many providers write every letter beyond ASCII as an escape.
+local function plain(body)
+  local document = json.decode(body)
+  return document ~= nil and json.encode(document) or body
+end
+
 local function find(text, keywords)
   text = policy.fold(text)
   for _, word in ipairs(keywords) do
@@ -21,16 +30,25 @@ local function find(text, keywords)
   end
 end
 
+-- What is known of a keyword, for whoever looks after them: how often it hit, and when last.
+local function note_hit(self, word)
+  local now, name = self:calendar(), word:sub(1, NAME_MAX)
+  self.shared:add("hits " .. name, 1)
+  self.shared:set("last_triggered " .. name, ("%04d-%02d-%02dT%02d:%02d:%02dZ"):format(
+    now.year, now.month, now.day, now.hour, now.minute, now.second))
+  self:note("the answer says %q", word)
+end
+
 function keyword:run(request, next)
   local response = next(request)
   local keywords = self.settings.keywords
-  if not keywords[1] or response.failure then return response end
-  local text = response.body or response:text(self.settings.window, self.settings.seconds)
+  -- What has no time is neap's own text, and no provider's.
+  if not keywords[1] or response.failure or not response.seconds then return response end
+  local text = response.body and plain(response.body)
+    or response:text(self.settings.window, self.settings.seconds)
   local hit = find(text, keywords)
   if not hit then return response end
-  self.shared:add("hits " .. hit, 1)
-  self.shared:set("last " .. hit, self:now())
-  self:note("the answer says %q", hit)
+  note_hit(self, hit)
   return response:fail("keyword", hit)
 end
 

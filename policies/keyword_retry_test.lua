@@ -34,6 +34,46 @@ test("a keyword in the body of an error", function()
   test.equal(got.tried, { "a/m keyword", "b/m 200" })
 end)
 
+test("a keyword that an error's body writes with escapes", function()
+  local got = run({ status = 400, body = [[{"error":{"message":"\u8d85\u51fa\u9650\u989d"}}]] },
+    { policies = { "priority_failover", { "keyword_retry", { keywords = { "超出限额" } } } } })
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+end)
+
+test("a keyword in an error's body that is no JSON", function()
+  local got = run { status = 500, body = "<h1>Overloaded</h1>" }
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+end)
+
+test("a keyword at the beginning of an answer of more than 256 KiB that is not streamed", function()
+  local got = run { text = "Overloaded " .. ("x"):rep(300 * 1024) }
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+  got = run { text = ("x"):rep(300 * 1024) .. "overloaded" }
+  test.equal({ got.tried, #got.text }, { { "a/m 200" }, 300 * 1024 + 10 })
+end)
+
+test("the window counts characters, not bytes", function()
+  local policies = { "priority_failover", { "keyword_retry",
+    { keywords = { "超载" }, window = 10 } } }
+  local got = run({ stream = { ("好"):rep(8), "超", "载" } }, { stream = true, policies = policies })
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+  got = run({ stream = { ("好"):rep(9), "超", "载" } }, { stream = true, policies = policies })
+  test.equal(got.tried, { "a/m 200" })
+end)
+
+test("what neap itself says is no provider's answer", function()
+  local world = test.world {
+    policies = { { "keyword_retry", { keywords = { "rests" } } }, "priority_failover",
+      "key_rotation" },
+    targets = { "a/m" },
+    upstream = { ["a/m"] = { { status = 429, headers = { ["retry-after"] = "9" } } } },
+  }
+  world:run()
+  local got = world:run()
+  test.match(got.body, "every key of the provider rests")
+  test.equal(got.status, 429)
+end)
+
 test("a keyword behind the window is not seen", function()
   local got = run({ stream = { ("x"):rep(600), "overloaded" } }, { stream = true })
   test.equal(got.tried, { "a/m 200" })
@@ -91,9 +131,11 @@ test("hits are counted, and when the last one was is known", function()
     policies = { WORDS }, targets = { "a/m" },
     upstream = { ["a/m"] = { text = "overloaded" } },
   }
+  local function known(what) return world:shared("keyword_retry", what .. " Overloaded") end
   world:run()
-  world:sleep(10)
+  test.equal({ known "hits", known "last_triggered" }, { 1, "2026-01-01T00:00:00Z" })
+  world:sleep(70)
   world:run()
-  test.equal(world:shared("keyword_retry", "hits Overloaded"), 2)
-  test.ok(world:shared("keyword_retry", "last Overloaded"))
+  test.equal({ known "hits", known "last_triggered" }, { 2, "2026-01-01T00:01:10Z" })
+  test.equal(world:shared("keyword_retry", "hits quota exceeded"), nil)
 end)
