@@ -4,8 +4,6 @@ local policy  = require "neap.policy"
 local setting = require "neap.setting"
 local verdict = require "policies.lib.key_verdict"
 
-local PROBE_SECONDS = 600
-
 local rotation = policy.define {
   summary  = "Takes the provider's keys in turn and rests those that are limited.",
   walks    = "key",
@@ -19,39 +17,30 @@ local rotation = policy.define {
   },
 }
 
-local function note_success(self, key)
-  if key.state ~= "ready" or key.rests > 0 then key:well() end
-  if self.settings.max_failures > 0 then self.shared:set("refused " .. key.id, nil) end
-end
+local BADNESS = { ready = 0, resting = 1, disabled = 2 }
 
-local function count_refusal(self, key, status)
-  local limit = self.settings.max_failures
-  if limit == 0 or (status ~= 401 and status ~= 403 and status ~= 429) then return end
-  local count = self.shared:add("refused " .. key.id, 1)
-  if count < limit then return end
-  key:disable(("refused %d times in a row"):format(count), PROBE_SECONDS)
-  self.shared:set("refused " .. key.id, nil)
-end
-
--- Whether the failure was the key's own, so that another one may do better.
-local function is_keys_fault(self, response, key, model)
-  local what, why, seconds = verdict.of(response, key, self:random())
-  if what == "well" then note_success(self, key) end
-  if what == "well" or what == "nothing" then return false end
-  if what == "disable" then key:disable(why, PROBE_SECONDS) end
-  if what == "rest" then key:rest(seconds, why) end
-  if what == "rest_model" then key:rest(seconds, why, model) end
-  count_refusal(self, key, response.status)
-  self:note("%s: %s", key.id, why)
-  return true
-end
-
-local function first_to_wake(keys)
-  local first, wait = keys[1], math.huge
+local function least_bad(keys)
+  local best, badness, wait
   for _, key in ipairs(keys) do
-    if (key.remaining or math.huge) < wait then first, wait = key, key.remaining end
+    local its_badness, its_wait = BADNESS[key.state], key.remaining or math.huge
+    if not best or its_badness < badness or (its_badness == badness and its_wait < wait) then
+      best, badness, wait = key, its_badness, its_wait
+    end
   end
-  return first, wait
+  return best, wait
+end
+
+local function refuse_or_insist(self, request, next, keys, model)
+  local key, wait = least_bad(keys)
+  local is_disabled = key.state == "disabled"
+  self:note("all %d keys %s", #keys, is_disabled and "are disabled" or "rest")
+  if self.settings.last_resort then
+    local response = next(request:with { key = key })
+    verdict.apply(self, response, key, model, true)
+    return response
+  end
+  if is_disabled then return request:refuse(503, "every key of the provider is disabled", wait) end
+  return request:refuse(429, "every key of the provider rests for now", wait)
 end
 
 function rotation:run(request, next)
@@ -59,22 +48,14 @@ function rotation:run(request, next)
   if not keys[1] then return next(request) end
   local response, tried = nil, 0
   for _, key in ipairs(keys) do
-    if key.state == "ready" or key:probe() then
+    local is_ready = key.state == "ready"
+    if is_ready or key:probe() then
       response, tried = next(request:with { key = key }), tried + 1
-      if not is_keys_fault(self, response, key, model) or tried == self.settings.tries then
-        return response
-      end
+      local is_keys_fault = verdict.apply(self, response, key, model, not is_ready)
+      if not is_keys_fault or tried == self.settings.tries then return response end
     end
   end
-  if response then return response end
-  local key, wait = first_to_wake(keys)
-  self:note("all %d keys rest", #keys)
-  if not self.settings.last_resort then
-    return request:refuse(429, "every key of the provider rests for now", wait)
-  end
-  response = next(request:with { key = key })
-  is_keys_fault(self, response, key, model)
-  return response
+  return response or refuse_or_insist(self, request, next, keys, model)
 end
 
 return rotation

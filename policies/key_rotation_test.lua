@@ -72,6 +72,13 @@ test("429: the reset of what is used up", function()
   }), { "resting", 360 })
 end)
 
+test("429: of two limits that are used up, the longer reset", function()
+  test.equal(verdict_on(limited {
+    ["x-ratelimit-remaining-requests"] = "0", ["x-ratelimit-reset-requests"] = "1s",
+    ["x-ratelimit-remaining-tokens"] = "0", ["x-ratelimit-reset-tokens"] = "6m0s",
+  }), { "resting", 360 })
+end)
+
 test("429: Gemini's retryDelay", function()
   test.equal(verdict_on(limited(nil, [[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED",
     "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"22s"}]}}]])),
@@ -107,6 +114,13 @@ test("a rested key is left out until it wakes", function()
   test.equal(world:run().keys, { "k2" })
   world:sleep(10)
   test.equal({ world:run().keys[1], world:run().keys[1] }, { "k2", "k1" })
+end)
+
+test("a success that began before the rest does not end it", function()
+  local world = test.world { policies = { "key_rotation" }, targets = { "a/m" },
+    upstream = { ["a/m"] = { { text = "slow", after = 5 }, limited { ["retry-after"] = "60" } } } }
+  world:run_all { {}, {} }
+  test.equal({ world:key("a", "k1").state, world:key("a", "k1").remaining }, { "resting", 55 })
 end)
 
 test("a storm of 429 never disables a key", function()
@@ -214,6 +228,16 @@ test("a keyword says nothing about the key", function()
   test.equal(world:key("a", "k1").state, "ready")
 end)
 
+test("a refusal of neap's own says nothing about the key", function()
+  local world = test.world {
+    policies = { "key_rotation", { "rate_limit", { requests_per_minute = 1 } } },
+    targets = { "a/m" }, upstream = { ["a/m"] = OK },
+  }
+  world:run()
+  test.equal(world:run().status, 429)
+  test.equal(world:key("a", "k1").state, "ready")
+end)
+
 -- ------------------------------------------------------------------------------------
 -- Settings
 
@@ -273,6 +297,22 @@ test("all resting with last_resort: the one that wakes first", function()
   local run = world:run()
   test.equal({ run.status, run.keys }, { 200, { "k2" } })
   test.equal(world:key("a", "k2").state, "ready")
+end)
+
+test("all resting with last_resort: a resting key rather than a disabled one", function()
+  local world = two_keys({ { status = 401 }, OK }, { limited { ["retry-after"] = "900" }, OK },
+    { settings = { last_resort = true } })
+  world:run()
+  test.equal(world:run().keys, { "k2" })
+end)
+
+test("all disabled: 503, since no wait will help", function()
+  local world = two_keys({ status = 401 }, { status = 401 })
+  world:run()
+  world:sleep(10)
+  local run = world:run()
+  test.equal({ run.status, run.headers["retry-after"], run.tried }, { 503, "590", {} })
+  test.equal(run.notes, { "all 2 keys are disabled", "a/m: 503" })
 end)
 
 test("a spent budget ends the keys' loop, too", function()
