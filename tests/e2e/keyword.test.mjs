@@ -41,6 +41,14 @@ test("keywords", async (t) => {
 
   const hits = {
     "the body of a 400": [error(400, "your Quota Exceeded, sorry"), false],
+    "the body of a 400, escaped": [
+      reply(400, '{"error":{"message":"Wegen \\u00dcbergr\\u00f6\\u00dfe."}}'),
+      false,
+    ],
+    "the beginning of a whole answer of 400 KiB": [
+      reply(200, completion(`Sorry: quota exceeded. ${"x".repeat(400 * 1024)}`)),
+      false,
+    ],
     "a whole answer": [reply(200, completion("Sorry: quota exceeded.")), false],
     "a whole answer that spells it with escapes": [
       reply(
@@ -96,6 +104,12 @@ test("keywords", async (t) => {
     assert.equal((await chat(neap, say("pool", { stream: true }))).content, "Hi");
     first.next(reply(200, completion("Hi")));
     assert.equal((await chat(neap, say("pool"))).content, "Hi");
+  });
+
+  await t.test("a whole answer of 400 KiB without one passes whole", async () => {
+    const text = `${"x".repeat(400 * 1024)} quota exceeded`;
+    first.next(reply(200, completion(text)));
+    assert.equal((await chat(neap, say("pool"))).content, text);
   });
 
   await t.test("found in the last target: 502", async () => {
