@@ -34,7 +34,8 @@ test("the header X-Conversation-Id", function()
 end)
 
 test("metadata.conversation_id", function()
-  local one, two = { metadata = { conversation_id = "1" } }, { metadata = { conversation_id = "2" } }
+  local function of(id) return { metadata = { conversation_id = id } } end
+  local one, two = of "1", of "2"
   test.equal(tried(world_of(), one, one, two, one), { MOVED, STAYS, NEW, STAYS })
 end)
 
@@ -77,7 +78,8 @@ test("by_beginning = false: only what the client names", function()
 end)
 
 test("bodies of odd shapes tell nothing, and pass", function()
-  for _, odd in ipairs { { messages = { "text" } }, { messages = { { role = "user", content = 7 } } },
+  for _, odd in ipairs { { messages = { "text" } },
+    { messages = { { role = "user", content = 7 } } },
     { messages = {} }, { messages = { { role = "assistant", content = "x" } } }, { user = 7 } } do
     test.equal(world_of():run(odd).status, 200)
   end
@@ -101,7 +103,7 @@ test("the target that is preferred is noted", function()
   test.equal(world:run(ONE).notes, { "b/m answered this conversation last" })
 end)
 
-test("where the preferred target fails the others are tried, and the one that answers is next", function()
+test("where the preferred target fails, the one that answers is preferred next", function()
   local world = world_of(nil,
     { ["a/m"] = { BUSY, BUSY }, ["b/m"] = { OK, BUSY }, ["c/m"] = OK })
   test.equal(tried(world, ONE, ONE, ONE),
@@ -116,7 +118,8 @@ test("a target that rests is not preferred", function()
 end)
 
 test("an answer that failed teaches nothing", function()
-  local world = world_of(nil, { ["a/m"] = { BUSY, OK, OK }, ["b/m"] = { BUSY }, ["c/m"] = { BUSY } })
+  local world = world_of(nil,
+    { ["a/m"] = { BUSY, OK, OK }, ["b/m"] = { BUSY }, ["c/m"] = { BUSY } })
   test.equal(tried(world, ONE, ONE), { "a/m 503, b/m 503, c/m 503", NEW })
 end)
 

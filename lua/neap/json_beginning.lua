@@ -7,8 +7,8 @@
 local MARKS_MAX = 20000 -- brackets, commas and strings that are looked at
 local DEPTH_MAX = 64
 
--- A text's methods have the limits of policies, which are too low for a quarter of a megabyte: these
--- are the plain functions. Each of the patterns that see all of it looks at one byte only.
+-- A text's methods have the limits of policies, which are too low for a quarter of a megabyte:
+-- these are the plain functions. Each pattern that sees all of it looks at one byte only.
 local find, match, gsub = string.find, string.match, string.gsub
 
 --- Where a string ends whose inside begins at `from`: the place of its quote, or nil and the last

@@ -4,7 +4,8 @@ local test = require "neap.tap"
 
 test("a document that is cut anywhere gives a document, with what there is of it", function()
   local whole = "{\"id\" : \"a\\\"}\", \"list\":[1,{\"x\":[]},\"y\\\\\"], \"n\":-1.5e3,"
-    .. " \"message\":{\"role\":\"r\",\"content\":\"h\\u00e9 \\ud83d\\ude00 \195\169 {[,\"},\"end\":null}"
+    .. " \"message\":{\"role\":\"r\","
+    .. "\"content\":\"h\\u00e9 \\ud83d\\ude00 \195\169 {[,\"},\"end\":null}"
   for size = 1, #whole do
     local made = beginning(whole:sub(1, size))
     local document, problem = json.decode(made)

@@ -43,7 +43,8 @@ test("the conversation is the header's, else the one that the metadata name", fu
   test.equal(conversation_of { metadata = metadata }, "m1")
   test.equal(conversation_of { headers = { ["X-Conversation-Id"] = "" }, metadata = metadata },
     "m1")
-  for _, odd in ipairs { { conversation_id = 7 }, { conversation_id = "" }, "text", { "m1" }, {} } do
+  local odd_ones = { { conversation_id = 7 }, { conversation_id = "" }, "text", { "m1" }, {} }
+  for _, odd in ipairs(odd_ones) do
     test.equal(conversation_of { metadata = odd }, "nil")
   end
   test.equal(conversation_of {}, "nil")
