@@ -3,7 +3,7 @@ import http from "node:http";
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, open, open_chat, say } from "./support/client.mjs";
-import { group, provider, use } from "./support/lua.mjs";
+import { group, provider, token, use } from "./support/lua.mjs";
 import { is_sanitized, serve } from "./support/neap.mjs";
 import { deep, later, latch, until } from "./support/story.mjs";
 import { DONE, answer, chunk, error, finish, role, stream, upstream } from "./support/upstream.mjs";
@@ -161,4 +161,29 @@ test("a conversation stays where it was answered, whichever worker takes it", as
   assert.equal(first.calls.length, 0);
   const other = await chat(neap, say("pool"), { "x-conversation-id": "other" });
   assert.equal(other.headers["x-neap-provider"], "a");
+});
+
+test("each token has limits and conversations of its own", async (t) => {
+  const first = await upstream(t),
+    second = await upstream(t);
+  const policies = [use("rate_limit", { requests_per_day: 2 }), "sticky", "priority_failover"];
+  const neap = await serve(
+    t,
+    token("red", { secret: "red-secret-000000000000000000000001" }) +
+      token("blue", { secret: "blue-secret-00000000000000000000002" }) +
+      provider("a", first) +
+      provider("b", second) +
+      group("pool", ["a", "b"], { policies }),
+    { first: WORKERS },
+  );
+  const ask = async (secret) => {
+    const fields = { authorization: `Bearer ${secret}`, "x-conversation-id": "same" };
+    const seen = await chat(neap, say("pool"), fields);
+    return seen.headers["x-neap-provider"] ?? seen.status;
+  };
+  first.next(error(503, "busy"));
+  const red = () => ask("red-secret-000000000000000000000001");
+  const blue = () => ask("blue-secret-00000000000000000000002");
+  assert.deepEqual([await red(), await red(), await red()], ["b", "b", 429]);
+  assert.deepEqual([await blue(), await blue(), await blue()], ["a", "a", 429]);
 });
