@@ -218,7 +218,7 @@ static int l_state(lua_State *L)
 
 static int l_rests(lua_State *L)
 {
-	lua_pushinteger(L, (lua_Integer)health_look(api_check_health(L, 1)).rests);
+	lua_pushinteger(L, (lua_Integer)health_rests(api_check_health(L, 1)));
 	return 1;
 }
 
@@ -255,7 +255,7 @@ static int l_probe(lua_State *L)
 
 static int l_latency(lua_State *L)
 {
-	health_latency(api_check_health(L, 1), luaL_checknumber(L, 2) * 1000);
+	health_latency(api_check_health(L, 1), luaL_checknumber(L, 2) * 1000, clock_ms());
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "storage/health.h"
 
 #include <assert.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,7 +10,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define LATENCY_FALL 0.1 /* share of a faster sample; a slower one counts at once */
+/* After so long without a peak, two thirds of its excess over what came since are gone. */
+#define LATENCY_FALL_MS (60.0 * 1000)
+/* After so long without any sample, two thirds of the average are forgotten. */
+#define LATENCY_FORGET_MS (10.0 * 60 * 1000)
 
 /* What the hot questions need is atomic. It is changed under the lock, so that the texts
  * and counts of the view belong to the state that they stand beside. */
@@ -22,8 +26,9 @@ struct health {
 	int64_t since_wall_us;
 	int64_t probe_ms;
 	int64_t probing_until_ms; /* somebody probes until then, 0: nobody */
-	double latency_ms;
-	unsigned rests;
+	double latency_ms;        /* as of latency_at_ms */
+	int64_t latency_at_ms;
+	_Atomic unsigned rests;
 	char why[sizeof(((struct health_view *)NULL)->why)];
 };
 
@@ -50,9 +55,18 @@ struct health *health_of(const char *name, size_t name_size)
 	return health;
 }
 
+/* Under the lock. */
+static double latency_at(const struct health *health, int64_t now_ms)
+{
+	double idle_ms = (double)(now_ms - health->latency_at_ms);
+
+	return health->latency_ms * exp(-idle_ms / LATENCY_FORGET_MS);
+}
+
 struct health_view health_look(struct health *health)
 {
 	struct health_view view = { 0 };
+	int64_t now = clock_ms();
 
 	pthread_mutex_lock(&health->lock);
 	view.state = (enum health_state)health->state;
@@ -61,11 +75,11 @@ struct health_view health_look(struct health *health)
 	snprintf(view.why, sizeof(view.why), "%s", health->why);
 	view.in_flight = health->in_flight;
 	view.uses = health->uses;
-	view.latency_ms = health->latency_ms;
+	view.latency_ms = latency_at(health, now);
 	view.probe_ms = health->probe_ms;
 	view.rests = health->rests;
 	pthread_mutex_unlock(&health->lock);
-	if (view.state == HEALTH_RESTING && view.until_ms <= clock_ms())
+	if (view.state == HEALTH_RESTING && view.until_ms <= now)
 		view.state = HEALTH_READY;
 	return view;
 }
@@ -73,6 +87,11 @@ struct health_view health_look(struct health *health)
 int health_in_flight(const struct health *health)
 {
 	return health->in_flight;
+}
+
+unsigned health_rests(const struct health *health)
+{
+	return health->rests;
 }
 
 bool health_is_ready(const struct health *health, int64_t now_ms)
@@ -166,12 +185,28 @@ void health_end(struct health *health)
 	assert(before > 0);
 }
 
-void health_latency(struct health *health, double ms)
+void health_latency(struct health *health, double ms, int64_t now_ms)
 {
+	double known_ms, share;
+
 	pthread_mutex_lock(&health->lock);
-	if (health->latency_ms == 0 || ms > health->latency_ms)
+	known_ms = latency_at(health, now_ms);
+	/* A sample counts by the time that it stands for, however many there are. */
+	share = 1 - exp(-(double)(now_ms - health->latency_at_ms) / LATENCY_FALL_MS);
+	if (health->latency_ms == 0 || ms > known_ms)
 		health->latency_ms = ms;
 	else
-		health->latency_ms += (ms - health->latency_ms) * LATENCY_FALL;
+		health->latency_ms = known_ms + (ms - known_ms) * share;
+	health->latency_at_ms = now_ms;
 	pthread_mutex_unlock(&health->lock);
+}
+
+double health_latency_at(struct health *health, int64_t now_ms)
+{
+	double latency_ms;
+
+	pthread_mutex_lock(&health->lock);
+	latency_ms = latency_at(health, now_ms);
+	pthread_mutex_unlock(&health->lock);
+	return latency_ms;
 }

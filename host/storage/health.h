@@ -27,7 +27,9 @@ struct health_view {
 	char why[200];
 	int in_flight;
 	uint64_t uses; /* starts since the process began */
-	/* Peak-sensitive moving average of the time to the first event; 0: none yet. */
+	/* Time to the first event, as an average that rises at once to a peak, falls with
+	 * time under faster samples, and is forgotten slowly while there are none, so that a
+	 * target that nobody takes is tried again some day; 0: none yet. */
 	double latency_ms;
 	int64_t probe_ms; /* of a DISABLED one: the distance of its probes */
 	unsigned rests;   /* in a row without a success between */
@@ -39,6 +41,7 @@ struct health_view health_look(struct health *health);
 /* Cheap parts of the view, without a lock. */
 int health_in_flight(const struct health *health);
 bool health_is_ready(const struct health *health, int64_t now_ms);
+unsigned health_rests(const struct health *health);
 void health_rest(struct health *health, int64_t ms, const char *why);
 /* probe_ms 0: until somebody says well. */
 void health_disable(struct health *health, int64_t probe_ms, const char *why);
@@ -50,4 +53,7 @@ bool health_probe(struct health *health);
 /* Around each attempt; begin counts a use. */
 void health_begin(struct health *health);
 void health_end(struct health *health);
-void health_latency(struct health *health, double ms);
+/* A sample taken at now_ms, of clock_ms(). */
+void health_latency(struct health *health, double ms, int64_t now_ms);
+/* The average as it stands at now_ms. */
+double health_latency_at(struct health *health, int64_t now_ms);

@@ -49,7 +49,7 @@ static void a_rest_is_over_by_itself(void **state)
 	health_rest(health, 60000, "again");
 	assert_int_equal(health_look(health).rests, 2);
 	health_well(health);
-	assert_int_equal(health_look(health).rests, 0);
+	assert_int_equal(health_rests(health), 0);
 	assert_true(health_is_ready(health, clock_ms()));
 	assert_false(health_probe(health));
 }
@@ -75,25 +75,55 @@ static void a_disabled_one_is_probed(void **state)
 	assert_true(health_is_ready(health, clock_ms()));
 }
 
-static void latency_rises_at_once_and_falls_slowly(void **state)
+#define MINUTE_MS (60 * 1000)
+
+static void latency_rises_at_once_and_falls_with_time(void **state)
 {
 	struct health *health = health_of("latency", 7);
-	double latency;
+	int64_t now = clock_ms();
+	double at_once, later;
 
 	(void)state;
-	health_latency(health, 100);
-	health_latency(health, 500);
-	assert_true(health_look(health).latency_ms == 500);
-	health_latency(health, 100);
-	latency = health_look(health).latency_ms;
-	assert_true(latency < 500 && latency > 400);
+	assert_true(health_latency_at(health, now) == 0);
+	health_latency(health, 100, now);
+	health_latency(health, 500, now);
+	assert_true(health_latency_at(health, now) == 500);
+	/* Many faster ones at the same moment stand for no time, and change nothing. */
+	for (int i = 0; i < 1000; i++)
+		health_latency(health, 100, now);
+	at_once = health_latency_at(health, now);
+	assert_true(at_once == 500);
+	for (int second = 1; second <= 60; second++)
+		health_latency(health, 100, now + second * 1000);
+	later = health_latency_at(health, now + MINUTE_MS);
+	assert_true(later > 200 && later < 300);
+	/* How often it was asked in a minute makes no great difference. */
+	health = health_of("latency, seldom", 15);
+	health_latency(health, 500, now);
+	health_latency(health, 100, now + MINUTE_MS);
+	assert_true(health_latency_at(health, now + MINUTE_MS) > later - 50);
+	assert_true(health_latency_at(health, now + MINUTE_MS) < later + 50);
+}
+
+static void latency_is_forgotten_where_nobody_asks(void **state)
+{
+	struct health *health = health_of("forgotten", 9);
+	int64_t now = clock_ms();
+
+	(void)state;
+	health_latency(health, 5000, now);
+	assert_true(health_latency_at(health, now + MINUTE_MS) > 4000);
+	assert_true(health_latency_at(health, now + 30 * MINUTE_MS) < 500);
+	/* The next one is a peak again. */
+	health_latency(health, 4000, now + 30 * MINUTE_MS);
+	assert_true(health_latency_at(health, now + 30 * MINUTE_MS) == 4000);
 }
 
 static void *use(void *arg)
 {
 	for (int i = 0; i < 20000; i++) {
 		health_begin(arg);
-		health_latency(arg, i);
+		health_latency(arg, i, clock_ms());
 		if (i % 100 == 0)
 			health_rest(arg, 0, "rest");
 		(void)health_look(arg);
@@ -123,7 +153,8 @@ int main(void)
 		cmocka_unit_test(names_are_bytes),
 		cmocka_unit_test(a_rest_is_over_by_itself),
 		cmocka_unit_test(a_disabled_one_is_probed),
-		cmocka_unit_test(latency_rises_at_once_and_falls_slowly),
+		cmocka_unit_test(latency_rises_at_once_and_falls_with_time),
+		cmocka_unit_test(latency_is_forgotten_where_nobody_asks),
 		cmocka_unit_test(threads_count_together),
 	};
 

@@ -6,7 +6,8 @@ local clock = require "neap.test.clock"
 local memory = {}
 
 local PROBE_SECONDS = 60 -- after which a probe that nobody concludes gives way
-local LATENCY_FALL = 0.1
+local LATENCY_FALL_SECONDS = 60
+local LATENCY_FORGET_SECONDS = 600
 
 -- ------------------------------------------------------------------------------------
 -- Shared values
@@ -69,7 +70,8 @@ local function set_state(self, state, ends, why)
 end
 
 local function new_health()
-  local self = setmetatable({ count = 0, uses = 0, seconds = 0, rest_count = 0 }, Health)
+  local self = setmetatable({ count = 0, uses = 0, seconds = 0, sampled = 0,
+    rest_count = 0 }, Health)
   set_state(self, "ready", nil, "")
   return self
 end
@@ -84,12 +86,17 @@ end
 
 function Health:in_flight() return self.count end
 
+--- The average falls while nobody takes the target.
+local function latency_of(self)
+  return self.seconds * math.exp((self.sampled - clock.time) / LATENCY_FORGET_SECONDS)
+end
+
 function Health:view()
   local state = self:is_ready() and "ready" or self.condition
   return {
     state = state, since = self.since, why = self.why, in_flight = self.count, uses = self.uses,
     remaining = state ~= "ready" and self.ends and math.max(0, self.ends - clock.time) or nil,
-    latency = self.seconds, rests = self.rest_count,
+    latency = latency_of(self), rests = self.rest_count,
   }
 end
 
@@ -126,8 +133,11 @@ function Health:probe()
 end
 
 function Health:latency(seconds)
-  local is_rise = self.seconds == 0 or seconds > self.seconds
-  self.seconds = is_rise and seconds or self.seconds + (seconds - self.seconds) * LATENCY_FALL
+  local known = latency_of(self)
+  local share = 1 - math.exp((self.sampled - clock.time) / LATENCY_FALL_SECONDS)
+  local is_peak = self.seconds == 0 or seconds > known
+  self.seconds = is_peak and seconds or known + (seconds - known) * share
+  self.sampled = clock.time
 end
 
 --- Around each attempt.
