@@ -32,8 +32,15 @@ catalog.Target = object.class("target", {
       return latency > 0 and latency or nil
     end,
     state = function(self) return self.health:state() end,
+    rests = function(self) return self.health:rests() end,
   },
   methods = {
+    --- USD for so many tokens in and out; nil where no price is known.
+    cost = function(self, tokens_in, tokens_out)
+      local price = object.check(catalog.Target, self, "the target").prices
+      if not price then return nil end
+      return ((price.input or 0) * tokens_in + (price.output or 0) * tokens_out) / 1e6
+    end,
     rest = function(self, time, why)
       local inside = object.check(catalog.Target, self, "the target")
       inside.health:rest(seconds(time, "rest"), text(why or "", "rest"))
@@ -105,18 +112,20 @@ local function make_key(provider, given)
     health = host.health(name), by_model = {} }
 end
 
---- The price by which targets are ordered: USD per million tokens, in and out together.
-local function price_of(provider, model)
-  local price = provider.models[model]
-  if type(price) ~= "table" or not price.input and not price.output then return nil end
-  return (price.input or 0) + (price.output or 0)
+--- What a model costs, in USD per million tokens; nil where no price is known.
+local function prices_of(provider, model)
+  local prices = provider.models[model]
+  if type(prices) == "table" and (prices.input or prices.output) then return prices end
 end
 
 local function make_target(self, provider, given)
   local name = provider.name .. "/" .. given.model
+  local prices = prices_of(provider, given.model)
   local inside = {
     name = name, provider = provider.name, model = given.model, priority = given.priority or 1,
-    weight = given.weight or 1, price = price_of(provider, given.model),
+    weight = given.weight or 1, prices = prices,
+    -- Targets are ordered by it: in and out together.
+    price = prices and (prices.input or 0) + (prices.output or 0),
     at = provider, health = host.health("target\0" .. provider.name .. "\0" .. given.model),
     keys = {}, routes = {},
   }

@@ -116,7 +116,7 @@ function record.pack(self)
     plain.attempts[index] = json.object {
       target_name = name_of(catalog.Target, attempt.target),
       key_id = name_of(catalog.Key, attempt.key), status = attempt.status,
-      failure = attempt.failure, seconds = attempt.seconds,
+      failure = attempt.failure, started = attempt.started, seconds = attempt.seconds,
       first_event_seconds = attempt.first_event_seconds,
     }
   end
@@ -129,6 +129,14 @@ function record.pack(self)
     if value ~= nil and is_plain then plain.remembered[instance.name] = json.raw(value_text) end
   end
   return json.encode(plain)
+end
+
+--- Gives attempts their targets again, where the present catalog still has them.
+local function find_targets(self, known)
+  local group = self.model and catalog.resolve(known, nil, self.model)
+  local by_name = {}
+  for _, target in ipairs(group and group.targets or {}) do by_name[target.name] = target end
+  for _, attempt in ipairs(self.attempts) do attempt.target = by_name[attempt.target_name] end
 end
 
 --- The record back from its text. Its `done` runs on the instances that the present catalog has.
@@ -145,6 +153,7 @@ function record.unpack(text, known)
     if by_name[name] then entered[#entered + 1] = by_name[name] else skipped = skipped + 1 end
   end
   if skipped > 0 then host.log("debug", "policy", "done was skipped: the policy is gone") end
+  find_targets(self, known)
   -- A plain copy: what the request was can be read, nothing can be done with it any more.
   self.context = { entered = entered, remembered = remembered, trace = {}, request = {
     group = self.group, model = self.model, token = self.token, stream = self.stream,

@@ -82,7 +82,7 @@ local function attempts_of(inside)
   for index, attempt in ipairs(inside.context.attempts) do
     list[index] = {
       target = attempt.target, key = attempt.key, status = attempt.status,
-      failure = attempt.failure, seconds = attempt.seconds,
+      failure = attempt.failure, started = attempt.started, seconds = attempt.seconds,
       first_event_seconds = attempt.first_event_seconds,
     }
   end

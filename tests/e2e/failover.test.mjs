@@ -3,7 +3,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, say } from "./support/client.mjs";
-import { group, provider } from "./support/lua.mjs";
+import { NO_BREAKER, group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { client_of } from "./support/sdk.mjs";
 import { patience } from "./support/story.mjs";
@@ -122,7 +122,7 @@ test("the second target answers", async (t) => {
   const config = [
     provider("good", good, { timeouts: { total: 20 } }),
     provider("dead", dead),
-    group("dead", ["dead", "good"]),
+    group("dead", ["dead", "good"], { policies: NO_BREAKER }),
     ...cases.map(
       (each, index) =>
         provider(`bad_${index}`, bad[index], { timeouts: TIMEOUTS }) +

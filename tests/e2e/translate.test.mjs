@@ -3,7 +3,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, chat_bytes, open_chat, say, wire } from "./support/client.mjs";
-import { group, provider, token } from "./support/lua.mjs";
+import { NO_BREAKER, group, provider, token } from "./support/lua.mjs";
 import { is_sanitized, serve } from "./support/neap.mjs";
 import { OpenAI, client_of } from "./support/sdk.mjs";
 import {
@@ -60,8 +60,8 @@ async function pool(t, fields = {}, timeouts = {}) {
     t,
     shouter("loud", loud, { timeouts }) +
       provider("plain", plain, { timeouts }) +
-      group("pool", ["loud", "plain"], fields) +
-      group("reverse", ["plain", "loud"], fields) +
+      group("pool", ["loud", "plain"], { policies: NO_BREAKER, ...fields }) +
+      group("reverse", ["plain", "loud"], { policies: NO_BREAKER, ...fields }) +
       group("sets", ["loud"], { policies: ["sets"] }),
     { env, files: { "policies/sets.lua": SETS }, first: { workers: 1 } },
   );

@@ -2,7 +2,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, open_chat, say } from "./support/client.mjs";
-import { group, provider } from "./support/lua.mjs";
+import { NO_BREAKER, group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { latch } from "./support/story.mjs";
 import { client_of } from "./support/sdk.mjs";
@@ -32,7 +32,7 @@ test("streams that break", async (t) => {
     [
       provider("a", up, { timeouts: { idle: 0.4 } }),
       provider("b", second),
-      group("pool", ["a", "b"]),
+      group("pool", ["a", "b"], { policies: NO_BREAKER }),
     ].join(""),
   );
   const client = client_of(neap);
@@ -105,7 +105,7 @@ test("a whole body past the gate that breaks off cuts the client's connection", 
     second = await upstream(t);
   const neap = await serve(
     t,
-    provider("a", up) + provider("b", second) + group("pool", ["a", "b"]),
+    provider("a", up) + provider("b", second) + group("pool", ["a", "b"], { policies: NO_BREAKER }),
   );
   const body = JSON.stringify(completion("x".repeat(1000000)));
   const go = latch();
@@ -131,7 +131,7 @@ test("a whole body that breaks off before the gate is full fails over", async (t
     second = await upstream(t);
   const neap = await serve(
     t,
-    provider("a", up) + provider("b", second) + group("pool", ["a", "b"]),
+    provider("a", up) + provider("b", second) + group("pool", ["a", "b"], { policies: NO_BREAKER }),
   );
   const body = JSON.stringify(completion("x".repeat(1000000)));
   up.next([

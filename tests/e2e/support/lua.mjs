@@ -46,5 +46,8 @@ export function group(name, targets, fields = {}) {
   return `group ${quote(name)} ${lua({ targets: list, ...fields })}\n`;
 }
 
+/* The default chain without the breaker, for stories in which one target fails again and again. */
+export const NO_BREAKER = ["priority_failover", "key_rotation", "keyword_retry"];
+
 export const token = (name, fields) => `token ${quote(name)} ${lua(fields)}\n`;
 export const use = (name, settings) => raw(`use(${quote(name)}, ${lua(settings)})`);

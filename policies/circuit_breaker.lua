@@ -1,0 +1,84 @@
+-- Leaves out targets that failed lately, until a probe finds them well again.
+local policy  = require "neap.policy"
+local setting = require "neap.setting"
+
+local breaker = policy.define {
+  summary  = "Rests targets that fail, and tries each with one request when its rest is over.",
+  orders   = "target",
+  settings = {
+    failures = setting.integer { default = 2, min = 1, max = 1000,
+      help = "Failures within the window, without a success between, that rest a target." },
+    window   = setting.seconds { default = 300, min = 1, max = 86400,
+      help = "How long the first of these failures counts." },
+    rest     = setting.seconds { default = 30, min = 1, max = 3600,
+      help = "The first rest; it doubles each time that the probe after it fails." },
+    max_rest = setting.seconds { default = 600, min = 1, max = 86400, help = "The longest rest." },
+    -- A 4xx is the client's, or (401, 402, 403, 429) about a key, which key_rotation looks after.
+    counts   = setting.outcomes {
+      default = { "5xx", "connect", "tls", "reset", "timeout", "protocol", "empty", "keyword" },
+      help    = "Outcomes that count as a failure of the target.",
+    },
+  },
+}
+
+-- Whoever has rested and not answered since is for the probe alone where it would be tried
+-- first; behind one that is well it may stand.
+local function may_be_tried(target, is_first)
+  return target.state == "ready" and (target.rests == 0 or not is_first or target:probe())
+end
+
+function breaker:run(request, next)
+  local targets, well = request.targets, {}
+  for _, target in ipairs(targets) do
+    if may_be_tried(target, #well == 0) then well[#well + 1] = target end
+  end
+  if #well == #targets then return next(request) end
+  if well[1] then return next(request:with { targets = well }) end
+  self:note("all %d targets rest: trying them nevertheless", #targets)
+  return next(request)
+end
+
+-- News that are older than the last ones of the other kind say nothing: `done` runs when the
+-- answer has ended, and a stream may take minutes.
+local function count_failure(self, target, at)
+  local name, settings = target.name, self.settings
+  if at < (self.shared:get("well " .. name) or at) then return end
+  self.shared:set("failed " .. name, at)
+  local count = self.shared:add("failures " .. name, 1, settings.window)
+  local rests = target.rests -- before the state: what rests meanwhile must not rest twice as long
+  if target.state ~= "ready" or (rests == 0 and count < settings.failures) then return end
+  local seconds = math.min(settings.max_rest, settings.rest * 2 ^ math.min(rests, 16))
+  target:rest(seconds, ("failed %d times"):format(count))
+end
+
+local function count_success(self, target, at)
+  local name = target.name
+  local failed_at = self.shared:get("failed " .. name)
+  if failed_at and at < failed_at then return end
+  if failed_at then
+    self.shared:set("well " .. name, at)
+    self.shared:set("failed " .. name, nil)
+    self.shared:set("failures " .. name, nil)
+  end
+  target:well()
+end
+
+function breaker:done(request, outcome)
+  local attempts = request.attempts
+  for index, attempt in ipairs(attempts) do
+    local status, failure = attempt.status, attempt.failure
+    local is_answer = not failure and status and status < 400
+    local at = attempt.started + (attempt.seconds or 0)
+    if is_answer and index == #attempts and outcome.failure and not outcome.aborted then
+      is_answer, failure, at = false, outcome.failure, self:now() -- it broke off later
+    end
+    if attempt.target and is_answer then
+      count_success(self, attempt.target, at)
+    elseif attempt.target and (status or failure) -- neither: it was cut short
+      and self.settings.counts:covers { status = status, failure = failure } then
+      count_failure(self, attempt.target, at)
+    end
+  end
+end
+
+return breaker
