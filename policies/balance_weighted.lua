@@ -1,0 +1,49 @@
+-- Puts the keys of a provider into an order by what is left on them, so that they run out together.
+local policy  = require "neap.policy"
+local setting = require "neap.setting"
+local rank    = require "policies.lib.rank"
+
+local balanced = policy.define {
+  summary  = "Draws the keys in proportion to their balances, or takes the highest first.",
+  orders   = "key",
+  settings = {
+    strategy = setting.choice { values = { "weighted", "highest" }, default = "weighted",
+      help = "weighted: drawn by balance over uses in flight; highest: sorted by balance." },
+    floor    = setting.number { default = 0,
+      help = "A key whose balance is this or less is left out." },
+  },
+}
+
+-- A balance that nobody knows is taken for the mean of those that are known.
+local function mean_balance(keys)
+  local sum, count = 0, 0
+  for _, key in ipairs(keys) do
+    if key.balance then sum, count = sum + key.balance, count + 1 end
+  end
+  return count > 0 and sum / count or 1
+end
+
+local function above_floor(keys, floor)
+  local left = {}
+  for _, key in ipairs(keys) do
+    if not key.balance or key.balance > floor then left[#left + 1] = key end
+  end
+  return left
+end
+
+function balanced:run(request, next)
+  local all = request.keys
+  if not all[1] then return next(request) end
+  local keys = above_floor(all, self.settings.floor)
+  if not keys[1] then
+    self:note("all %d keys are at their floor", #all)
+    return request:refuse(503, "no key of the provider has enough left")
+  end
+  local mean, is_sorted = mean_balance(keys), self.settings.strategy == "highest"
+  return next(request:with { keys = rank.by(keys, function(key)
+    local balance = key.balance or mean
+    return is_sorted and -balance or rank.lot(balance / (key.in_flight + 1), self:random())
+  end) })
+end
+
+return balanced
