@@ -9,6 +9,7 @@ local request = require "neap.request"
 local response = require "neap.response"
 local setting = require "neap.setting"
 local shared = require "neap.shared"
+local zone = require "neap.zone"
 
 local chain = {}
 
@@ -118,20 +119,12 @@ local methods = {
   end,
 }
 
---- Local time of the wall clock as a table { year, month, day, hour, minute, second, weekday }
---- (weekday 1 is Monday). zone: "+08:00" or nil for UTC.
-function methods.calendar(_, zone)
-  local sign, hours, minutes = ("" .. (zone or "+00:00")):match("^([+-])(%d%d):(%d%d)$")
-  if not sign then error("a zone is an offset such as \"+08:00\"", 2) end
-  local offset = (tonumber(hours) * 60 + tonumber(minutes)) * 60 * (sign == "-" and -1 or 1)
-  local wall = host.wall() + offset
-  local year, month, day, hour, minute, second =
-    host.time_text(wall):match("^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)")
-  return {
-    year = tonumber(year), month = tonumber(month), day = tonumber(day), hour = tonumber(hour),
-    minute = tonumber(minute), second = tonumber(second),
-    weekday = (math.floor(wall / 86400) + 3) % 7 + 1,
-  }
+--- Local time of the wall clock (neap.zone). name: "+08:00", a zone that a setting named, or nil
+--- for UTC.
+function methods.calendar(_, name)
+  local found, problem = zone.find(tostring(name or "UTC"))
+  if not found then error(problem, 2) end
+  return zone.calendar(found, host.wall())
 end
 
 local Self = object.class("policy",

@@ -6,6 +6,7 @@
 --- could be secrets: only numbers, booleans and names of other things.
 
 local suggest = require "neap.suggest"
+local zone = require "neap.zone"
 
 local fields = {}
 
@@ -235,18 +236,11 @@ function fields.bytes(check, value, place)
   must_be(check, place, "bytes: a whole number, or a text such as \"20G\" (K, M, G, T)", value)
 end
 
---- Days from 1970-01-01, for dates of the Gregorian calendar.
-local function days_of(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  local leap = math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-  return 365 * year + leap + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
-end
-
 local function is_date(year, month, day)
   if not day or month < 1 or month > 12 or day < 1 then return false end
   local next_year, next_month = year, month + 1
   if month == 12 then next_year, next_month = year + 1, 1 end
-  return days_of(year, month, day) < days_of(next_year, next_month, 1)
+  return zone.days_of(year, month, day) < zone.days_of(next_year, next_month, 1)
 end
 
 --- A moment: "2027-01-31" (its first second, UTC) or "2027-01-31T12:00:00Z"; as epoch seconds.
@@ -261,7 +255,9 @@ function fields.moment(check, value, place)
   end
   local is_right = is_date(year, month, day) and second and hour < 24 and minute < 60
     and second < 60
-  if is_right then return days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second end
+  if is_right then
+    return zone.days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+  end
   must_be(check, place, "a date such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\"", value)
 end
 

@@ -9,7 +9,9 @@
 --- `default` and `help`. A setting without a default is nil where it is not given; one whose
 --- default is `false` is off, and may be given as `false`.
 
+local hours = require "neap.hours"
 local suggest = require "neap.suggest"
+local zone = require "neap.zone"
 
 local setting = {}
 
@@ -181,6 +183,30 @@ function kinds.outcomes(_, value)
   return read_only(setmetatable(outcomes, Outcomes))
 end
 
+function kinds.hours(_, value)
+  if type(value) == "string" then value = { value } end
+  if not is_list(value) then
+    return nil, ("must be hours such as \"mon-fri 22:00-06:00\", or a list of them, not %s")
+      :format(shown(value))
+  end
+  for index, text in ipairs(value) do
+    if type(text) ~= "string" then return nil, ("must be texts: number %d is not"):format(index) end
+  end
+  local compiled, problem = hours.parse(value)
+  if not compiled then return nil, "must be hours: " .. problem end
+  return read_only(compiled)
+end
+
+function kinds.zone(_, value)
+  if type(value) ~= "string" then
+    return nil, ("must be a zone such as \"Europe/Berlin\" or \"+08:00\", not %s"):format(
+      shown(value))
+  end
+  local found, problem = zone.find(value)
+  if not found then return nil, "must be a zone: " .. problem end
+  return value
+end
+
 function kinds.list(self, value)
   if not is_list(value) then return nil, ("must be a list, not %s"):format(shown(value)) end
   if not is_inside(self, #value) then
@@ -212,6 +238,8 @@ local OPTIONS = {
   boolean = { default = true, help = true },
   choice = { default = true, help = true, values = true },
   outcomes = { default = true, help = true },
+  hours = { default = true, help = true },
+  zone = { default = true, help = true },
   list = { default = true, help = true, min = true, max = true, of = true },
   map = { default = true, help = true, of = true },
 }
@@ -289,6 +317,17 @@ function setting.choice(options) return define("choice", options) end
 ---@param options table?
 ---@return neap.schema
 function setting.outcomes(options) return define("outcomes", options) end
+
+--- Spans of the week, such as "mon-fri 22:00-06:00", or a list of them (neap.hours); the policy
+--- asks `self.settings.NAME:covers(self:calendar(zone))`.
+---@param options table?
+---@return neap.schema
+function setting.hours(options) return define("hours", options) end
+
+--- A zone for `self:calendar`: "UTC", "+08:00", or a name such as "Europe/Berlin".
+---@param options table?
+---@return neap.schema
+function setting.zone(options) return define("zone", options) end
 
 --- A list whose elements are each `of` a setting: `min`, `max` elements.
 ---@param options table

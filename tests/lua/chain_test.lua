@@ -210,9 +210,17 @@ test("self: now, sleep, random, calendar", function()
     self:note("%.1f %.2f %d-%d-%d %d:%d %d", self:now() - before, self:random(), day.year,
       day.month, day.day, day.hour, day.minute, day.weekday)
     return next(request)
-  end]] }, { random = 0.25 }):run()
+  end]] }, { random = 0.25, wall = 1767225600 }):run()
   test.equal(run.notes, { "1.5 0.25 2026-1-1 8:0 4" })
   test.equal(run.seconds, 1.5)
+end)
+
+test("self: a calendar of a zone that does not exist is the policy's error", function()
+  local run = world({ "mine" }, { mine = text [[function mine:run(request, next)
+    self:calendar("Europe/Nowhere")
+    return next(request)
+  end]] }):run()
+  test.match(run.error, "policies/mine%.lua:5: there is no zone")
 end)
 
 -- ------------------------------------------------------------------------------------

@@ -72,6 +72,36 @@ test("list and map hold settings", function()
   refuses(map, { 1 }, "names")
 end)
 
+test("hours cover spans of the week", function()
+  local hours = value_of(setting.hours(), { "mon-fri 22:00-06:00", "Sun" })
+  local function covers(weekday, hour)
+    return hours:covers { weekday = weekday, hour = hour, minute = 0 }
+  end
+  test.equal({ covers(1, 22), covers(1, 12), covers(6, 5), covers(6, 22), covers(7, 12) },
+    { true, false, true, false, true })
+  test.ok(value_of(setting.hours(), "00:00-24:00"):covers { weekday = 1, hour = 23, minute = 59 })
+  test.raises(function() hours.spans = {} end, "read%-only")
+end)
+
+test("hours name what would be right", function()
+  refuses(setting.hours(), 8, "must be hours such as")
+  refuses(setting.hours(), { 8 }, "number 1 is not")
+  refuses(setting.hours(), "8-18", "is no time: \"08:30%-18:00\"")
+  refuses(setting.hours(), "24:00-06:00", "from 00:00 to 24:00")
+  refuses(setting.hours(), "08:60-09:00", "from 00:00 to 24:00")
+  refuses(setting.hours(), "mon-", "names no day")
+  refuses(setting.hours(), "mon-fr 08:00-09:00", "\"mon%-fr\" names no day")
+  refuses(setting.hours(), "", "is no time")
+end)
+
+test("a zone is one of the system's, or an offset", function()
+  test.equal(value_of(setting.zone(), "Europe/Berlin"), "Europe/Berlin")
+  test.equal(value_of(setting.zone(), "-03:30"), "-03:30")
+  refuses(setting.zone(), "Berlin", "there is no zone \"Berlin\"")
+  refuses(setting.zone(), "8", "is no zone")
+  refuses(setting.zone(), 8, "must be a zone such as")
+end)
+
 test("outcomes cover statuses, classes and failures", function()
   local outcomes = value_of(setting.outcomes(), { 429, "5xx", "timeout" })
   test.ok(outcomes:covers { status = 429 })
