@@ -1,6 +1,7 @@
 -- Leaves out targets that failed lately, until a probe finds them well again.
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
+local tally   = require "policies.lib.breaker_tally"
 
 local breaker = policy.define {
   summary  = "Rests targets that fail, and tries each with one request when its rest is over.",
@@ -38,31 +39,6 @@ function breaker:run(request, next)
   return next(request)
 end
 
--- News that are older than the last ones of the other kind say nothing: `done` runs when the
--- answer has ended, and a stream may take minutes.
-local function count_failure(self, target, at)
-  local name, settings = target.name, self.settings
-  if at < (self.shared:get("well " .. name) or at) then return end
-  self.shared:set("failed " .. name, at)
-  local count = self.shared:add("failures " .. name, 1, settings.window)
-  local rests = target.rests -- before the state: what rests meanwhile must not rest twice as long
-  if target.state ~= "ready" or (rests == 0 and count < settings.failures) then return end
-  local seconds = math.min(settings.max_rest, settings.rest * 2 ^ math.min(rests, 16))
-  target:rest(seconds, ("failed %d times"):format(count))
-end
-
-local function count_success(self, target, at)
-  local name = target.name
-  local failed_at = self.shared:get("failed " .. name)
-  if failed_at and at < failed_at then return end
-  if failed_at then
-    self.shared:set("well " .. name, at)
-    self.shared:set("failed " .. name, nil)
-    self.shared:set("failures " .. name, nil)
-  end
-  target:well()
-end
-
 function breaker:done(request, outcome)
   local attempts = request.attempts
   for index, attempt in ipairs(attempts) do
@@ -73,10 +49,10 @@ function breaker:done(request, outcome)
       is_answer, failure, at = false, outcome.failure, self:now() -- it broke off later
     end
     if attempt.target and is_answer then
-      count_success(self, attempt.target, at)
+      tally.success(self, attempt.target, at)
     elseif attempt.target and (status or failure) -- neither: it was cut short
       and self.settings.counts:covers { status = status, failure = failure } then
-      count_failure(self, attempt.target, at)
+      tally.failure(self, attempt.target, at)
     end
   end
 end

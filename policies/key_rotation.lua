@@ -2,6 +2,7 @@
 -- rests it, a refusal disables it, a provider's own trouble says nothing about it.
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
+local better  = require "policies.lib.better"
 local verdict = require "policies.lib.key_verdict"
 
 local rotation = policy.define {
@@ -17,21 +18,8 @@ local rotation = policy.define {
   },
 }
 
-local BADNESS = { ready = 0, resting = 1, disabled = 2 }
-
-local function least_bad(keys)
-  local best, badness, wait
-  for _, key in ipairs(keys) do
-    local its_badness, its_wait = BADNESS[key.state], key.remaining or math.huge
-    if not best or its_badness < badness or (its_badness == badness and its_wait < wait) then
-      best, badness, wait = key, its_badness, its_wait
-    end
-  end
-  return best, wait
-end
-
 local function refuse_or_insist(self, request, next, keys, model)
-  local key, wait = least_bad(keys)
+  local key, wait = better.key(keys)
   local is_disabled = key.state == "disabled"
   self:note("all %d keys %s", #keys, is_disabled and "are disabled" or "rest")
   if self.settings.last_resort then
@@ -46,16 +34,18 @@ end
 function rotation:run(request, next)
   local keys, model = request.keys, request.target and request.target.model
   if not keys[1] then return next(request) end
-  local response, tried = nil, 0
+  local best, tried = nil, 0
   for _, key in ipairs(keys) do
     local is_ready = key.state == "ready"
     if is_ready or key:probe() then
-      response, tried = next(request:with { key = key }), tried + 1
+      local response = next(request:with { key = key })
+      best, tried = better.response(best, response), tried + 1
       local is_keys_fault = verdict.apply(self, response, key, model, not is_ready)
-      if not is_keys_fault or tried == self.settings.tries then return response end
+      if not is_keys_fault then return response end
+      if tried == self.settings.tries then break end
     end
   end
-  return response or refuse_or_insist(self, request, next, keys, model)
+  return best or refuse_or_insist(self, request, next, keys, model)
 end
 
 return rotation

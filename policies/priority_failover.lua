@@ -1,6 +1,7 @@
 -- Tries the targets in the order given until one answers.
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
+local better  = require "policies.lib.better"
 
 local failover = policy.define {
   summary  = "Tries targets in order until one answers.",
@@ -14,21 +15,13 @@ local failover = policy.define {
   },
 }
 
--- What to give up with: the last answer, but of two limits the one with the shorter wait.
-local function better(earlier, later)
-  local are_limits = earlier and earlier.status == 429 and later.status == 429
-  if not are_limits then return later end
-  local is_shorter = (earlier.retry_after or math.huge) < (later.retry_after or math.huge)
-  return is_shorter and earlier or later
-end
-
 function failover:run(request, next)
   local best
   for _, target in ipairs(request.targets) do
     local response = next(request:with { target = target })
     if not self.settings.retry_on:covers(response) then return response end
     self:note("%s: %s", target.name, response.failure or response.status)
-    best = better(best, response)
+    best = better.response(best, response)
   end
   return best or request:refuse(503, "the group has no target")
 end

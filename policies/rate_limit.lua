@@ -53,16 +53,8 @@ function limit:run(request, next)
   return next(request)
 end
 
--- The tokens that a request used: nil where nobody said, and the estimate stands.
-local function tokens_of(request, outcome)
-  local usage = outcome.usage
-  if usage then return usage.total or usage.prompt + usage.completion end
-  local has_failed = outcome.status and outcome.status >= 400 and not outcome.aborted
-  if has_failed or #request.attempts == 0 then return 0 end
-end
-
 function limit:done(request, outcome)
-  local used = tokens_of(request, outcome)
+  local used = quota.tokens_of(request, outcome)
   for _, one in ipairs(self:remembered() or {}) do quota.settle(self, one, used) end
 end
 

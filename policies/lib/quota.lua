@@ -78,4 +78,12 @@ function quota.settle(policy, taken, used)
   end
 end
 
+--- The tokens that a request used: nil where nobody said, and the estimate stands.
+function quota.tokens_of(request, outcome)
+  local usage = outcome.usage
+  if usage then return usage.total or usage.prompt + usage.completion end
+  local has_failed = outcome.status and outcome.status >= 400 and not outcome.aborted
+  if has_failed or #request.attempts == 0 then return 0 end
+end
+
 return quota
