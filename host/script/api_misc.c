@@ -1,6 +1,7 @@
 /* Clocks, chance, hashes, log lines and the figures of the process. */
 #include "script/api.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -238,8 +239,24 @@ static int l_figures(lua_State *L)
 	set_number(L, "attempts", process->attempt_count);
 	set_number(L, "log_dropped", (double)log_dropped());
 	set_number(L, "late", (double)process->late_count);
+	set_number(L, "done_skipped", (double)process->tallies[TALLY_DONE_SKIPPED]);
 	lua_pushboolean(L, process->is_draining);
 	lua_setfield(L, -2, "draining");
+	return 1;
+}
+
+/* tally(name, step) -> the sum, for all workers; step 0 only reads it */
+static int l_tally(lua_State *L)
+{
+	static const char *const names[] = { "faults", "done_skipped", NULL };
+	int place = luaL_checkoption(L, 1, NULL, names);
+	lua_Integer step = luaL_checkinteger(L, 2);
+	_Atomic uint64_t *sum = &api_script(L)->process->tallies[place];
+
+	luaL_argcheck(L, step >= 0, 2, "a tally only grows");
+	if (step > 0)
+		atomic_fetch_add(sum, (uint64_t)step);
+	lua_pushnumber(L, (double)atomic_load(sum));
 	return 1;
 }
 
@@ -335,6 +352,7 @@ static const luaL_Reg functions[] = {
 	{ "log_is_text", l_log_is_text },
 	{ "figures", l_figures },
 	{ "generation", l_generation },
+	{ "tally", l_tally },
 	{ "sleep", l_sleep },
 	{ "set_boundary", l_set_boundary },
 	{ "relax", l_relax },

@@ -10,6 +10,12 @@ struct spools;
 
 #define WORKERS_MAX 256
 
+enum tally {
+	TALLY_FAULTS,       /* failures of policies */
+	TALLY_DONE_SKIPPED, /* runs of `done` whose policy a reload has taken away */
+	TALLY_COUNT
+};
+
 struct process {
 	struct shared *shared;
 	struct spools *spools;
@@ -24,4 +30,5 @@ struct process {
 	/* Per worker; published a few times a second. */
 	_Atomic int connection_counts[WORKERS_MAX];
 	_Atomic uint64_t late_count; /* times that the watchdog found a worker late */
+	_Atomic uint64_t tallies[TALLY_COUNT]; /* what the library counts */
 };

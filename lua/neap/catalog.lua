@@ -242,7 +242,7 @@ local function implicit(self, name, targets)
   local group = self.implicit[name]
   if not group then
     group = make_group(self, { name = name, targets = targets })
-    group.chain = self.default_chain
+    group.chain, group.is_implicit = self.default_chain, true
     -- Names come from clients, but only ones that a provider offers or that name a provider: a
     -- client that makes up models behind a provider's name must not fill the memory.
     if self.target_count < 10000 then self.implicit[name] = group end

@@ -158,8 +158,11 @@ local function close_layer(instance, inner)
 
   local function next_layer(narrowed)
     local inside = request.check(narrowed, "next takes a request: what it got")
-    inside.context.trace[#inside.context.trace + 1] = { "next", name, inside.target, inside.key }
-    return inner(narrowed, inside)
+    local of = inside.context
+    of.trace[#of.trace + 1] = { "next", name, inside.target, inside.key }
+    local got = inner(narrowed, inside)
+    of.layer = name -- what is raised from here on is this policy's again
+    return got
   end
 
   return function(given, inside)

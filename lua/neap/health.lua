@@ -1,6 +1,7 @@
 --- neap.health: GET /health, /healthz and /readyz, for whoever watches over neap; no token needed,
 --- so no name of a provider, group or token either.
 
+local fault = require "neap.fault"
 local host = require "neap.host"
 local json = require "neap.json"
 local plain = require "neap.plain"
@@ -18,10 +19,6 @@ end
 
 function health.show(of, known)
   local figures = host.figures()
-  local aside = 0
-  for _, count in pairs(known.faults or {}) do
-    if count >= 5 then aside = aside + 1 end
-  end
   plain.send(of, 200, json.object {
     status = "healthy",
     api_keys = has_ready_key(known) and "available" or "unavailable",
@@ -32,7 +29,9 @@ function health.show(of, known)
     neap = json.object {
       generation = figures.generation, workers = figures.workers, uptime = figures.uptime,
       reloads = figures.reloads, reload_errors = figures.reload_errors,
-      log_dropped = figures.log_dropped, late = figures.late, policies_set_aside = aside,
+      log_dropped = figures.log_dropped, late = figures.late,
+      policies_set_aside = fault.count(known, of.record.generation),
+      done_skipped = figures.done_skipped,
       open = json.object {
         connections = figures.connections, requests = figures.requests,
         attempts = figures.attempts,

@@ -62,6 +62,12 @@ function host.figures() end
 ---@return number
 function host.generation() end
 
+--- Adds to a figure that all workers count together; step 0 only reads it.
+---@param name "faults"|"done_skipped"
+---@param step integer
+---@return number sum
+function host.tally(name, step) end
+
 --- Waits.
 ---@param seconds number
 function host.sleep(seconds) end

@@ -120,10 +120,11 @@ function record.pack(self)
       first_event_seconds = attempt.first_event_seconds,
     }
   end
+  local of = self.context
+  plain.is_implicit = of and of.group and of.group.is_implicit
   plain.entered, plain.remembered = json.array {}, json.object {}
-  local of = self.context or { entered = {} }
-  for index, instance in ipairs(of.entered) do
-    plain.entered[index] = instance.name
+  for _, instance in ipairs(of and of.entered or {}) do
+    if instance.definition.done then plain.entered[#plain.entered + 1] = instance.name end
     local value = of.remembered and of.remembered[instance.self]
     local is_plain, value_text = pcall(json.encode, value)
     if value ~= nil and is_plain then plain.remembered[instance.name] = json.raw(value_text) end
@@ -139,20 +140,36 @@ local function find_targets(self, known)
   for _, attempt in ipairs(self.attempts) do attempt.target = by_name[attempt.target_name] end
 end
 
---- The record back from its text. Its `done` runs on the instances that the present catalog has.
+--- The instances of the record's group by name; none where the group is gone.
+local function instances_of(self, known)
+  local group = known.groups[self.group]
+  if self.is_implicit then group = { chain = known.default_chain } end
+  local by_name = {}
+  for _, chain in ipairs { group and group.fallback or false, group and group.chain or false } do
+    for _, instance in ipairs(chain and chain.instances or {}) do
+      by_name[instance.name] = instance
+    end
+  end
+  return by_name
+end
+
+--- The record back from its text. Its `done` runs on the instances that the present catalog has;
+--- where policy or group is gone, it is skipped and counted.
 function record.unpack(text, known)
   local self = json.decode(text)
-  local group = known.groups[self.group]
-  local chain = group and group.chain or known.default_chain
-  local by_name, entered, remembered, skipped = {}, {}, {}, 0
-  for _, instance in ipairs(chain.instances) do
-    by_name[instance.name] = instance
-    remembered[instance.self] = self.remembered[instance.name]
+  local by_name, entered, remembered, skipped = instances_of(self, known), {}, {}, {}
+  for name, instance in pairs(by_name) do
+    remembered[instance.self] = self.remembered[name]
   end
   for _, name in ipairs(self.entered) do
-    if by_name[name] then entered[#entered + 1] = by_name[name] else skipped = skipped + 1 end
+    if by_name[name] then
+      entered[#entered + 1] = by_name[name]
+    elseif not skipped[name] then
+      skipped[name] = true
+      host.tally("done_skipped", 1)
+      host.log("debug", "policy", name .. ": done was skipped: the policy is gone")
+    end
   end
-  if skipped > 0 then host.log("debug", "policy", "done was skipped: the policy is gone") end
   find_targets(self, known)
   -- A plain copy: what the request was can be read, nothing can be done with it any more.
   self.context = { entered = entered, remembered = remembered, trace = {}, request = {

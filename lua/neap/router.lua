@@ -11,18 +11,15 @@ local catalog = require "neap.catalog"
 local chain = require "neap.chain"
 local config = require "neap.config"
 local context = require "neap.context"
+local fallback = require "neap.fallback"
 local health = require "neap.health"
 local host = require "neap.host"
 local json = require "neap.json"
 local models = require "neap.models"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
-local request = require "neap.request"
-local response = require "neap.response"
 
 local router = {}
-
-local FAULTS_MAX = 5 -- failures of a policy after which its chains are set aside
 
 local NONE = {}
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
@@ -88,59 +85,6 @@ function router.open(path)
 end
 
 -- ------------------------------------------------------------------------------------
--- The chain
-
---- Counts a chain's failures by policy; after some it is set aside, fallback or not.
-local function note_failure(group, of, problem)
-  local layer = of.layer or "?"
-  host.log("error", "policy", ("group %s: %s: %s"):format(group.name, layer, problem))
-  of.record.policy = layer
-  local faults = (known.faults or {})
-  known.faults = faults
-  faults[layer] = (faults[layer] or 0) + 1
-  if faults[layer] == FAULTS_MAX then
-    host.log("error", "policy", layer .. " is set aside after " .. FAULTS_MAX .. " failures")
-  end
-end
-
---- The boundary at which a policy's overrun is caught (host.set_boundary).
-local function guard(run, given, inside)
-  local ok, got = pcall(run, given, inside)
-  local was_overrun = host.relax()
-  if ok and not was_overrun then return got end
-  return nil, tostring(got)
-end
-host.set_boundary(guard)
-
-local function is_set_aside(faults, of_chain)
-  for _, instance in ipairs(of_chain.instances) do
-    if faults and (faults[instance.name] or 0) >= FAULTS_MAX then return instance.name end
-  end
-end
-
-local function run_chain(of, group)
-  local given, inside = request.new(of)
-  of.request = given
-  local aside = is_set_aside(known.faults, group.chain)
-  if not aside then
-    local got, problem = guard(group.chain.run, given, inside)
-    if got then return got end
-    local fault = of.body_fault
-    if fault and fault.text == problem then
-      return (response.refusal(of, fault.status, fault.text))
-    end
-    note_failure(group, of, problem)
-  else
-    of.record.policy = aside
-  end
-  if not group.fallback or is_set_aside(known.faults, group.fallback) then return nil end
-  of.trace[#of.trace + 1] = { "fallback" }
-  local got, problem = guard(group.fallback.run, given, inside)
-  if not got then note_failure(group, of, problem) end
-  return got
-end
-
--- ------------------------------------------------------------------------------------
 -- Chat
 
 local function read_request(of)
@@ -186,7 +130,7 @@ local function chat(of)
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
   of.handle:on_disconnect(group.on_disconnect)
   context.set(of)
-  local got = run_chain(of, group)
+  local got = fallback.run(of, group)
   context.set(nil)
   if got then return answer.commit(of, got) end
   answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",

@@ -17,28 +17,21 @@
 --- memory that workers share. A policy is looked for beside the test file, then among those that
 --- come with neap. The assertions are those of neap.tap.
 
-local answer = require "neap.answer"
 local attempt = require "neap.attempt"
 local catalog = require "neap.catalog"
 local chain = require "neap.chain"
 local client = require "neap.test.client"
 local clock = require "neap.test.clock"
-local context = require "neap.context"
 local host = require "neap.host"
-local json = require "neap.json"
 local memory = require "neap.test.memory"
 local object = require "neap.object"
-local openai = require "neap.dialect.openai"
-local record = require "neap.record"
-local request = require "neap.request"
 local response = require "neap.response"
+local stand_in = require "neap.test.stand_in"
 local tap = require "neap.tap"
-local upstream = require "neap.test.upstream"
 
 local test = {}
 
 local GROUP = "group"
-local WALL = 1767225600        -- 2026-01-01, a Thursday, at midnight (UTC)
 local TEXTS = "the test's own" -- a folder that is none: the policies that a world gives as texts
 
 --- The folder of the test file: the chunk that required this one (this, require, the file).
@@ -76,12 +69,6 @@ local folder = debug.getinfo(3, "S").source:match("^@(.*)/[^/]*$") or "."
 
 local world_now -- the one that was made or used last
 
-local function random()
-  if world_now.random then return world_now.random end
-  world_now.seed = (world_now.seed * 16807) % 2147483647
-  return world_now.seed / 2147483647
-end
-
 local read_file = host.read
 
 local function read(path)
@@ -90,30 +77,11 @@ local function read(path)
   return world_now.texts and world_now.texts[name]
 end
 
-host.now = function() return clock.time end
-host.wall = function()
-  if not world_now then return WALL end
-  -- To the microsecond: a sum of moments is not exact, and a day must not begin a little late.
-  local passed = math.floor((clock.time - world_now.began) * 1e6 + 0.5) / 1e6
-  return (world_now.wall or WALL) + passed
-end
-host.sleep = function(seconds) clock.wait(clock.time + seconds) end
-host.random = random
 host.read = read
-host.relax = function() return false end
-host.generation = function() return 1 end
-host.log = function() end
-host.log_line = function() end
-host.route = function(given) return given end
-host.filter = function(names) return names end
-host.log_record = function() end
-host.start = function(handle, route, body)
-  return upstream.start(handle.world, handle, route, body)
-end
 
 local function use(world)
   world_now = world
-  for name, stand_in in pairs(world.memory) do host[name] = stand_in end
+  stand_in.use(world)
 end
 
 -- ------------------------------------------------------------------------------------
@@ -168,7 +136,7 @@ end
 ---@param given neap.test_world
 ---@return neap.test_world
 function test.world(given)
-  local world = { memory = memory.new(), seed = 1, places = {}, began = clock.time }
+  local world = { memory = memory.new(), seed = 1, places = {} }
   for name, value in pairs(given) do world[name] = value end
   world.upstream = world.upstream or {}
   setmetatable(world, World)
@@ -219,44 +187,13 @@ end
 -- ------------------------------------------------------------------------------------
 -- A run
 
-local function new_context(world, handle)
-  local group = world.catalog.groups[GROUP]
-  local options = handle.is_stream and handle:member("stream_options")
-  local of = {
-    handle = handle, dialect = openai, operation = "chat", attempts = {}, trace = {},
-    entered = {}, cors = {}, credentials = {}, group = group, budget = group.attempts,
-    deadline = clock.time + group.seconds, model = handle.model, stream = handle.is_stream,
-    is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
-  }
-  of.record = record.new(handle, "test", "/v1/chat/completions")
-  of.record.attempts, of.record.context = of.attempts, of
-  handle.of, handle.world = of, world
-  return of
-end
-
---- The chain, then its fallback, as for any request.
-local function run_chain(of, run)
-  local given, inside = request.new(of)
-  of.request = given
-  local is_fine, got = pcall(of.group.chain.run, given, inside)
-  if is_fine then return got end
-  run.error = tostring(got)
-  local fault = of.body_fault
-  if fault and fault.text == got then
-    return (response.refusal(of, fault.status, fault.text))
-  end
-  if not of.group.fallback then return nil end
-  is_fine, got = pcall(of.group.fallback.run, given, inside)
-  if is_fine then return got end
-  run.error = tostring(got)
-end
-
 local function collect(of, run)
   local handle = of.handle
   run.status, run.headers, run.body = handle.status, handle.fields, handle.answer
   run.text, run.trace, run.sent = handle:content(), of.trace, handle.sent
   for _, step in ipairs(of.trace) do
     if step[1] == "note" then run.notes[#run.notes + 1] = step[3] end
+    if step[1] == "raised" then run.error = step[3] end
   end
   for index, one in ipairs(of.attempts) do
     local outcome = one.status or one.failure
@@ -271,26 +208,14 @@ local last_runs = {} -- of the last call, for the story of a test that fails
 
 local function serve(world, given, run)
   local handle = client.new(given, GROUP)
-  local of = new_context(world, handle)
+  local of = stand_in.context(world, handle, world.catalog.groups[GROUP])
   local began = clock.time
-  context.set(of)
-  local got = run_chain(of, run)
-  -- A hole in the script is the test's fault, whatever the policies made of it.
-  if handle.problem then error(handle.problem, 0) end
-  run.seconds = math.floor((clock.time - began) * 1000 + 0.5) / 1000
-  if got then
-    run.failure = response.inside(got).failure
-    answer.commit(of, got)
-  else
-    answer.refuse(of, 500, "the routing policy of this group failed")
-  end
-  if handle.is_relayed then
-    of.record.outcome = handle.break_off and "truncated" or "ok"
-    of.record.failure = handle.break_off
-    of.record.usage = handle:usage()
-    record.finish(of.record)
-  end
-  context.set(nil)
+  stand_in.serve(of, function(got)
+    -- A hole in the script is the test's fault, whatever the policies made of it.
+    if handle.problem then error(handle.problem, 0) end
+    run.seconds = math.floor((clock.time - began) * 1000 + 0.5) / 1000
+    run.failure = got and response.inside(got).failure
+  end)
   collect(of, run)
 end
 

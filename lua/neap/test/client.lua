@@ -90,7 +90,18 @@ function Handle:content()
   return table.concat(parts)
 end
 
---- A client's request. given: `headers`, and the members of the body; `messages` may be a text.
+--- A client's request with this body.
+---@param text string a JSON object
+---@param headers table<string, string> names in lower case
+function client.of_text(text, headers)
+  local raw, kind = json.find(text, "model")
+  return setmetatable({
+    given_headers = headers, text = text, model = kind == "string" and json.decode(raw) or nil,
+    is_stream = json.find(text, "stream") == "true", sent = {},
+  }, Handle)
+end
+
+--- The same out of values. given: `headers`, and the members of the body; `messages` may be a text.
 ---@param given table
 ---@param model string where given names none
 function client.new(given, model)
@@ -103,10 +114,7 @@ function client.new(given, model)
   if type(body.messages) == "string" then
     body.messages = json.array { { role = "user", content = body.messages } }
   end
-  return setmetatable({
-    given_headers = headers, text = json.encode(body), model = body.model,
-    is_stream = body.stream == true, sent = {},
-  }, Handle)
+  return client.of_text(json.encode(body), headers)
 end
 
 return client

@@ -152,6 +152,11 @@ function memory.new()
     entries[name] = entries[name] or new_health()
     return entries[name]
   end
+  local tallies = {}
+  function functions.tally(name, step)
+    tallies[name] = (tallies[name] or 0) + step
+    return tallies[name]
+  end
   return functions
 end
 
