@@ -6,6 +6,7 @@ local host = require "neap.host"
 local object = require "neap.object"
 local record = require "neap.record"
 local response = require "neap.response"
+local trace = require "neap.trace"
 
 local answer = {}
 
@@ -43,6 +44,9 @@ end
 local function own_fields(of)
   local fields = { "x-request-id", of.record.id }
   for index = 1, #of.cors do fields[#fields + 1] = of.cors[index] end
+  if of.group and trace.is_wanted(of) then
+    fields[#fields + 1], fields[#fields + 2] = "x-neap-trace", trace.compact(of)
+  end
   return fields
 end
 

@@ -159,6 +159,7 @@ local function record_attempt(of, target, key)
   local record = {
     target = target, key = key, started = host.now(), seconds = none, first_event_seconds = none,
     status = none, failure = none, why = none, answer = none, target_name = none, key_id = none,
+    place = #of.trace, -- of the steps before it: where a trace shows it
   }
   of.attempts[#of.attempts + 1] = record
   of.provider = target and target.provider

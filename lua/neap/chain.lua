@@ -184,7 +184,7 @@ local function close_layer(instance, inner)
     if not is_open(answer) then
       error(name .. ": run returned a response that a later attempt has closed", 0)
     end
-    of.trace[#of.trace + 1] = { "return", name, answer }
+    of.trace[#of.trace + 1] = { "return", name, answer.failure or answer.status }
     return got
   end
 end

@@ -28,6 +28,7 @@ local object = require "neap.object"
 local response = require "neap.response"
 local stand_in = require "neap.test.stand_in"
 local tap = require "neap.tap"
+local trace = require "neap.trace"
 
 local test = {}
 
@@ -205,11 +206,13 @@ local function collect(of, run)
 end
 
 local last_runs = {} -- of the last call, for the story of a test that fails
+local contexts = setmetatable({}, { __mode = "k" }) -- by run
 
 local function serve(world, given, run)
   local handle = client.new(given, GROUP)
   local of = stand_in.context(world, handle, world.catalog.groups[GROUP])
   local began = clock.time
+  contexts[run] = of
   stand_in.serve(of, function(got)
     -- A hole in the script is the test's fault, whatever the policies made of it.
     if handle.problem then error(handle.problem, 0) end
@@ -255,11 +258,10 @@ end
 --- What happened in the last runs, line by line.
 local function story()
   local lines = {}
-  for _, run in ipairs(last_runs) do
-    lines[#lines + 1] = ("run: %s after %s s"):format(run.status or "nothing", run.seconds or 0)
-    for _, one in ipairs(run.tried) do lines[#lines + 1] = "  tried " .. one end
-    for _, note in ipairs(run.notes) do lines[#lines + 1] = "  note  " .. note end
-    if run.error then lines[#lines + 1] = "  error " .. run.error end
+  for index, run in ipairs(last_runs) do
+    lines[#lines + 1] = ("request %d: %s"):format(index, run.status or "no answer")
+    local of = contexts[run]
+    for _, line in ipairs(of and trace.lines(of) or {}) do lines[#lines + 1] = "  " .. line end
   end
   return table.concat(lines, "\n")
 end
