@@ -1,4 +1,5 @@
 /* main.c - from the command line to one of neap's commands. */
+#include <errno.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,13 +9,17 @@
 
 #include <sodium.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "options.h"
+#include "script/explain_run.h"
 #include "script/sources.h"
 #include "script/test_run.h"
 #include "server.h"
 
 #define EXIT_USAGE 2
+#define CHUNK 65536
+#define REQUEST_MAX (64 * 1024 * 1024) /* bytes of a request to explain */
 
 /* Where lua/ and policies/ are: beside the folder of the executable (build/neap), else
  * where it is installed (PREFIX/bin/neap, PREFIX/share/neap). */
@@ -34,6 +39,40 @@ static void find_home(char *home, size_t size)
 	snprintf(probe, sizeof(probe), "%s/lua/neap/router.lua", exe);
 	if (access(probe, R_OK) != 0)
 		snprintf(home, size, "%s/share/neap", exe);
+}
+
+/* All that the file holds; - is stdin. */
+static int read_file(const char *path, struct buf *out)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+	size_t size = 1;
+
+	if (!file)
+		return -errno;
+	while (size > 0 && buf_size(out) < REQUEST_MAX) {
+		size = fread(buf_reserve(out, CHUNK), 1, CHUNK, file);
+		buf_grow(out, size);
+	}
+	int rc = ferror(file) ? -EIO : buf_size(out) < REQUEST_MAX ? 0 : -EFBIG;
+
+	if (file != stdin)
+		fclose(file);
+	return rc;
+}
+
+static int run_explain(const struct options *options, const char *home)
+{
+	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
+	struct buf body = { 0 };
+	int rc = read_file(options->files[0], &body), status = 1;
+
+	if (rc != 0)
+		fprintf(stderr, "neap: %s: %s\n", options->files[0], strerror(-rc));
+	else
+		status = explain_run(sources, &options->explain, &body);
+	buf_clear(&body);
+	sources_free(sources);
+	return status;
 }
 
 static int run_tests(const struct options *options, const char *home)
@@ -79,6 +118,8 @@ int main(int argc, char **argv)
 	find_home(home, sizeof(home));
 	if (options.command == COMMAND_TEST)
 		return run_tests(&options, home);
+	if (options.command == COMMAND_EXPLAIN)
+		return run_explain(&options, home);
 	if (options.command == COMMAND_CHECK)
 		return server_check(&options, home);
 	return server_run(&options, home);

@@ -8,9 +8,18 @@ const char options_help[] =
 	"usage: neap [serve] [-c FILE]      routes requests until SIGTERM; SIGHUP reloads\n"
 	"       neap check [-c FILE]        prints every error of router.lua and the policies\n"
 	"       neap test [FILE…]           runs tests of policies (policies/*_test.lua)\n"
+	"       neap explain [-c FILE] [OPTION…] REQUEST.json\n"
+	"                                   shows chain, targets and what would be tried, and\n"
+	"                                   sends nothing; - reads the request from stdin\n"
 	"       neap version\n"
 	"\n"
 	"  -c, --config FILE   the configuration (default: router.lua)\n"
+	"  --token NAME        explain: the token of router.lua that asks\n"
+	"  --header \"N: V\"     explain: a header of the request; more than once for more\n"
+	"  --answer OUTCOME    explain: what the attempts come back with: a status, or connect,\n"
+	"                      empty, protocol, reset, timeout, tls (503); given more than\n"
+	"                      once, in turn, the last one for the rest\n"
+	"  --json              explain: as a JSON document\n"
 	"  -h, --help          this text\n"
 	"\n"
 	"Exit: 0 well, 1 a failure, 2 a wrong command line, 78 a wrong configuration.\n";
@@ -24,6 +33,7 @@ static const struct {
 	{ "serve", COMMAND_SERVE, false, true },
 	{ "check", COMMAND_CHECK, false, true },
 	{ "test", COMMAND_TEST, true, false },
+	{ "explain", COMMAND_EXPLAIN, true, true },
 	{ "version", COMMAND_VERSION, false, false },
 	{ "help", COMMAND_HELP, false, false },
 };
@@ -41,9 +51,63 @@ static bool is_one_of(const char *word, const char *brief, const char *full)
 	return strcmp(word, brief) == 0 || strcmp(word, full) == 0;
 }
 
-int options_parse(struct options *out, int argc, char **argv, struct err *err)
+/* Appends the word to a list of explain's. */
+static int add_word(const char **list, int *count, const char *word, struct err *err)
 {
-	int at = 1, command = 0;
+	if (*count == EXPLAIN_WORDS_MAX)
+		return err_set(err, -EINVAL, "there are more than %d of these: \"%s\"",
+			EXPLAIN_WORDS_MAX, word);
+	list[(*count)++] = word;
+	return 0;
+}
+
+/* An option of explain alone, with its value: 1 and *at behind it, 0 if it is none. */
+static int take_explain(struct explain_options *out, int argc, char **argv, int *at,
+	struct err *err)
+{
+	const char *name = argv[*at], *value = *at + 1 < argc ? argv[*at + 1] : NULL;
+	int rc = 0;
+
+	if (strcmp(name, "--json") == 0) {
+		out->is_json = true;
+		return 1;
+	}
+	if (strcmp(name, "--token") != 0 && strcmp(name, "--header") != 0 &&
+		strcmp(name, "--answer") != 0)
+		return 0;
+	if (!value)
+		return err_set(err, -EINVAL, "%s needs a value", name);
+	++*at;
+	if (strcmp(name, "--token") == 0)
+		out->token = value;
+	else if (strcmp(name, "--header") == 0)
+		rc = add_word(out->headers, &out->header_count, value, err);
+	else
+		rc = add_word(out->answers, &out->answer_count, value, err);
+	return rc < 0 ? rc : 1;
+}
+
+/* The word at *at for explain: an option of its own, or the request. */
+static int take_explain_word(struct options *out, int argc, char **argv, int *at,
+	struct err *err)
+{
+	int rc = take_explain(&out->explain, argc, argv, at, err);
+
+	if (rc != 0)
+		return rc < 0 ? rc : 0; /* 1: it was one */
+	if (argv[*at][0] == '-' && argv[*at][1] != '\0')
+		return err_set(err, -EINVAL, "\"%s\" means nothing to explain",
+			argv[*at]);
+	if (out->file_count)
+		return err_set(err, -EINVAL, "\"%s\" is one request too many", argv[*at]);
+	out->files = argv + *at;
+	out->file_count = 1;
+	return 0;
+}
+
+static int find_given(struct options *out, int argc, char **argv, struct err *err)
+{
+	int command = 0;
 
 	*out = (struct options) { .command = COMMAND_SERVE, .config = "router.lua" };
 	if (argc > 1 && argv[1][0] != '-') {
@@ -51,10 +115,27 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 		if (command < 0)
 			return err_set(err, -EINVAL, "there is no command \"%s\"",
 				argv[1]);
-		at = 2;
 	}
 	out->command = commands[command].command;
-	for (; at < argc; at++) {
+	return command;
+}
+
+static int finish(struct options *out, struct err *err)
+{
+	out->explain.config = out->config;
+	if (out->command == COMMAND_EXPLAIN && !out->file_count)
+		return err_set(err, -EINVAL,
+			"explain needs a request: a file, or - for stdin");
+	return 0;
+}
+
+int options_parse(struct options *out, int argc, char **argv, struct err *err)
+{
+	int command = find_given(out, argc, argv, err), rc;
+
+	if (command < 0)
+		return command;
+	for (int at = argc > 1 && argv[1][0] != '-' ? 2 : 1; at < argc; at++) {
 		if (is_one_of(argv[at], "-h", "--help")) {
 			out->command = COMMAND_HELP;
 			return 0;
@@ -71,6 +152,12 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 			out->config = argv[at];
 			continue;
 		}
+		if (out->command == COMMAND_EXPLAIN) {
+			rc = take_explain_word(out, argc, argv, &at, err);
+			if (rc != 0)
+				return rc;
+			continue;
+		}
 		if (!commands[command].takes_files || argv[at][0] == '-')
 			return err_set(err, -EINVAL, "\"%s\" means nothing to %s",
 				argv[at], commands[command].name);
@@ -78,5 +165,5 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 		out->file_count = argc - at;
 		break;
 	}
-	return 0;
+	return finish(out, err);
 }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "base/err.h"
+#include "script/explain_run.h"
 
 enum command {
 	COMMAND_SERVE,
 	COMMAND_CHECK,
 	COMMAND_TEST,
+	COMMAND_EXPLAIN,
 	COMMAND_VERSION,
 	COMMAND_HELP
 };
@@ -14,8 +16,9 @@ enum command {
 struct options {
 	enum command command;
 	const char *config; /* -c; "router.lua" */
-	char **files;       /* of test */
+	char **files;       /* of test; explain's request */
 	int file_count;
+	struct explain_options explain;
 };
 
 #define NEAP_VERSION "0.1.0"

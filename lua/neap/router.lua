@@ -48,30 +48,40 @@ local function dialects()
   return names
 end
 
-local function open_configuration(path)
+--- lookups: { getenv, read }, what stands for the host's in env and file; or nil.
+local function open_configuration(path, lookups)
   local text, why = host.read(path)
   if not text then return nil, ("%s:1: it cannot be read: %s"):format(path, why) end
-  local configuration, errors = config.load { text = text, path = path, getenv = host.env,
-    read = host.read, dialects = dialects() }
+  local configuration, errors = config.load { text = text, path = path,
+    getenv = lookups and lookups.getenv or host.env, read = lookups and lookups.read or host.read,
+    dialects = dialects() }
   if not configuration then return nil, table.concat(config.format(errors), "\n") end
   return configuration
+end
+
+--- The catalog and the configuration that router.lua and the policies give, or nil and every
+--- error, one per line.
+function router.load(path, lookups)
+  local configuration, problem = open_configuration(path, lookups)
+  if not configuration then return nil, problem end
+  local ok, made = pcall(catalog.new, configuration)
+  if not ok then return nil, ("%s:1: %s"):format(path, tostring(made)) end
+  local loader = chain.loader { configuration.policies, host.home() .. "/policies" }
+  local errors = chain.attach(made, loader, attempt.run, path)
+  if errors[1] then return nil, table.concat(config.format(errors), "\n") end
+  if not made.has_tokens and not access.is_loopback(configuration.listen) then
+    return nil, ("%s:1: without a token neap serves loopback only: give it a token, "
+      .. "or listen on 127.0.0.1"):format(path)
+  end
+  return made, configuration
 end
 
 --- Loads router.lua and the policies. Returns the settings that the host itself needs, or nil and
 --- every error, one per line.
 function router.open(path)
-  local configuration, problem = open_configuration(path)
-  if not configuration then return nil, problem end
-  local ok, made = pcall(catalog.new, configuration)
-  if not ok then return nil, ("%s:1: %s"):format(path, tostring(made)) end
+  local made, configuration = router.load(path)
+  if not made then return nil, configuration end
   known = made
-  local loader = chain.loader { configuration.policies, host.home() .. "/policies" }
-  local errors = chain.attach(known, loader, attempt.run, path)
-  if errors[1] then return nil, table.concat(config.format(errors), "\n") end
-  if not known.has_tokens and not access.is_loopback(configuration.listen) then
-    return nil, ("%s:1: without a token neap serves loopback only: give it a token, "
-      .. "or listen on 127.0.0.1"):format(path)
-  end
   local log = configuration.log or {}
   return {
     listen = configuration.listen, storage = configuration.storage,

@@ -29,7 +29,8 @@ local function outcome_of(attempt)
   if not outcome then return "no answer yet" end
   local text = tostring(outcome)
   if attempt.why and attempt.why ~= "" then text = ("%s (%s)"):format(text, attempt.why) end
-  return attempt.seconds and ("%s after %s"):format(text, trace.time(attempt.seconds)) or text
+  if not attempt.seconds or attempt.seconds == 0 then return text end
+  return ("%s after %s"):format(text, trace.time(attempt.seconds))
 end
 
 --- One attempt: "openai/gpt-4o with key main: 429 after 120 ms".
@@ -159,11 +160,16 @@ end
 -- ------------------------------------------------------------------------------------
 -- Secrets
 
-local function replace(text, secret, id)
+--- The text with `instead` wherever the secret stood.
+---@param text string
+---@param secret string
+---@param instead string
+---@return string
+function trace.replace(text, secret, instead)
   local from, to = text:find(secret, 1, true)
   while from do
-    text = text:sub(1, from - 1) .. id .. text:sub(to + 1)
-    from, to = text:find(secret, from + #id, true)
+    text = text:sub(1, from - 1) .. instead .. text:sub(to + 1)
+    from, to = text:find(secret, from + #instead, true)
   end
   return text
 end
@@ -173,7 +179,7 @@ local function without_secrets(of, text)
   for _, target in ipairs(of.group and of.group.targets or {}) do
     for _, key in ipairs(object.inside(catalog.Target, target).keys) do
       local inside = object.inside(catalog.Key, key)
-      text = replace(text, inside.key.secret, "[key " .. inside.id .. "]")
+      text = trace.replace(text, inside.key.secret, "[key " .. inside.id .. "]")
     end
   end
   return text

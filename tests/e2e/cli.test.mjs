@@ -20,7 +20,7 @@ test("version and --help", async (t) => {
   assert.match(version.stdout, /neap.*\d+\.\d+/);
   const help = await run(t, ["--help"]);
   assert.equal(help.code, 0, help.text);
-  for (const word of ["serve", "check", "test", "version", "-c"])
+  for (const word of ["serve", "check", "test", "explain", "version", "-c"])
     assert.ok(help.stdout.includes(word), `${word} in ${help.stdout}`);
 });
 

@@ -52,7 +52,7 @@ test("each target, key, attempt and note is told in order, what only passes on i
     "      attempt 1: a/m with key k1: 429 after 250 ms",
     "      k1: its rate is limited (429) [where]",
     "    key_rotation takes key k2",
-    "      attempt 2: a/m with key k2: 500 after 0 ms",
+    "      attempt 2: a/m with key k2: 500",
     "    a/m: 500 [where]",
     "  priority_failover takes b/m",
     "    key_rotation takes key k1",
@@ -70,7 +70,7 @@ test("a failure, the fallback and what a policy makes of an answer are told", fu
     "request 1: 503",
     "  raises failed: policies/raises.lua:4: broken",
     "  the fallback chain runs",
-    "  attempt 1: a/m with key k1: connect (nobody is there) after 0 ms",
+    "  attempt 1: a/m with key k1: connect (nobody is there)",
     "  refuses returns 503",
   })
 end)
@@ -93,7 +93,7 @@ test("only who asks with a 1 gets the header", function()
     test.equal(run.headers["x-neap-trace"], nil)
   end
   test.equal(asked { policies = {}, targets = { "a/m" }, upstream = { ["a/m"] = { text = "hi" } } },
-    "attempt 1: a/m with key k1: 200 after 0 ms")
+    "attempt 1: a/m with key k1: 200")
 end)
 
 test("a token needs the right", function()
@@ -106,7 +106,7 @@ end)
 test("a failure's answer has it, too", function()
   local header = asked { policies = { "priority_failover" }, targets = { "a/m" },
     upstream = { ["a/m"] = { status = 503 } } }
-  test.match(header, "^priority_failover takes a/m; attempt 1: a/m with key k1: 503 ")
+  test.match(header, "^priority_failover takes a/m; attempt 1: a/m with key k1: 503; a/m: 503 ")
 end)
 
 test("it is printable ASCII, and a note cannot look like two steps", function()
@@ -116,7 +116,7 @@ test("it is printable ASCII, and a note cannot look like two steps", function()
       self:note("%s", "a\r\nx-evil: 1; attempt 9: \0\127 größe 世")
       return next(request)]] } }
   test.equal(header, "a??x-evil: 1, attempt 9: ?? gr??e ? [policies/notes.lua:4]; "
-    .. "attempt 1: a/m with key k1: 200 after 0 ms")
+    .. "attempt 1: a/m with key k1: 200")
 end)
 
 test("it ends at 2 KiB with how much is left out, and no note fills it alone", function()

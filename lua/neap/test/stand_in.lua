@@ -19,6 +19,7 @@ local stand_in = {}
 
 local WALL = 1767225600 -- 2026-01-01, a Thursday, at midnight (UTC)
 
+local host_wall = host.wall
 local world_now -- the one that was used last
 
 local function random()
@@ -45,6 +46,9 @@ host.log_record = function() end
 host.start = function(handle, route, body)
   return upstream.start(handle.world, handle, route, body)
 end
+
+--- The time of day that the host itself has, in seconds since 1970.
+function stand_in.host_wall() return host_wall() end
 
 --- From now on chance, time of day and memory are those of the world.
 function stand_in.use(world)
