@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <glob.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -75,19 +77,53 @@ static int run_explain(const struct options *options, const char *home)
 	return status;
 }
 
+static void find_tests(glob_t *found, const char *folder)
+{
+	static const char *const names[] = { "*_test.lua", "*/*_test.lua" };
+	char pattern[8400];
+
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		snprintf(pattern, sizeof(pattern), "%s/%s", folder, names[i]);
+		glob(pattern, found->gl_pathv ? GLOB_APPEND : 0, NULL, found);
+	}
+}
+
+static bool is_same_folder(const char *a, const char *b)
+{
+	struct stat stat_a, stat_b;
+
+	return stat(a, &stat_a) == 0 && stat(b, &stat_b) == 0 &&
+		stat_a.st_dev == stat_b.st_dev && stat_a.st_ino == stat_b.st_ino;
+}
+
+/* The tests in the two folders where policies are looked for. */
+static int run_all_tests(struct sources *sources, const char *home)
+{
+	glob_t found = { 0 };
+	char shipped[8400];
+	int status = 1;
+
+	snprintf(shipped, sizeof(shipped), "%s/policies", home);
+	find_tests(&found, "policies");
+	if (!is_same_folder("policies", shipped))
+		find_tests(&found, shipped);
+	if (found.gl_pathc)
+		status = test_run(sources, found.gl_pathv, (int)found.gl_pathc);
+	else
+		fprintf(stderr, "neap: there is no test: policies/*_test.lua\n");
+	globfree(&found);
+	return status;
+}
+
 static int run_tests(const struct options *options, const char *home)
 {
 	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
-	glob_t found = { 0 };
 	int status;
 
-	if (options->file_count) {
+	if (options->file_count)
 		status = test_run(sources, options->files, options->file_count);
-	} else {
-		glob("policies/*_test.lua", 0, NULL, &found);
-		status = test_run(sources, found.gl_pathv, (int)found.gl_pathc);
-		globfree(&found);
-	}
+	else
+		status = run_all_tests(sources, home);
 	sources_free(sources);
 	return status;
 }

@@ -7,7 +7,8 @@
 const char options_help[] =
 	"usage: neap [serve] [-c FILE]      routes requests until SIGTERM; SIGHUP reloads\n"
 	"       neap check [-c FILE]        prints every error of router.lua and the policies\n"
-	"       neap test [FILE…]           runs tests of policies (policies/*_test.lua)\n"
+	"       neap test [FILE…]           runs tests of policies; without FILE: every\n"
+	"                                   *_test.lua of the policies' folders\n"
 	"       neap explain [-c FILE] [OPTION…] REQUEST.json\n"
 	"                                   shows chain, targets and what would be tried, and\n"
 	"                                   sends nothing; - reads the request from stdin\n"

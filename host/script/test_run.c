@@ -12,6 +12,9 @@
 #include "script/sources.h"
 #include "script/state.h"
 
+/* Of one file of tests: an endless loop in a policy is a failure, and no wait for ever. */
+#define FILE_CPU_MS 20000
+
 struct tally {
 	int count;
 	int failed;
@@ -80,7 +83,7 @@ static void run_file(struct sources *sources, const char *file, struct tally *ta
 		goto out;
 	}
 	lua_pushstring(L, file);
-	if (state_call(state, 1, 0, 0, &err) != 0)
+	if (state_call(state, 1, 0, FILE_CPU_MS, &err) != 0)
 		report(tally, false, file, "runs to its end", err.text);
 	lua_pop(L, 1);
 	lua_getfield(L, -1, "results");

@@ -1,7 +1,7 @@
 /* The command line: serve, check, test, version. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { writeFileSync, existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { group, provider } from "./support/lua.mjs";
@@ -109,6 +109,61 @@ test("check", async (t) => {
     assert.equal(ended.code, 78, ended.text);
     assert.ok(!ended.text.includes("never-print-this"), ended.text);
   });
+});
+
+test("test, without a FILE and without a router.lua", async (t) => {
+  const home = folder(t);
+  const policy = (body) => `local policy = require "neap.policy"
+local own = policy.define { summary = "Of a story." }
+function own:run(request, next)
+${body}
+end
+return own
+`;
+  const write = (name, text) => {
+    mkdirSync(path.dirname(path.join(home, name)), { recursive: true });
+    writeFileSync(path.join(home, name), text);
+  };
+  write("policies/good.lua", policy("  return next(request)"));
+  const tests = `local test = require "neap.test"
+local WORLD = { policies = { "good" }, targets = { "a/m" }, upstream = { ["a/m"] = { text = "hi" } } }
+test("passes on", function() test.equal(test.run(WORLD).text, "hi") end)
+`;
+  write("policies/good_test.lua", tests);
+  write(
+    "policies/lib/small_test.lua",
+    `local test = require "neap.test"\ntest("helps", function() test.equal(1 + 1, 2) end)\n`,
+  );
+
+  const good = await run(t, ["test"], { cwd: home });
+  assert.equal(good.code, 0, good.text);
+  const lines = good.stdout.trimEnd().split("\n");
+  assert.equal(lines[0], "ok 1 - policies/good_test.lua: passes on");
+  assert.equal(lines[1], "ok 2 - policies/lib/small_test.lua: helps");
+  assert.ok(
+    lines.some((line) => /^ok \d+ - .*policies\/echo_test\.lua: /.test(line)),
+    "what neap brings is in the other of the policies' folders",
+  );
+  assert.equal(lines.at(-1), `1..${lines.length - 1}`, "one line for each test, and the plan");
+
+  write(
+    "policies/bad_test.lua",
+    `local test = require "neap.test"
+test("fails", function()
+  local run = test.run { policies = { "priority_failover" }, targets = { "a/m" },
+    upstream = { ["a/m"] = { status = 500 } } }
+  test.equal(run.status, 200)
+end)
+test("goes on", function() test.ok(true) end)
+`,
+  );
+  const bad = await run(t, ["test", "policies/bad_test.lua"], { cwd: home });
+  assert.equal(bad.code, 1, bad.text);
+  assert.match(bad.stdout, /^not ok 1 - policies\/bad_test\.lua: fails\n/);
+  assert.match(bad.stdout, /^ {2}# policies\/bad_test\.lua:5: got 500, want 200\n/m);
+  assert.match(bad.stdout, /^ {2}# {5}attempt 1: a\/m with key k1: 500\n/m, "the trace");
+  assert.match(bad.stdout, /\nok 2 - policies\/bad_test\.lua: goes on\n1\.\.2\n$/);
+  assert.equal((await run(t, ["test"], { cwd: home })).code, 1);
 });
 
 test("serve with a broken file: 78 with file and line", async (t) => {
