@@ -181,6 +181,21 @@ function fields.record(spec, required)
   end
 end
 
+--- The list without the holes that elements leave which are not set.
+local function close_ranks(list)
+  local places = {}
+  for place in pairs(list) do
+    if type(place) == "number" then places[#places + 1] = place end
+  end
+  table.sort(places)
+  for index, place in ipairs(places) do
+    local element = list[place]
+    list[place] = nil
+    list[index] = element
+  end
+  return list
+end
+
 --- A copy of plain values: texts, numbers, booleans and tables of them.
 function fields.plain(check, value, place, _, depth)
   depth = depth or 1
@@ -189,12 +204,16 @@ function fields.plain(check, value, place, _, depth)
   if kind ~= "table" or depth > 16 then
     return must_be(check, place, "made of texts, numbers, booleans and tables", value)
   end
-  local copy = {}
+  local copy, has_hole = {}, false
   for key, element in pairs(value) do
     local resolved, at = check:look_up(element, place)
-    if resolved ~= nil then copy[key] = fields.plain(check, resolved, at, nil, depth + 1) end
+    if resolved == nil then
+      has_hole = has_hole or type(key) == "number"
+    else
+      copy[key] = fields.plain(check, resolved, at, nil, depth + 1)
+    end
   end
-  return copy
+  return has_hole and close_ranks(copy) or copy
 end
 
 --- Where to listen: host:port, [address]:port or :port.

@@ -241,6 +241,14 @@ group "pool" {
     { "drain", 0.1, true, 2 })
 end)
 
+test("an element of a setting that is not set leaves no hole", function()
+  local group = good(provider() .. [[ group "g" { targets = { { "a", "m" } }, policies = {
+    use("x", { words = { env "UNSET", "one", env "EMPTY", env "KEY" }, map = { a = env "UNSET" },
+      sparse = { [2] = "two" } }) } }]]).groups[1]
+  test.equal(group.policies[1].settings,
+    { words = { "one", "sk-from-env" }, map = {}, sparse = { [2] = "two" } })
+end)
+
 test("a group may have policies and no targets", function()
   local group = good("group \"echo\" { policies = { \"echo\" } }").groups[1]
   test.equal(group.targets, {})
