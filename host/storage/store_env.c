@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/log.h"
 #include "storage/folder.h"
@@ -11,6 +12,7 @@
 #include "storage/table.h"
 
 #define FORMAT_KEY "format"
+#define DISK_LEAST (64 * 1024) /* bytes below which a disk counts as full */
 
 static unsigned format_of(const struct store_layout *layout)
 {
@@ -57,7 +59,7 @@ static const char *advice(int rc)
 	case -EDQUOT:
 		return "make room on the disk";
 	case -EIO:
-		return "the disk is full or failing";
+		return "the disk is failing";
 	case -EFBIG:
 		return "raise the limit of file sizes (ulimit -f)";
 	case -ENOMEM:
@@ -75,14 +77,24 @@ static const char *advice(int rc)
 	}
 }
 
+/* The library says EIO of a write that was cut short, which a full disk does. */
+static bool is_disk_full(const struct store *store)
+{
+	struct statvfs disk;
+
+	return statvfs(store->folder, &disk) == 0 &&
+		(uint64_t)disk.f_bavail * disk.f_frsize < DISK_LEAST;
+}
+
 int store_error(const struct store *store, int result, struct err *err)
 {
-	int rc = store_errno(result);
+	bool is_full = store_errno(result) == -EIO && is_disk_full(store);
+	int rc = store_errno(is_full ? ENOSPC : result);
 	const char *hint = advice(rc);
 
 	return err_set(err, rc, "%s: %s%s%s", store->folder,
-		mdb_strerror(result > 0 || result < -1000 ? result : -result),
-		hint ? "; " : "", hint ? hint : "");
+		mdb_strerror(is_full ? ENOSPC : result), hint ? "; " : "",
+		hint ? hint : "");
 }
 
 /* -- opening ---------------------------------------------------------------------- */

@@ -1,16 +1,25 @@
 #include "storage/table.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "storage/store_inside.h"
+
+static bool is_name(struct bytes key)
+{
+	return key.size > 0 && key.size <= KEY_MAX;
+}
 
 int table_get(struct txn *txn, const struct table *table, struct bytes key,
 	struct bytes *value)
 {
 	MDB_val name = store_val(key), found = { 0 };
-	int rc = txn_note(txn,
-		mdb_get(txn->handle, txn_table(txn, table), &name, &found));
+	int rc;
 
+	*value = (struct bytes) { 0 };
+	if (!is_name(key))
+		return -ENAMETOOLONG;
+	rc = txn_note(txn, mdb_get(txn->handle, txn_table(txn, table), &name, &found));
 	*value = store_bytes(found);
 	return rc;
 }
@@ -19,9 +28,12 @@ static int put(struct txn *txn, const struct table *table, struct bytes key,
 	struct bytes value, unsigned flags)
 {
 	MDB_val name = store_val(key), content = store_val(value);
-	int rc = txn_note(txn,
-		mdb_put(txn->handle, txn_table(txn, table), &name, &content, flags));
+	int rc;
 
+	if (!is_name(key))
+		return -ENAMETOOLONG;
+	rc = txn_note(txn,
+		mdb_put(txn->handle, txn_table(txn, table), &name, &content, flags));
 	txn->writes += rc == 0;
 	return rc;
 }
@@ -49,8 +61,11 @@ int table_append(struct txn *txn, const struct table *table, struct bytes key,
 int table_delete(struct txn *txn, const struct table *table, struct bytes key)
 {
 	MDB_val name = store_val(key);
-	int rc = txn_note(txn, mdb_del(txn->handle, txn_table(txn, table), &name, NULL));
+	int rc;
 
+	if (!is_name(key))
+		return -ENAMETOOLONG;
+	rc = txn_note(txn, mdb_del(txn->handle, txn_table(txn, table), &name, NULL));
 	txn->writes += rc == 0;
 	return rc;
 }
