@@ -45,19 +45,18 @@ static void wait_until(struct job_thread *thread, int64_t ms)
 	pthread_cond_clockwait(&thread->has_news, &thread->lock, CLOCK_MONOTONIC, &until);
 }
 
-/* Waits for jobs, or for the tick; with the lock held. False: it is over. */
-static bool wait_for_jobs(struct job_thread *thread)
+/* Waits for jobs, at most until tick_at_ms; with the lock held. False: it is over. */
+static bool wait_for_jobs(struct job_thread *thread, int64_t tick_at_ms)
 {
 	const struct job_thread_options *options = &thread->options;
-	int64_t tick_ms = clock_ms() + options->tick_ms;
 
 	while (!thread->figures.waiting && !thread->is_closing) {
-		if (!options->tick_ms)
+		if (!options->tick)
 			pthread_cond_wait(&thread->has_news, &thread->lock);
-		else if (clock_ms() >= tick_ms)
-			return true;
+		else if (clock_ms() < tick_at_ms)
+			wait_until(thread, tick_at_ms);
 		else
-			wait_until(thread, tick_ms);
+			return true;
 	}
 	while (options->gather_ms && !thread->is_closing &&
 		thread->figures.waiting < options->batch_max &&
@@ -96,24 +95,40 @@ static void give_back(struct list *batch)
 	}
 }
 
+/* With the lock held, which is let go meanwhile. */
+static void do_batch(struct job_thread *thread)
+{
+	struct list batch;
+	size_t count = take_batch(thread, &batch);
+
+	if (!count)
+		return;
+	pthread_mutex_unlock(&thread->lock);
+	thread->options.work(&batch, thread->options.arg);
+	pthread_mutex_lock(&thread->lock);
+	/* Before the jobs go: who waits for one sees it counted. */
+	thread->figures.done += count;
+	thread->figures.batches++;
+	pthread_mutex_unlock(&thread->lock);
+	give_back(&batch);
+	pthread_mutex_lock(&thread->lock);
+}
+
 static void *run(void *arg)
 {
 	struct job_thread *thread = arg;
+	const struct job_thread_options *options = &thread->options;
+	int64_t tick_at_ms = clock_ms() + options->tick_ms;
 
 	pthread_mutex_lock(&thread->lock);
-	while (wait_for_jobs(thread)) {
-		struct list batch;
-		size_t count = take_batch(thread, &batch);
-
+	while (wait_for_jobs(thread, tick_at_ms)) {
+		do_batch(thread);
+		if (!options->tick || clock_ms() < tick_at_ms)
+			continue;
 		pthread_mutex_unlock(&thread->lock);
-		thread->options.work(&batch, thread->options.arg);
+		options->tick(options->arg);
 		pthread_mutex_lock(&thread->lock);
-		/* Before the jobs go: who waits for one sees it counted. */
-		thread->figures.done += count;
-		thread->figures.batches += count != 0;
-		pthread_mutex_unlock(&thread->lock);
-		give_back(&batch);
-		pthread_mutex_lock(&thread->lock);
+		tick_at_ms = clock_ms() + options->tick_ms;
 	}
 	pthread_mutex_unlock(&thread->lock);
 	return NULL;
@@ -173,6 +188,7 @@ int job_thread_start(struct job_thread **out, const struct job_thread_options *o
 	int rc;
 
 	assert(options->queue_max > 0 && options->batch_max > 0);
+	assert(!options->tick || options->tick_ms > 0);
 	thread->options = *options;
 	list_init(&thread->queue);
 	pthread_mutex_init(&thread->lock, NULL);

@@ -35,8 +35,9 @@ struct job {
 };
 
 /* Does the jobs of the list (their links), at least one and batch_max at most, and sets
- * rc and err of each. Without jobs, once in tick_ms. On the job thread. */
+ * rc and err of each. On the job thread. */
 typedef void job_work_fn(struct list *jobs, void *arg);
+typedef void job_tick_fn(void *arg);
 
 struct job_thread_options {
 	const char *name; /* of the thread, 15 bytes at most, and in messages */
@@ -45,9 +46,10 @@ struct job_thread_options {
 	/* How long the first job of a batch waits for others; 0: not at all. A batch that
 	 * is full does not wait. */
 	int gather_ms;
-	int tick_ms; /* 0: work is never called without jobs */
+	int tick_ms;       /* how often tick is called, with jobs waiting or not */
+	job_tick_fn *tick; /* may be NULL */
 	job_work_fn *work;
-	void *arg;
+	void *arg; /* of work and tick */
 };
 
 struct job_thread_figures {
@@ -67,5 +69,6 @@ int job_thread_submit(struct job_thread *thread, struct job *job, struct err *er
 /* For post: calls done. */
 void job_finish(struct job *job);
 struct job_thread_figures job_thread_figures(struct job_thread *thread);
-/* Does all jobs that were accepted, ends the thread and frees it. NULL is fine. */
+/* Does all jobs that were accepted, ends the thread and frees it: nobody may submit any
+ * more when it returns. NULL is fine. */
 void job_thread_close(struct job_thread *thread);

@@ -65,12 +65,13 @@ static int mend(struct store *store, int failure)
 	int rc = 0;
 
 	pthread_rwlock_wrlock(&store->quiet);
-	if (!store->env || failure == MDB_PANIC)
+	if (!store->env || failure == MDB_PANIC) {
 		rc = open_again(store, failure);
-	else
+	} else {
 		rc = failure == MDB_MAP_FULL ? grow(store) : follow(store);
-	if (rc && !(failure == MDB_PANIC))
-		(void)open_again(store, rc);
+		if (rc)
+			open_again(store, rc);
+	}
 	pthread_rwlock_unlock(&store->quiet);
 	return rc;
 }
@@ -96,7 +97,7 @@ MDB_dbi txn_table(const struct txn *txn, const struct table *table)
 	for (size_t i = 0; i < layout->table_count; i++)
 		if (layout->tables[i] == table)
 			return txn->store->tables[i + 1];
-	assert(!"a table of another store");
+	log_error("storage", "%s has no table %s", txn->store->folder, table->name);
 	abort();
 }
 

@@ -67,10 +67,14 @@ static void write_jobs(struct list *jobs, void *arg)
 {
 	struct store_thread *thread = arg;
 
-	if (list_is_empty(jobs))
-		store_forget_readers(thread->store);
-	else
-		write_batch(thread->store, jobs);
+	write_batch(thread->store, jobs);
+}
+
+static void look_after(void *arg)
+{
+	struct store_thread *thread = arg;
+
+	store_forget_readers(thread->store);
 }
 
 /* -- reading ---------------------------------------------------------------------- */
@@ -97,7 +101,8 @@ int store_thread_start(struct store_thread **out, struct store *store,
 		.queue_max = options->queue_max,
 		.batch_max = options->is_reader ? 1 : BATCH_MAX,
 		.gather_ms = options->gather_ms,
-		.tick_ms = options->is_reader ? 0 : TICK_MS,
+		.tick_ms = TICK_MS,
+		.tick = options->is_reader ? NULL : look_after,
 		.work = options->is_reader ? read_jobs : write_jobs,
 		.arg = thread,
 	};

@@ -438,7 +438,7 @@ static void readers_that_died_are_forgotten(void **state)
 /* -- kill -9 ---------------------------------------------------------------------- */
 
 /* Each transaction adds one to three rows to the first table, their sum to the second,
- * and deletes a row far behind, so that pages are used again. */
+ * and deletes those far behind, so that pages are used again. */
 static int write_crash_rows(struct txn *txn, void *arg, struct err *err)
 {
 	uint64_t last = *(uint64_t *)arg, count = 1 + last % 3;
@@ -458,7 +458,8 @@ static int write_crash_rows(struct txn *txn, void *arg, struct err *err)
 	if (!rc)
 		rc = table_put(txn, &second_table, bytes_of("last"), key_bytes(&name));
 	if (!rc && last > 100) {
-		struct range range = { .limit = 3 };
+		struct key until = number_key(last - 100);
+		struct range range = { .until = key_bytes(&until), .limit = 10 };
 		struct bytes key, value;
 		struct cursor *cursor;
 

@@ -328,6 +328,71 @@ static void a_batch_is_run_again_when_the_store_grew(void **state)
 	assert_true(store_figures(store).room > JOBS * 40000);
 }
 
+/* -- ticks ------------------------------------------------------------------------ */
+
+struct ticker {
+	struct job job;
+	struct job_thread *thread;
+	atomic_int ticks;
+	atomic_bool has_ended;
+};
+
+static void do_nothing(struct list *list, void *arg)
+{
+	(void)list;
+	(void)arg;
+}
+
+static void count_tick(void *arg)
+{
+	struct ticker *ticker = arg;
+
+	atomic_fetch_add(&ticker->ticks, 1);
+}
+
+/* So that there is always a job. */
+static void ask_again(struct job *job)
+{
+	struct ticker *ticker = CONTAINER_OF(job, struct ticker, job);
+
+	if (job_thread_submit(ticker->thread, job, NULL) != 0)
+		atomic_store(&ticker->has_ended, true);
+}
+
+static void wait_for_ticks(struct ticker *ticker)
+{
+	int64_t give_up_ms = clock_ms() + 20000;
+	int wanted = atomic_load(&ticker->ticks) + 3;
+
+	while (atomic_load(&ticker->ticks) < wanted) {
+		assert_true(clock_ms() < give_up_ms);
+		sched_yield();
+	}
+}
+
+static void a_thread_ticks_idle_or_not(void **state)
+{
+	struct ticker ticker = { .job.done = ask_again };
+	struct job_thread_options options = {
+		.name = "ticker",
+		.queue_max = 2,
+		.batch_max = 1,
+		.tick_ms = 5,
+		.tick = count_tick,
+		.work = do_nothing,
+		.arg = &ticker,
+	};
+
+	(void)state;
+	assert_int_equal(job_thread_start(&ticker.thread, &options, NULL), 0);
+	wait_for_ticks(&ticker);
+	assert_int_equal(job_thread_figures(ticker.thread).batches, 0);
+	assert_int_equal(job_thread_submit(ticker.thread, &ticker.job, NULL), 0);
+	wait_for_ticks(&ticker);
+	job_thread_close(ticker.thread);
+	assert_true(atomic_load(&ticker.has_ended));
+}
+
 /* -- several threads at once ------------------------------------------------------ */
 
 struct asker {
@@ -497,6 +562,7 @@ int main(void)
 		WITH_STORE(a_full_queue_refuses),
 		WITH_STORE(closing_does_what_was_accepted),
 		WITH_STORE(a_batch_is_run_again_when_the_store_grew),
+		cmocka_unit_test(a_thread_ticks_idle_or_not),
 		WITH_STORE(many_ask_at_once),
 		WITH_STORE(the_storage_has_all_tables),
 	};
