@@ -68,7 +68,7 @@ int folder_lock(const char *path, struct err *err)
 			owner[0] = '\0';
 		rc = err_set(err, -EBUSY,
 			"%s is in use by process %d: stop it, or choose another storage folder",
-			path, atoi(owner));
+			path, (int)strtol(owner, NULL, 10));
 	} else {
 		rc = err_set(err, -errno, "%s could not be locked: %s", name,
 			strerror(errno));

@@ -236,18 +236,17 @@ void master_keys_close(struct master_keys *keys)
 
 int master_keys_rotate(struct master_keys *keys, struct err *err)
 {
-	struct master_key *known;
-	int rc = 0;
+	struct master_key *known = sodium_allocarray(MASTER_KEYS_MAX, sizeof(*known));
+	int rc;
 
-	pthread_mutex_lock(&keys->lock);
-	known = sodium_allocarray(MASTER_KEYS_MAX, sizeof(*known));
 	if (!known)
-		rc = err_set(err, -ENOMEM, "no memory for the master key");
-	else if (keys->count == MASTER_KEYS_MAX)
+		return err_set(err, -ENOMEM, "no memory for the master key");
+	pthread_mutex_lock(&keys->lock);
+	if (keys->count == MASTER_KEYS_MAX) {
 		rc = err_set(err, -EOVERFLOW,
 			"%s has %d keys: seal everything again and drop the old ones first",
 			keys->path, MASTER_KEYS_MAX);
-	if (!rc) {
+	} else {
 		randombytes_buf(known[0].key, sizeof(known[0].key));
 		name_key(&known[0]);
 		memcpy(known + 1, keys->known, keys->count * sizeof(*known));
@@ -261,7 +260,7 @@ int master_keys_rotate(struct master_keys *keys, struct err *err)
 		known = old;
 	}
 	pthread_mutex_unlock(&keys->lock);
-	sodium_free(known);
+	sodium_free(known); /* wipes */
 	return rc;
 }
 
