@@ -1,13 +1,13 @@
 #include "http/exchange.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "http/connection.h"
 #include "http/reply.h"
 #include "http/spool.h"
@@ -242,14 +242,15 @@ struct sink *exchange_sink(struct exchange *exchange)
 
 static size_t write_chunk(struct connection *connection, const void *data, size_t size)
 {
-	char line[24];
-	int line_size = snprintf(line, sizeof(line), "%zx\r\n", size);
+	char line[NUMBER_ROOM + 2];
+	size_t digits = number_write(line, size, 16);
 	const struct iovec parts[] = {
-		{ line, (size_t)line_size },
+		{ line, digits + 2 },
 		{ (void *)(uintptr_t)data, size },
-		{ line + line_size - 2, 2 },
+		{ line + digits, 2 },
 	};
 
+	memcpy(line + digits, "\r\n", 2);
 	output_send(connection, parts, COUNT_OF(parts));
 	return buf_size(&connection->output);
 }

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "http/exchange.h"
 #include "http/token.h"
 
@@ -137,19 +138,40 @@ static void write_field(struct buf *out, const struct field *field)
 	buf_grow(out, name_size + value_size + 4);
 }
 
+static void write_number(struct buf *out, int64_t number)
+{
+	buf_grow(out, number_write(buf_reserve(out, NUMBER_ROOM), (uint64_t)number, 10));
+}
+
+static void write_status(struct buf *out, int status)
+{
+	buf_append_text(out, "HTTP/1.1 ");
+	write_number(out, status);
+	buf_append_text(out, " ");
+	buf_append_text(out, reason(status));
+	buf_append_text(out, "\r\n");
+}
+
+static void write_length(struct buf *out, int64_t length)
+{
+	buf_append_text(out, "Content-Length: ");
+	write_number(out, length);
+	buf_append_text(out, "\r\n");
+}
+
 void reply_write_head(const struct reply *reply, struct buf *out)
 {
 	size_t date_size;
 	const char *date = date_line(&date_size);
 
-	buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, reason(reply->status));
+	write_status(out, reply->status);
 	for (size_t i = 0; i < reply->count; i++)
 		write_field(out, &reply->fields[i]);
 	buf_append(out, date, date_size);
 	if (reply->is_chunked)
 		buf_append_text(out, "Transfer-Encoding: chunked\r\n");
 	else if (reply->length >= 0)
-		buf_printf(out, "Content-Length: %lld\r\n", (long long)reply->length);
+		write_length(out, reply->length);
 	if (reply->connection == REPLY_SAYS_CLOSE)
 		buf_append_text(out, "Connection: close\r\n");
 	else if (reply->connection == REPLY_SAYS_KEEP_ALIVE)

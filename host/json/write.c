@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "json/text.h"
 
 #define NUMBER_MAX 32                /* bytes of a double's text */
@@ -78,24 +79,13 @@ static size_t print_number(char *text, double number)
 	return tidy_exponent(text, (size_t)size);
 }
 
-/* Whole numbers are most of them, and need no search for the shortest text. */
-static void write_whole(struct buf *buf, uint64_t number)
-{
-	char digits[24];
-	size_t at = sizeof(digits);
-
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	buf_append(buf, digits + at, sizeof(digits) - at);
-}
-
 void value_write_number(struct buf *buf, double number)
 {
 	if (number >= 0 && number < 9007199254740992.0 && !signbit(number) &&
 		(double)(uint64_t)number == number) {
-		write_whole(buf, (uint64_t)number);
+		/* Most are whole, and need no search for the shortest text. */
+		buf_grow(buf,
+			number_write(buf_reserve(buf, NUMBER_ROOM), (uint64_t)number, 10));
 		return;
 	}
 	buf_grow(buf, print_number(buf_reserve(buf, NUMBER_MAX), number));
