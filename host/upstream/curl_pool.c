@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "upstream/curl_handle.h"
+#include "upstream/curl_tls.h"
 #include "upstream/curl_transfer.h"
 
 #define IDLE_LOOKS 8 /* idle connections that are looked at to find a shard with room */
@@ -31,28 +33,6 @@ void origin_unref(struct origin *origin)
 		return;
 	map_remove(origin->pool->origins, origin->key, origin->key_size);
 	free(origin);
-}
-
-CURL *pool_take_easy(struct transfers *pool)
-{
-	CURL *easy;
-
-	if (pool->easy_count)
-		return pool->easies[--pool->easy_count];
-	easy = curl_easy_init();
-	assert(easy); /* only memory can be lacking */
-	curl_easy_setopt(easy, CURLOPT_SHARE, pool->share); /* outlives a reset */
-	return easy;
-}
-
-void pool_give_easy(struct transfers *pool, CURL *easy)
-{
-	if (pool->easy_count == POOL_EASIES) {
-		curl_easy_cleanup(easy);
-		return;
-	}
-	curl_easy_reset(easy);
-	pool->easies[pool->easy_count++] = easy;
 }
 
 /* The timer is moved only to an earlier time: a late wish lets it fire once too often,
@@ -231,6 +211,7 @@ int transfers_new(struct transfers **out, struct event_base *base, struct err *e
 	pool->base = base;
 	pool->origins = map_new();
 	list_init(&pool->transfers);
+	list_init(&pool->handles);
 	list_init(&pool->pending);
 	pool->share = curl_share_init();
 	assert(pool->share);
@@ -254,8 +235,7 @@ void transfers_free(struct transfers *pool)
 	while (!list_is_empty(&pool->transfers))
 		transfer_close(CONTAINER_OF(pool->transfers.next, struct transfer, link));
 	event_del(&pool->kick);
-	while (pool->easy_count)
-		curl_easy_cleanup(pool->easies[--pool->easy_count]);
+	handles_free(pool);
 	/* Before the shards: a descriptor that libcurl closes in silence may be another worker's
 	 * a moment later. */
 	socket_forget_all(pool);

@@ -18,17 +18,15 @@
 
 #include "base/list.h"
 #include "base/map.h"
-#include "upstream/curl_tls.h"
 
 #define SHARD_OPEN 32        /* transfers at which a shard takes no more */
 #define SHARD_CONNECTIONS 64 /* open and idle; more are closed, the oldest first */
-#define POOL_EASIES 64       /* unused easy handles that are kept */
 
 struct transfer;
 struct transfers;
 
 /* Scheme, host, port, proxy and trust: what connections can be shared by. Lives while
- * a transfer or a connection refers to it. */
+ * a handle or a connection refers to it. */
 struct origin {
 	struct transfers *pool;
 	struct list idle; /* watches; the last one was used last */
@@ -67,8 +65,8 @@ struct transfers {
 	struct map *origins;
 	struct watch **watches; /* by file descriptor */
 	size_t watch_room;
-	CURL *easies[POOL_EASIES];
-	size_t easy_count;
+	struct list handles; /* unused easy handles; the last one was used last */
+	size_t handle_count;
 	struct list transfers; /* all that are not freed */
 	struct list pending;   /* those with something to be done outside of curl */
 	struct event kick;     /* does it */
@@ -80,8 +78,6 @@ struct transfers {
 struct origin *origin_of(struct transfers *pool, const char *key, size_t key_size);
 void origin_unref(struct origin *origin);
 
-CURL *pool_take_easy(struct transfers *pool);
-void pool_give_easy(struct transfers *pool, CURL *easy);
 /* The shard for one more transfer to the origin. */
 struct shard *pool_pick(struct transfers *pool, const struct origin *origin);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
@@ -14,8 +15,6 @@
 #define UPLOAD_BUFFER_SMALL 16384 /* the least curl takes; held while TLS streams */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)
 #define SMALL_BODY (64 * 1024) /* curl sends bodies up to this together with the head */
-#define KEEPALIVE_IDLE_SECONDS 30L
-#define KEEPALIVE_STEP_SECONDS 15L
 
 /* Copies up to size bytes of the body at body->at. Returns how many, or -1. */
 static ssize_t read_pieces(struct transfer_body *body, char *room, size_t size)
@@ -58,7 +57,7 @@ static void rewind_pieces(struct transfer_body *body, uint64_t at)
 		body->piece_at += body->pieces[body->piece++].size;
 }
 
-static size_t on_read(char *room, size_t size, size_t count, void *arg)
+size_t request_read(char *room, size_t size, size_t count, void *arg)
 {
 	struct transfer *transfer = arg;
 	ssize_t got;
@@ -74,7 +73,7 @@ static size_t on_read(char *room, size_t size, size_t count, void *arg)
 }
 
 /* Curl starts over when an idle connection turns out to be dead. */
-static int on_seek(void *arg, curl_off_t offset, int origin)
+int request_seek(void *arg, curl_off_t offset, int origin)
 {
 	struct transfer *transfer = arg;
 
@@ -86,7 +85,7 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 
 /* The last look before the request leaves: a connection that is used again was opened
  * for another request, which may have been allowed more. */
-static int on_ready(void *arg, char *peer, char *local, int peer_port, int local_port)
+int request_ready(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
 	struct transfer *transfer = arg;
 
@@ -123,7 +122,7 @@ static bool gather(struct transfer *transfer)
 static void set_body(struct transfer *transfer, const struct transfer_request *request)
 {
 	struct transfer_body *body = &transfer->body;
-	CURL *easy = transfer->easy;
+	CURL *easy = transfer->handle->easy;
 	const char *run = "";
 	long buffer_size;
 
@@ -131,45 +130,40 @@ static void set_body(struct transfer *transfer, const struct transfer_request *r
 	body->piece_count = request->piece_count;
 	for (size_t i = 0; i < body->piece_count; i++)
 		body->size += body->pieces[i].size;
-	curl_easy_setopt(easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->size);
 	buffer_size = body->size > SMALL_BODY ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL;
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
+	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->size);
 	/* Curl never gets a pointer into the pieces: a close may have to wait until curl
 	 * is off the stack, and the pieces are gone by then. */
-	if (body->size > GATHER_MAX) {
-		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
-		curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-		curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
-		curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
-		return;
-	} else if (body->size) {
-		if (!gather(transfer))
-			return;
+	if (body->size > GATHER_MAX)
+		run = NULL; /* request_read() is asked */
+	else if (body->size && gather(transfer))
 		run = body->gathered;
-	}
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, run);
 }
 
 static void set_method(struct transfer *transfer, const struct transfer_request *request)
 {
+	CURL *easy = transfer->handle->easy;
 	const char *method = request->method;
 	bool has_body = request->piece_count || strcmp(method, "POST") == 0 ||
 		strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+	bool is_usual;
 
-	curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE,
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
 		request->is_streamed ? READ_BUFFER_SMALL : READ_BUFFER_LARGE);
 	if (has_body)
 		set_body(transfer, request);
 	else if (strcmp(method, "HEAD") == 0)
-		curl_easy_setopt(transfer->easy, CURLOPT_NOBODY, 1L);
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else
-		curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	if (!has_body)
-		curl_easy_setopt(transfer->easy, CURLOPT_UPLOAD_BUFFERSIZE,
+		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
 			(long)UPLOAD_BUFFER_SMALL);
-	if (strcmp(method, has_body ? "POST" : "GET") != 0)
-		curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, method);
+	is_usual = strcmp(method, has_body ? "POST" : "GET") == 0;
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, is_usual ? NULL : method);
 }
 
 static bool has_name(const char *header, const char *name)
@@ -231,119 +225,34 @@ static void set_headers(struct transfer *transfer, const struct transfer_request
 		transfer->headers = curl_slist_append(transfer->headers, "Content-Type:");
 	if (!has_accept)
 		transfer->headers = curl_slist_append(transfer->headers, "Accept:");
-	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+	curl_easy_setopt(transfer->handle->easy, CURLOPT_HTTPHEADER, transfer->headers);
 }
 
-/* Curl's messages quote a proxy that they do not understand, so it gets the address and
- * the credentials apart, and a scheme that is known to be good. */
-static void set_proxy(struct transfer *transfer, const char *proxy)
+static void set_owner(struct transfer *transfer)
 {
-	static const char *const schemes[] = { "http", "https", "socks5", "socks5h" };
-	CURLU *url = curl_url();
-	char *scheme = NULL, *user = NULL, *password = NULL, *bare = NULL;
-	bool is_known = false;
-
-	if (curl_url_set(url, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME) ==
-			CURLUE_OK &&
-		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
-		for (size_t i = 0; i < COUNT_OF(schemes); i++)
-			is_known |= strcmp(scheme, schemes[i]) == 0;
-	curl_url_get(url, CURLUPART_USER, &user, CURLU_URLDECODE);
-	curl_url_get(url, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
-	curl_url_set(url, CURLUPART_USER, NULL, 0);
-	curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
-	if (is_known && curl_url_get(url, CURLUPART_URL, &bare, 0) == CURLUE_OK) {
-		curl_easy_setopt(transfer->easy, CURLOPT_PROXY, bare);
-		if (user)
-			curl_easy_setopt(transfer->easy, CURLOPT_PROXYUSERNAME, user);
-		if (password)
-			curl_easy_setopt(transfer->easy, CURLOPT_PROXYPASSWORD, password);
-	} else {
-		transfer_fail(transfer, TRANSFER_CONNECT,
-			"the proxy's address is malformed");
-	}
-	curl_free(scheme);
-	curl_free(user);
-	curl_free(password);
-	curl_free(bare);
-	curl_url_cleanup(url);
-}
-
-static void set_trust(struct transfer *transfer, const char *ca_file)
-{
-	CURL *easy = transfer->easy;
-	struct trust *trust;
-	struct err err;
-
-	/* Connections and TLS sessions are shared by what curl knows of the trust. The
-	 * folder is never looked into, as its store is replaced, but its name keeps those
-	 * that were verified with another ca_file apart. */
-	curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-	curl_easy_setopt(easy, CURLOPT_CAPATH, ca_file);
-	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
-	curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, ca_file);
-	if (trust_find(&trust, ca_file, &err) != 0) {
-		transfer_fail(transfer, TRANSFER_TLS, "%s", err.text);
-		return;
-	}
-	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, trust_apply);
-	curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, trust);
-}
-
-static void set_connection(struct transfer *transfer)
-{
-	CURL *easy = transfer->easy;
-
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	/* Without it a close waits for the thread that asks a mute DNS server. */
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_STEP_SECONDS);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->pool);
-	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-}
-
-static void set_exchange(struct transfer *transfer, const char *url)
-{
-	CURL *easy = transfer->easy;
+	CURL *easy = transfer->handle->easy;
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_error);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, response_head_line);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, response_data);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 }
 
 void request_prepare(struct transfer *transfer, const struct transfer_request *request)
 {
-	if (strncasecmp(request->url, "http://", 7) != 0 &&
-		strncasecmp(request->url, "https://", 8) != 0) {
-		transfer_fail(transfer, TRANSFER_PROTOCOL,
-			"the URL is neither http nor https");
+	enum transfer_result failure;
+	struct err err;
+
+	failure = handle_aim(transfer->handle, &err);
+	if (failure) {
+		transfer_fail(transfer, failure, "%s", err.text);
 		return;
 	}
-	set_connection(transfer);
-	set_exchange(transfer, request->url);
-	set_trust(transfer, request->ca_file);
-	if (request->proxy)
-		set_proxy(transfer, request->proxy);
+	set_owner(transfer);
 	set_method(transfer, request);
 	set_headers(transfer, request);
 }
@@ -354,7 +263,7 @@ bool request_is_free_of_pieces(const struct transfer *transfer)
 
 	if (!transfer->body.size || transfer->body.gathered)
 		return true;
-	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	curl_easy_getinfo(transfer->handle->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
 	return (uint64_t)sent >= transfer->body.size;
 }
 

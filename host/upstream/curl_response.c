@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
@@ -161,7 +162,7 @@ static bool is_within_limits(struct transfer *transfer, size_t size)
 	transfer->decoded += size;
 	if (transfer->decoded > transfer->decoded_max)
 		return fail(transfer, "the answer is too large once it is decoded");
-	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &came);
+	curl_easy_getinfo(transfer->handle->easy, CURLINFO_SIZE_DOWNLOAD_T, &came);
 	if (transfer->decoded / RATIO_MAX > (uint64_t)came + RATIO_SLACK)
 		return fail(transfer, "the answer expands too much when it is decoded");
 	return true;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "upstream/address.h"
+#include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
@@ -130,7 +131,7 @@ curl_socket_t socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr 
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
-	add_watch(transfer->shard, fd, transfer->origin);
+	add_watch(transfer->shard, fd, transfer->handle->origin);
 	return fd;
 }
 
@@ -153,7 +154,7 @@ void socket_release(struct transfers *pool, int fd, struct transfer *user,
 	if (!watch || watch->user != user)
 		return;
 	watch->user = NULL;
-	if (is_reusable && watch->origin == user->origin)
+	if (is_reusable && watch->origin == user->handle->origin)
 		list_append(&watch->origin->idle, &watch->idle);
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
 
 #define DECODED_MAX (32u * 1024 * 1024)
@@ -57,19 +58,18 @@ bool transfer_may_connect(struct transfer *transfer, enum address_kind kind)
 /* Gives back what curl needed; head and error stay for whoever holds the transfer. */
 static void let_go(struct transfer *transfer, bool is_reusable)
 {
-	if (!transfer->easy)
+	if (!transfer->handle)
 		return;
 	if (transfer->shard) {
-		shard_remove(transfer->shard, transfer->easy);
+		shard_remove(transfer->shard, transfer->handle->easy);
 		transfer->shard->open_count--;
 	}
 	socket_release(transfer->pool, transfer->fd, transfer, is_reusable);
-	pool_give_easy(transfer->pool, transfer->easy);
-	transfer->easy = NULL;
+	handle_give(transfer->handle);
+	transfer->handle = NULL;
 	transfer->shard = NULL;
 	transfer->pool->open_count--;
 	event_del(&transfer->timer);
-	origin_unref(transfer->origin);
 	request_clear(transfer);
 }
 
@@ -170,7 +170,7 @@ static int64_t nearest_deadline(const struct transfer *transfer)
 
 void transfer_arm(struct transfer *transfer)
 {
-	int64_t nearest = transfer->easy ? nearest_deadline(transfer) : 0;
+	int64_t nearest = transfer->handle ? nearest_deadline(transfer) : 0;
 	int64_t wait_ms;
 
 	/* A timer that fires too early looks again: bytes that arrive only move a
@@ -229,10 +229,10 @@ static void begin(struct transfer *transfer)
 		end(transfer, transfer->failure);
 		return;
 	}
-	shard = pool_pick(transfer->pool, transfer->origin);
+	shard = pool_pick(transfer->pool, transfer->handle->origin);
 	transfer->shard = shard;
 	shard->open_count++;
-	if (shard_add(shard, transfer->easy) != CURLM_OK) {
+	if (shard_add(shard, transfer->handle->easy) != CURLM_OK) {
 		shard->open_count--;
 		transfer->shard = NULL;
 		end(transfer, TRANSFER_PROTOCOL);
@@ -248,7 +248,7 @@ static void resume(struct transfer *transfer)
 	CURLcode code;
 
 	transfer->is_stalled = false;
-	code = shard_resume(shard, transfer->easy);
+	code = shard_resume(shard, transfer->handle->easy);
 	/* What the handler did meanwhile counts; a failure here makes no
 	 * message of curl's. */
 	if (code != CURLE_OK)
@@ -292,25 +292,6 @@ static void push_pending(struct transfer *transfer)
 	event_active(&transfer->pool->kick, EV_TIMEOUT, 1);
 }
 
-static struct origin *find_origin(struct transfers *pool,
-	const struct transfer_request *request)
-{
-	const char *host = strstr(request->url, "://");
-	size_t size = host ? 3 + strcspn(host + 3, "/?#") + (size_t)(host - request->url)
-			   : 0;
-	struct buf key = { 0 };
-	struct origin *origin;
-
-	buf_append(&key, request->url, size);
-	buf_append(&key, "\n", 1);
-	buf_append_text(&key, request->proxy ? request->proxy : "");
-	buf_append(&key, "\n", 1);
-	buf_append_text(&key, request->ca_file ? request->ca_file : "");
-	origin = origin_of(pool, buf_data(&key), buf_size(&key));
-	buf_clear(&key);
-	return origin;
-}
-
 static int64_t deadline_in(int64_t now, int ms)
 {
 	return ms > 0 ? now + ms : 0;
@@ -338,8 +319,7 @@ struct transfer *transfer_start(struct transfers *pool,
 	list_append(&pool->transfers, &transfer->link);
 	list_init(&transfer->pending);
 	evtimer_assign(&transfer->timer, pool->base, on_timer, transfer);
-	transfer->origin = find_origin(pool, request);
-	transfer->easy = pool_take_easy(pool);
+	transfer->handle = handle_take(pool, request);
 	pool->open_count++;
 	request_prepare(transfer, request);
 	transfer_arm(transfer);

@@ -15,7 +15,7 @@
 #include "upstream/address.h"
 #include "upstream/transfer.h"
 
-struct origin;
+struct handle;
 struct shard;
 
 /* The answer's head as it arrives. */
@@ -55,8 +55,7 @@ struct transfer {
 	struct list pending;
 	struct transfers *pool;
 	struct shard *shard; /* NULL: not given to curl (yet, or any more) */
-	struct origin *origin;
-	CURL *easy; /* NULL: it has ended */
+	struct handle *handle; /* NULL: it has ended */
 	struct curl_slist *headers;
 	const struct transfer_handler *handler;
 	void *arg;
@@ -94,11 +93,16 @@ void transfers_run_pending(evutil_socket_t fd, short what, void *pool);
 /* Looks at the deadlines again after one may have come nearer. */
 void transfer_arm(struct transfer *transfer);
 
-/* curl_request.c: sets all options of transfer->easy. On a failure the error is noted. */
+/* curl_request.c: sets the options of the transfer's handle. On a failure the error is
+ * noted. */
 void request_prepare(struct transfer *transfer, const struct transfer_request *request);
 /* All of the body was sent, or what is left is the transfer's own. */
 bool request_is_free_of_pieces(const struct transfer *transfer);
 void request_clear(struct transfer *transfer);
+/* The callbacks for curl. */
+size_t request_read(char *room, size_t size, size_t count, void *transfer);
+int request_seek(void *transfer, curl_off_t offset, int origin);
+int request_ready(void *transfer, char *peer, char *local, int peer_port, int local_port);
 
 /* curl_response.c: the callbacks for curl. */
 size_t response_head_line(char *line, size_t size, size_t count, void *transfer);
