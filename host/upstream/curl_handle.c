@@ -190,6 +190,7 @@ static void free_handle(struct handle *handle)
 	list_remove(&handle->link);
 	curl_easy_cleanup(handle->easy);
 	curl_url_cleanup(handle->address);
+	headers_clear(&handle->headers);
 	origin_unref(handle->origin);
 	free(handle->url);
 	free(handle->proxy);

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "upstream/curl_headers.h"
 #include "upstream/transfer.h"
 
 #define HANDLES_KEPT 64 /* unused; of more the one unused for longest is freed */
@@ -28,6 +29,7 @@ struct handle {
 	char *url; /* the place, in the words of the request */
 	char *proxy;
 	char *ca_file;
+	struct headers headers; /* of the last request */
 	bool is_aimed; /* the place is set */
 };
 

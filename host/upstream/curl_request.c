@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
@@ -166,66 +165,16 @@ static void set_method(struct transfer *transfer, const struct transfer_request 
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, is_usual ? NULL : method);
 }
 
-static bool has_name(const char *header, const char *name)
-{
-	size_t size = strlen(name);
-
-	return strncasecmp(header, name, size) == 0 && header[size] == ':';
-}
-
-/* Fields that say how the message is framed belong to the transfer. */
-static bool is_framing(const char *header)
-{
-	return has_name(header, "content-length") ||
-		has_name(header, "transfer-encoding") || has_name(header, "connection") ||
-		has_name(header, "expect");
-}
-
-static bool is_without_value(const char *colon)
-{
-	return colon[1 + strspn(colon + 1, " \t")] == '\0';
-}
-
-static void add_header(struct transfer *transfer, const char *header)
-{
-	const char *colon = strchr(header, ':');
-	char *bare;
-
-	if (!colon || colon == header || strpbrk(header, "\r\n")) {
-		transfer_fail(transfer, TRANSFER_PROTOCOL,
-			"a header to be sent is malformed");
-		return;
-	}
-	if (is_framing(header))
-		return;
-	if (!is_without_value(colon)) {
-		transfer->headers = curl_slist_append(transfer->headers, header);
-		return;
-	}
-	/* "Name:" would mean to curl: leave it out. "Name;" is a field without a
-	 * value. */
-	bare = xmemdup(header, (size_t)(colon - header) + 1);
-	bare[colon - header] = ';';
-	transfer->headers = curl_slist_append(transfer->headers, bare);
-	free(bare);
-}
-
 static void set_headers(struct transfer *transfer, const struct transfer_request *request)
 {
-	bool has_type = false, has_accept = false;
+	struct handle *handle = transfer->handle;
 
-	for (size_t i = 0; i < request->header_count; i++) {
-		has_type |= has_name(request->headers[i], "content-type");
-		has_accept |= has_name(request->headers[i], "accept");
-		add_header(transfer, request->headers[i]);
-	}
-	/* What curl would add by itself. */
-	transfer->headers = curl_slist_append(transfer->headers, "Expect:");
-	if (!has_type)
-		transfer->headers = curl_slist_append(transfer->headers, "Content-Type:");
-	if (!has_accept)
-		transfer->headers = curl_slist_append(transfer->headers, "Accept:");
-	curl_easy_setopt(transfer->handle->easy, CURLOPT_HTTPHEADER, transfer->headers);
+	if (headers_are_for(&handle->headers, request))
+		return;
+	if (headers_make(&handle->headers, request) != 0)
+		transfer_fail(transfer, TRANSFER_PROTOCOL,
+			"a header to be sent is malformed");
+	curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, handle->headers.list);
 }
 
 static void set_owner(struct transfer *transfer)
@@ -269,8 +218,6 @@ bool request_is_free_of_pieces(const struct transfer *transfer)
 
 void request_clear(struct transfer *transfer)
 {
-	curl_slist_free_all(transfer->headers);
-	transfer->headers = NULL;
 	free(transfer->body.gathered);
 	transfer->body = (struct transfer_body) { 0 };
 }

@@ -56,7 +56,6 @@ struct transfer {
 	struct transfers *pool;
 	struct shard *shard; /* NULL: not given to curl (yet, or any more) */
 	struct handle *handle; /* NULL: it has ended */
-	struct curl_slist *headers;
 	const struct transfer_handler *handler;
 	void *arg;
 	struct transfer_head head;
