@@ -124,6 +124,35 @@ static size_t plain_blocks(const char *data, size_t size)
 	return at;
 }
 
+/* A bit for each of 16 places behind which name may stand in quotes: its first letter is
+ * right there, and the closing quote where it must be. */
+static inline int find_quoted(const char *data, const char *name, size_t name_size)
+{
+	__m128i first = _mm_cmpeq_epi8(load(data + 1), _mm_set1_epi8(*name));
+	__m128i last = _mm_cmpeq_epi8(load(data + 1 + name_size), _mm_set1_epi8('"'));
+
+	return _mm_movemask_epi8(_mm_and_si128(first, last));
+}
+
+/* Passes places behind which name cannot stand in quotes, up to end. */
+static size_t pass_unquoted(const char *data, size_t at, size_t end, const char *name,
+	size_t name_size)
+{
+	const size_t step = sizeof(__m128i);
+	int mask;
+
+	for (; end - at >= step; at += step) {
+		mask = find_quoted(data + at, name, name_size);
+		if (mask)
+			return at + (size_t)__builtin_ctz((unsigned)mask);
+	}
+	if (end < step || at == end)
+		return at;
+	/* The last places, with some that are passed already. */
+	mask = find_quoted(data + end - step, name, name_size) >> (step - (end - at));
+	return mask ? at + (size_t)__builtin_ctz((unsigned)mask) : end;
+}
+
 #else
 
 #define EACH_BYTE(byte) (0x0101010101010101u * (byte))
@@ -174,6 +203,15 @@ static size_t plain_blocks(const char *data, size_t size)
 	return at;
 }
 
+static size_t pass_unquoted(const char *data, size_t at, size_t end, const char *name,
+	size_t name_size)
+{
+	(void)name, (void)name_size;
+	while (at < end && data[at] != '"')
+		at++;
+	return at;
+}
+
 #endif
 
 /* Goes byte by byte up to the quote, the end, or size bytes. */
@@ -207,6 +245,24 @@ size_t text_string_end(const char *data, size_t size, bool *is_escaped)
 		at += pass_bytes(data + at, step, is_escaped);
 		if (at < size && data[at] == '"' && !*is_escaped)
 			return at;
+	}
+	return size;
+}
+
+size_t text_find_quoted(const char *data, size_t size, const char *name)
+{
+	size_t name_size = strlen(name);
+	/* The opening quote stands before this place. */
+	size_t end = size < name_size + 2 ? 0 : size - name_size - 1;
+	size_t at = 0;
+
+	while ((at = pass_unquoted(data, at, end, name, name_size)) < end) {
+		const char *letters = data + at + 1;
+
+		if (data[at] == '"' && letters[name_size] == '"' &&
+			memcmp(letters, name, name_size) == 0)
+			return at + 1;
+		at++;
 	}
 	return size;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json/scan.h"
+#include "json/text.h"
 
 struct planner {
 	const struct relay_plan *plan;
@@ -61,14 +62,13 @@ static bool is_null(const char *behind, const char *end)
  * is null counts as absent. */
 static bool may_have_member(const struct sse_event *event, const char *name)
 {
-	size_t size = strlen(name);
-	const char *at = event->data, *end = event->data + event->data_size;
+	const char *data = event->data;
+	size_t size = event->data_size, name_size = strlen(name);
 
-	while ((at = memmem(at, (size_t)(end - at), name, size))) {
-		if (at > event->data && at[-1] == '"' && at + size < end &&
-			at[size] == '"' && !is_null(at + size + 1, end))
+	for (size_t at = 0; at < size; at += name_size + 1) {
+		at += text_find_quoted(data + at, size - at, name);
+		if (at < size && !is_null(data + at + name_size + 1, data + size))
 			return true;
-		at++;
 	}
 	return false;
 }

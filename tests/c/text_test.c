@@ -1,0 +1,84 @@
+/* Searches that go by blocks of bytes: at every place of a block, and at both ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "json/text.h"
+
+#define SIZE_MAX_TRIED 80
+
+/* A copy of exactly size bytes, so that ASan sees a read behind it. */
+static char *filled(size_t size, char byte)
+{
+	char *data = malloc(size ? size : 1);
+
+	assert_non_null(data);
+	memset(data, byte, size);
+	return data;
+}
+
+static void finds_a_name_wherever_it_stands(void **state)
+{
+	(void)state;
+	for (size_t size = 7; size < SIZE_MAX_TRIED; size++) {
+		for (size_t at = 0; at + 7 <= size; at++) {
+			/* Letters of the name all around make many wrong guesses. */
+			char *data = filled(size, "u\"e"[at % 3]);
+
+			memcpy(data + at, "\"usage\"", 7);
+			assert_int_equal(text_find_quoted(data, size, "usage"), at + 1);
+			data[at + 6] = 'e';
+			data[at + 3] = 'u';
+			assert_int_equal(text_find_quoted(data, size, "usage"), size);
+			free(data);
+		}
+	}
+}
+
+static void finds_no_name_in_too_few_bytes(void **state)
+{
+	(void)state;
+	for (size_t size = 0; size < 7; size++) {
+		char *data = filled(size, 'u');
+
+		memcpy(data, "\"usage\"", size);
+		assert_int_equal(text_find_quoted(data, size, "usage"), size);
+		free(data);
+	}
+}
+
+static void finds_the_end_of_a_string_wherever_it_stands(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size < SIZE_MAX_TRIED; size++) {
+		for (size_t at = 0; at < size; at++) {
+			bool is_escaped = false;
+			char *data = filled(size, 'x');
+
+			data[at] = '"';
+			assert_int_equal(text_string_end(data, size, &is_escaped), at);
+			if (at > 0) {
+				data[at - 1] = '\\';
+				assert_int_equal(
+					text_string_end(data, size, &is_escaped), size);
+			}
+			free(data);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_a_name_wherever_it_stands),
+		cmocka_unit_test(finds_no_name_in_too_few_bytes),
+		cmocka_unit_test(finds_the_end_of_a_string_wherever_it_stands),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
