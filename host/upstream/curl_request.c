@@ -8,10 +8,10 @@
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
-#define READ_BUFFER_SMALL 4096L   /* bytes; of a stream, whose events are short */
+#define READ_BUFFER_SMALL 2048L   /* bytes; of a stream, whose events are short */
 #define READ_BUFFER_LARGE 16384L  /* bytes; libcurl's own size */
 #define GATHER_MAX (256 * 1024)   /* bodies up to this are copied into one run */
-#define UPLOAD_BUFFER_SMALL 16384 /* the least curl takes; held while TLS streams */
+#define UPLOAD_BUFFER_SMALL 16384 /* the least that curl takes */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)
 #define SMALL_BODY (64 * 1024) /* curl sends bodies up to this together with the head */
 
@@ -214,6 +214,19 @@ bool request_is_free_of_pieces(const struct transfer *transfer)
 		return true;
 	curl_easy_getinfo(transfer->handle->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
 	return (uint64_t)sent >= transfer->body.size;
+}
+
+void request_drop_sent(struct transfer *transfer)
+{
+	CURL *easy = transfer->handle->easy;
+	curl_off_t sent = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if ((uint64_t)sent < transfer->body.size)
+		return;
+	request_clear(transfer);
+	/* Curl frees the buffer that it has sent from when its size is set. */
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_SMALL);
 }
 
 void request_clear(struct transfer *transfer)

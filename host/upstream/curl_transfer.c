@@ -308,6 +308,7 @@ struct transfer *transfer_start(struct transfers *pool,
 	transfer->handler = handler;
 	transfer->arg = arg;
 	transfer->timeouts = request->timeouts;
+	transfer->is_streamed = request->is_streamed;
 	transfer->is_private_allowed = request->is_private_allowed;
 	transfer->is_proxied = request->proxy != NULL;
 	transfer->decoded_max = request->decoded_max ? request->decoded_max : DECODED_MAX;

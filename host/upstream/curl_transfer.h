@@ -74,6 +74,7 @@ struct transfer {
 	bool is_connected;
 	bool is_paused;
 	bool is_stalled; /* curl has been told to pause */
+	bool is_streamed;
 	bool is_private_allowed;
 	bool is_proxied;
 	bool is_refused; /* an address of the provider may not be connected to */
@@ -97,6 +98,9 @@ void transfer_arm(struct transfer *transfer);
 void request_prepare(struct transfer *transfer, const struct transfer_request *request);
 /* All of the body was sent, or what is left is the transfer's own. */
 bool request_is_free_of_pieces(const struct transfer *transfer);
+/* Frees what is kept of a body that was sent in whole: it may be large, and the answer
+ * long. */
+void request_drop_sent(struct transfer *transfer);
 void request_clear(struct transfer *transfer);
 /* The callbacks for curl. */
 size_t request_read(char *room, size_t size, size_t count, void *transfer);
