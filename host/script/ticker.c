@@ -17,7 +17,7 @@
 /* Of the real-time signals since libraries leave those alone. */
 #define TICKER_SIGNAL (SIGRTMIN + 4)
 
-static ticker_fn *on_tick_of_all;
+static _Thread_local ticker_fn *on_tick_here;
 static _Thread_local timer_t timer;
 static _Thread_local bool is_running;
 
@@ -25,7 +25,7 @@ static _Thread_local bool is_running;
 
 int ticker_start(ticker_fn *on_tick, struct err *err)
 {
-	on_tick_of_all = on_tick;
+	on_tick_here = on_tick;
 	return err_set(err, -ENOTSUP, "there are no ticks under this sanitizer");
 }
 
@@ -36,7 +36,7 @@ static void on_signal(int number)
 	int saved = errno;
 
 	(void)number;
-	on_tick_of_all();
+	on_tick_here();
 	errno = saved;
 }
 
@@ -59,7 +59,7 @@ int ticker_start(ticker_fn *on_tick, struct err *err)
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID,
 		.sigev_signo = TICKER_SIGNAL };
 
-	on_tick_of_all = on_tick;
+	on_tick_here = on_tick;
 	sigemptyset(&action.sa_mask);
 	if (sigaction(TICKER_SIGNAL, &action, NULL) != 0)
 		return err_set(err, -errno, "sigaction: %s", strerror(errno));

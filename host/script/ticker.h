@@ -11,7 +11,7 @@
 
 typedef void ticker_fn(void);
 
-/* Begins ticks on the calling thread, one function for the whole process. Returns 0 or a
+/* Begins ticks on the calling thread. Returns 0 or a
  * negative errno. Under ThreadSanitizer, which holds signals back until the next call
  * into the C library, there are none: -ENOTSUP. */
 MUST_CHECK

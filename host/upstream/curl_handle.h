@@ -30,7 +30,7 @@ struct handle {
 	char *proxy;
 	char *ca_file;
 	struct headers headers; /* of the last request */
-	bool is_aimed; /* the place is set */
+	bool is_aimed;          /* the place is set */
 };
 
 /* A handle for the request's place, if possible one that has been there. */

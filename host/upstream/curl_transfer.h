@@ -54,7 +54,7 @@ struct transfer {
 	struct list link; /* in the pool's transfers */
 	struct list pending;
 	struct transfers *pool;
-	struct shard *shard; /* NULL: not given to curl (yet, or any more) */
+	struct shard *shard;   /* NULL: not given to curl (yet, or any more) */
 	struct handle *handle; /* NULL: it has ended */
 	const struct transfer_handler *handler;
 	void *arg;

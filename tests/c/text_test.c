@@ -64,8 +64,8 @@ static void finds_the_end_of_a_string_wherever_it_stands(void **state)
 			assert_int_equal(text_string_end(data, size, &is_escaped), at);
 			if (at > 0) {
 				data[at - 1] = '\\';
-				assert_int_equal(
-					text_string_end(data, size, &is_escaped), size);
+				assert_int_equal(text_string_end(data, size, &is_escaped),
+					size);
 			}
 			free(data);
 		}
