@@ -1,9 +1,11 @@
 /* The sockets of curl's connections: which address they may reach, and their events.
  *
- * File descriptors are used again at once, and curl closes the resolver's sockets without
- * asking. An event that outlived its descriptor would make libevent believe that the next
- * one is registered already, so a watch ends where its descriptor does: in
- * socket_close(), and at CURL_POLL_REMOVE for sockets that were not opened here. */
+ * File descriptors are used again at once, and curl closes without asking: the resolver's
+ * sockets, and those whose connect took too long. An event that outlived its descriptor
+ * would make libevent believe that the next one is registered already, so that nothing
+ * would ever be heard of it. A watch therefore ends where its descriptor does: in
+ * socket_close(), at CURL_POLL_REMOVE for sockets that were not opened here, with a
+ * transfer that failed, and at the latest when the descriptor comes again. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,11 +41,25 @@ static struct watch *watch_at(const struct transfers *pool, int fd)
 	return (size_t)fd < pool->watch_room ? pool->watches[fd] : NULL;
 }
 
+static void free_watch(struct transfers *pool, struct watch *watch)
+{
+	if (watch->registered)
+		event_del(&watch->event);
+	list_remove(&watch->idle);
+	pool->watches[watch->fd] = NULL;
+	if (watch->origin)
+		origin_unref(watch->origin);
+	free(watch);
+}
+
 static struct watch *add_watch(struct shard *shard, int fd, struct origin *origin)
 {
 	struct transfers *pool = shard->pool;
-	struct watch *watch = xcalloc(1, sizeof(*watch));
+	struct watch *watch = watch_at(pool, fd);
 
+	if (watch)
+		free_watch(pool, watch);
+	watch = xcalloc(1, sizeof(*watch));
 	if ((size_t)fd >= pool->watch_room) {
 		size_t room = pool->watch_room ? pool->watch_room * 2 : 64;
 
@@ -62,17 +78,6 @@ static struct watch *add_watch(struct shard *shard, int fd, struct origin *origi
 	list_init(&watch->idle);
 	pool->watches[fd] = watch;
 	return watch;
-}
-
-static void free_watch(struct transfers *pool, struct watch *watch)
-{
-	if (watch->registered)
-		event_del(&watch->event);
-	list_remove(&watch->idle);
-	pool->watches[watch->fd] = NULL;
-	if (watch->origin)
-		origin_unref(watch->origin);
-	free(watch);
 }
 
 static void set_events(struct watch *watch, short events)
@@ -154,7 +159,9 @@ void socket_release(struct transfers *pool, int fd, struct transfer *user,
 	if (!watch || watch->user != user)
 		return;
 	watch->user = NULL;
-	if (is_reusable && watch->origin == user->handle->origin)
+	if (!is_reusable)
+		free_watch(pool, watch);
+	else if (watch->origin == user->handle->origin)
 		list_append(&watch->origin->idle, &watch->idle);
 }
 

@@ -19,17 +19,21 @@ import {
 } from "./support/upstream.mjs";
 
 /* A port that takes no connection and refuses none: a process that listens with a full
- * queue and never accepts. */
+ * queue and does not accept, before it gets SIGCONT; then it answers all with 200. */
 async function mute(t) {
   const child = spawn(
     process.execPath,
     [
       "-e",
       `
-    const server = require("net").createServer();
+    const body = ${JSON.stringify(JSON.stringify(completion("late")))};
+    const server = require("http").createServer((request, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(body);
+    });
     server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
       require("fs").writeSync(1, server.address().port + "\\n");
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      process.kill(process.pid, "SIGSTOP");
     });`,
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
@@ -50,7 +54,10 @@ async function mute(t) {
       new Promise((resolve) => socket.once("connect", () => resolve(true))),
       new Promise((resolve) => setTimeout(resolve, 200, false)),
     ]);
-    if (!is_taken) return { url: `http://127.0.0.1:${port}/v1` };
+    if (!is_taken) {
+      const wake = () => child.kill("SIGCONT");
+      return { url: `http://127.0.0.1:${port}/v1`, wake };
+    }
   }
   throw new Error("the mute listener takes everything");
 }
@@ -202,4 +209,23 @@ test("a group's timers go before the provider's", async (t) => {
     ...stream(role(), chunk("late"), "data: [DONE]\n\n"),
   ]);
   assert.equal((await chat(neap, say("slow", { stream: true }))).status, 200);
+});
+
+/* libcurl closes the first socket without a word, and its number is the next one's. */
+test("after a connect that took too long, the next one is heard of", async (t) => {
+  const port = await mute(t);
+  const neap = await serve(
+    t,
+    provider("first", port, { timeouts: { ...LONG, connect: 0.5 } }) +
+      provider("second", port, { timeouts: { ...LONG, connect: 10 } }) +
+      group("moves_on", ["first", "second"]),
+    { first: { workers: 1 } },
+  );
+  const began = performance.now();
+  const asked = chat(neap, say("moves_on"));
+  await until(() => performance.now() - began > 800, "the second attempt");
+  port.wake();
+  const { seen, took } = await timed(asked);
+  assert.equal(seen.status, 200, seen.text);
+  assert.ok(took < within(5000), `it took ${took} ms`);
 });
