@@ -44,12 +44,18 @@ void request_let_go(struct request *request)
 	request_drop_generation(request);
 }
 
+static void set_number(lua_State *L, const char *name, uint64_t number)
+{
+	lua_pushnumber(L, (lua_Number)number);
+	lua_setfield(L, -2, name);
+}
+
 static void push_result(lua_State *L, const struct request *request,
 	const struct relay_result *result)
 {
 	static const char *const outcomes[] = { "ok", "failed", "truncated" };
 
-	lua_createtable(L, 0, 8);
+	lua_createtable(L, 0, 16);
 	lua_pushstring(L, outcomes[result->outcome]);
 	lua_setfield(L, -2, "outcome");
 	lua_pushboolean(L, request->is_gone);
@@ -60,8 +66,13 @@ static void push_result(lua_State *L, const struct request *request,
 	}
 	lua_pushstring(L, result->error);
 	lua_setfield(L, -2, "error");
-	lua_pushnumber(L, (double)result->size);
-	lua_setfield(L, -2, "size");
+	set_number(L, "size", result->size);
+	set_number(L, "events", result->events);
+	set_number(L, "event_bytes", result->event_bytes);
+	if (result->tail) {
+		lua_pushlstring(L, result->tail, result->tail_size);
+		lua_setfield(L, -2, "tail");
+	}
 	lua_newtable(L);
 	for (size_t i = 0; i < plan_rule_count(request->plan); i++) {
 		if (!result->kept[i])

@@ -28,6 +28,7 @@ struct relay {
 	void *arg;
 	struct buf hold; /* the event that is not complete */
 	struct buf joined;
+	char *last; /* the last bytes of what has no events, once there are some */
 	struct tail tail;
 	struct event later; /* tells of the end */
 	struct relay_result result;
@@ -93,6 +94,13 @@ static void finish(struct relay *relay, enum transfer_result transfer, bool is_c
 	event_active(&relay->later, EV_TIMEOUT, 1);
 }
 
+/* For whoever must guess later what the stream said. */
+static void count_event(struct relay_result *result, const struct sse_event *event)
+{
+	result->events += event->data != NULL;
+	result->event_bytes += event->data_size;
+}
+
 /* Writes whole events from the front of data, each run that is not dropped at once.
  * Returns the bytes that are dealt with. */
 static size_t take_events(struct relay *relay, const char *data, size_t size, bool is_end)
@@ -112,6 +120,8 @@ static size_t take_events(struct relay *relay, const char *data, size_t size, bo
 		if (verdict.is_dropped) {
 			put(relay, data + written, at - written);
 			written = next;
+		} else if (!verdict.is_end && !verdict.is_error) {
+			count_event(&relay->result, &event);
 		}
 		at = next;
 		relay->is_begun = true;
@@ -231,8 +241,30 @@ static void take_stream(struct relay *relay, const char *data, size_t size)
 		pass_held(relay);
 }
 
+static void keep_last(struct relay *relay, const char *data, size_t size)
+{
+	size_t had = relay->result.tail_size;
+
+	if (!relay->last)
+		relay->last = xmalloc(RELAY_TAIL);
+	if (size >= RELAY_TAIL) {
+		data += size - RELAY_TAIL;
+		size = RELAY_TAIL;
+		had = 0;
+	} else if (had > RELAY_TAIL - size) {
+		size_t gone = had - (RELAY_TAIL - size);
+
+		memmove(relay->last, relay->last + gone, had - gone);
+		had -= gone;
+	}
+	memcpy(relay->last + had, data, size);
+	relay->result.tail_size = had + size;
+}
+
 static void take(struct relay *relay, const char *data, size_t size)
 {
+	if (!relay->planner)
+		keep_last(relay, data, size);
 	if (!relay->planner || relay->is_over) {
 		put(relay, data, size);
 		return;
@@ -298,6 +330,7 @@ static void free_relay(struct relay *relay)
 	buf_clear(&relay->hold);
 	buf_clear(&relay->joined);
 	free(relay->error);
+	free(relay->last);
 	free(relay);
 }
 
@@ -364,6 +397,7 @@ void relay_peek(const struct relay *relay, struct relay_result *result)
 {
 	*result = relay->result;
 	result->error = relay->error ? relay->error : "";
+	result->tail = relay->last;
 	if (!relay->planner)
 		return;
 	result->kept = planner_kept(relay->planner);

@@ -20,6 +20,8 @@
 
 #define RELAY_HOLD (64 * 1024)
 #define RELAY_KEPT_MAX (64 * 1024) /* bytes of one kept event; a longer one is not kept */
+#define RELAY_TAIL \
+	4096 /* bytes at the end of what is no stream of events, that are kept */
 
 struct relay;
 
@@ -77,6 +79,12 @@ struct relay_result {
 	/* By rule: the data, NUL-terminated; NULL where that rule kept nothing. */
 	const char *const *kept;
 	const size_t *kept_size;
+	/* Of a stream of events: how many passed that carry data, without those that end
+	 * it or are dropped, and the bytes of their data. */
+	uint64_t events, event_bytes;
+	/* Of anything else: its last bytes. */
+	const char *tail;
+	size_t tail_size;
 };
 
 /* From the event loop, exactly once unless the relay was closed first; sink and gate are

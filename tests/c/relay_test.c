@@ -104,6 +104,8 @@ struct story {
 	int64_t first_us;
 	char error[200];
 	char kept[COUNT_OF(rules)][200];
+	uint64_t events, event_bytes;
+	char tail[RELAY_TAIL + 1];
 };
 
 static void on_change(struct gate *gate, void *arg)
@@ -124,6 +126,10 @@ static void on_end(const struct relay_result *result, void *arg)
 	story->transfer = result->transfer;
 	story->size = result->size;
 	story->first_us = result->first_us;
+	story->events = result->events;
+	story->event_bytes = result->event_bytes;
+	if (result->tail)
+		memcpy(story->tail, result->tail, result->tail_size);
 	snprintf(story->error, sizeof(story->error), "%s", result->error);
 	for (size_t i = 0; result->kept && i < COUNT_OF(rules); i++) {
 		if (!result->kept[i])
@@ -211,6 +217,11 @@ static void events_pass_as_they_came(void **state)
 	assert_string_equal(story.kept[0], "{\"choices\":[],\"usage\":{\"n\":3}}");
 	assert_string_equal(story.kept[1], "");
 	assert_string_equal(story.kept[2], "{\"choices\":[{}],\"finish\":\"stop\"}");
+	/* Neither what was dropped counts nor what ended the stream. */
+	assert_int_equal(story.events, 2);
+	assert_int_equal(story.event_bytes,
+		strlen("{\"a\":1,\"usage\":null}{\"choices\":[{}],\"finish\":\"stop\"}"));
+	assert_string_equal(story.tail, "");
 	close_story(&story);
 }
 
@@ -269,6 +280,7 @@ static void every_split_gives_the_same_bytes(void **state)
 		assert_client(&story, want);
 		assert_string_equal(story.kept[0],
 			"{\"choices\":[],\"usage\":{\"n\":3}}");
+		assert_int_equal(story.events, 5);
 		close_story(&story);
 	}
 }
@@ -554,6 +566,41 @@ static void a_closed_relay_is_silent(void **state)
 	close_story(&story);
 }
 
+/* Sends a text of numbered lines, cut in sizes that grow. */
+#define LINES 2000
+
+static bool script_lines(struct scripted *upstream, int fd, int nth)
+{
+	char text[LINES * 8 + 8];
+
+	(void)nth;
+	if (!scripted_read_request(upstream, fd))
+		return false;
+	for (int i = 0; i < LINES; i++)
+		snprintf(text + i * 8, 16, "%7d\n", i);
+	scripted_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 16000\r\n\r\n");
+	for (size_t at = 0, size = 1; at < LINES * 8; at += size, size *= 3) {
+		if (size > LINES * 8 - at)
+			size = LINES * 8 - at;
+		scripted_send_bytes(fd, text + at, size);
+	}
+	return false;
+}
+
+static void the_end_of_plain_bytes_is_kept(void **state)
+{
+	struct story story;
+
+	(void)state;
+	tell_story(&story, script_lines, NULL, NULL, no_timeouts);
+	assert_int_equal(story.outcome, RELAY_COMPLETE);
+	assert_int_equal(strlen(story.tail), RELAY_TAIL);
+	for (int i = 0; i < RELAY_TAIL / 8; i++)
+		assert_int_equal(atoi(story.tail + 8 * i), LINES - RELAY_TAIL / 8 + i);
+	assert_int_equal(story.events, 0);
+	close_story(&story);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -564,6 +611,7 @@ int main(void)
 		cmocka_unit_test(an_error_event_ends_the_stream),
 		cmocka_unit_test(a_break_is_told),
 		cmocka_unit_test(bytes_pass_without_a_plan),
+		cmocka_unit_test(the_end_of_plain_bytes_is_kept),
 		cmocka_unit_test(a_finished_gate_is_relayed),
 		cmocka_unit_test(a_large_event_passes),
 		cmocka_unit_test(a_large_event_breaks),
