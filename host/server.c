@@ -20,11 +20,13 @@
 #include "script/generation.h"
 #include "script/process.h"
 #include "script/sources.h"
+#include "storage/recent.h"
 #include "storage/shared.h"
 #include "worker.h"
 
 #define EXIT_CONFIG 78                       /* EX_CONFIG of sysexits.h */
 #define SHARED_MAX (64 * 1024 * 1024)        /* bytes of what policies share */
+#define RECENT_ENTRIES (128 * 1024)          /* of 64 bytes */
 #define SPOOL_MEMORY_MAX (256 * 1024 * 1024) /* bytes of bodies in memory */
 #define WATCH_MS 100
 #define LATE_US 250000 /* Lua that runs for longer holds up a worker */
@@ -266,6 +268,7 @@ static int open_process(struct server *server, struct err *err)
 		return rc;
 	snprintf(folder, sizeof(folder), "%s/spool", settings->storage);
 	server->process.shared = shared_new(SHARED_MAX);
+	server->process.recent = recent_new(RECENT_ENTRIES);
 	return spools_open(&server->process.spools, folder, SPOOL_MEMORY_MAX,
 		settings->spool_max, err);
 }
@@ -381,6 +384,7 @@ static void close_server(struct server *server)
 	if (server->process.spools)
 		spools_close(server->process.spools);
 	shared_free(server->process.shared);
+	recent_free(server->process.recent);
 	generation_unref(server->loaded);
 }
 

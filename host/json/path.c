@@ -185,6 +185,64 @@ enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 	return kind;
 }
 
+/* Passes over a value. is_it: whether it is an object whose member called name is the string
+ * text. */
+static bool pass_element(struct cursor *cursor, const char *name, const char *text,
+	bool *is_it)
+{
+	size_t name_size = strlen(name), text_size = strlen(text);
+
+	*is_it = false;
+	if (peek(cursor) != '{')
+		return pass_value(cursor);
+	cursor->at++;
+	if (take(cursor, '}'))
+		return true;
+	do {
+		const char *member, *value;
+		size_t member_size, value_size;
+
+		if (peek(cursor) != '"' || !pass_string(cursor, &member, &member_size) ||
+			!take(cursor, ':'))
+			return false;
+		if (!is_name(member, member_size, name, name_size) ||
+			peek(cursor) != '"') {
+			if (!pass_value(cursor))
+				return false;
+			continue;
+		}
+		if (!pass_string(cursor, &value, &value_size))
+			return false;
+		*is_it = is_name(value, value_size, text, text_size);
+	} while (take(cursor, ','));
+	return take(cursor, '}');
+}
+
+size_t scan_last(const char *data, size_t size, const char *name, const char *text,
+	struct scan_slice *out, size_t count)
+{
+	struct cursor cursor = { data, data + size };
+	size_t found = 0;
+	bool is_it;
+
+	if (!take(&cursor, '[') || take(&cursor, ']'))
+		return 0;
+	do {
+		const char *begin;
+
+		peek(&cursor);
+		begin = cursor.at;
+		if (!pass_element(&cursor, name, text, &is_it))
+			return 0;
+		if (!is_it)
+			continue;
+		found = found < count ? found + 1 : count;
+		memmove(out + 1, out, (found - 1) * sizeof(*out));
+		out[0] = (struct scan_slice) { begin, (size_t)(cursor.at - begin) };
+	} while (take(&cursor, ','));
+	return peek(&cursor) == ']' ? found : 0;
+}
+
 static bool mark_members(struct scan_marks *marks, struct cursor *cursor)
 {
 	if (!take(cursor, '{'))

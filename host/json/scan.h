@@ -74,6 +74,17 @@ void scan_free(struct scan *scan);
 enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 	size_t path_count, const char **value, size_t *value_size);
 
+/* Finds the last elements of an array that are objects in which the member called name is
+ * the string text; in one pass, as above. The values of out are the elements, the last one
+ * first; returns how many there are, count at most. */
+struct scan_slice {
+	const char *data;
+	size_t size;
+};
+
+size_t scan_last(const char *data, size_t size, const char *name, const char *text,
+	struct scan_slice *out, size_t count);
+
 #define SCAN_MARKS_MAX 16
 
 /* Where the members at the top of a complete document lie, for who walks into it several

@@ -151,39 +151,6 @@ static int l_body(lua_State *L)
 	return 1;
 }
 
-/* member(name) -> raw text | nil, kind, size. The text is nil where it is longer
- * than the scan keeps. */
-static int l_member(lua_State *L)
-{
-	static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
-		"string", "array", "object" };
-	struct request *request = request_check(L, 1);
-	const char *name = luaL_checkstring(L, 2);
-	const struct scan_member *member = request->scan && request->is_received
-		? scan_find(request->scan, name)
-		: NULL;
-
-	if (!member)
-		return 0;
-	lua_pushstring(L, member->value);
-	lua_pushstring(L, kinds[member->kind]);
-	lua_pushnumber(L, (lua_Number)member->size);
-	return 3;
-}
-
-/* kind() -> "object" | … | nil: what the body is */
-static int l_kind(lua_State *L)
-{
-	struct request *request = request_check(L, 1);
-
-	if (!request->scan)
-		lua_pushnil(L);
-	else
-		lua_pushstring(L,
-			scan_kind(request->scan) == JSON_OBJECT ? "object" : "other");
-	return 1;
-}
-
 static int l_on_disconnect(lua_State *L)
 {
 	static const char *const names[] = { "cancel", "drain", "detach", NULL };
@@ -467,8 +434,9 @@ static const luaL_Reg methods[] = {
 	{ "received", l_received },
 	{ "size", l_size },
 	{ "body", l_body },
-	{ "member", l_member },
-	{ "kind", l_kind },
+	{ "member", api_body_member },
+	{ "last", api_body_last },
+	{ "kind", api_body_kind },
 	{ "on_disconnect", l_on_disconnect },
 	{ "is_gone", l_is_gone },
 	{ "set_record", l_set_record },

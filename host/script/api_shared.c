@@ -1,4 +1,4 @@
-/* The memory that all workers share (shared.h), and the state of targets
+/* The memory that all workers share (shared.h, recent.h), and the state of targets
  * and keys (health.h). */
 #include <errno.h>
 #include <math.h>
@@ -9,6 +9,7 @@
 #include "script/process.h"
 #include "script/script.h"
 #include "storage/health.h"
+#include "storage/recent.h"
 #include "storage/shared.h"
 
 #define HEALTH "neap.health"
@@ -139,6 +140,45 @@ static int l_swap(lua_State *L)
 		return push_error(L, rc);
 	lua_pushboolean(L, rc);
 	return 1;
+}
+
+/* -- what was seen lately ----------------------------------------------------------- */
+
+static uint64_t check_recent(lua_State *L, struct recent **recent)
+{
+	size_t scope_size, text_size;
+	const char *scope = luaL_checklstring(L, 1, &scope_size);
+	const char *text = luaL_checklstring(L, 2, &text_size);
+
+	*recent = api_script(L)->process->recent;
+	return recent_key(*recent, scope, scope_size, text, text_size);
+}
+
+/* recent_get(scope, text) -> value | nil */
+static int l_recent_get(lua_State *L)
+{
+	struct recent *recent;
+	uint64_t key = check_recent(L, &recent);
+	char value[RECENT_TEXT_MAX];
+	size_t size = recent_get(recent, key, value);
+
+	if (!size)
+		return 0;
+	lua_pushlstring(L, value, size);
+	return 1;
+}
+
+/* recent_put(scope, text, value, seconds) */
+static int l_recent_put(lua_State *L)
+{
+	struct recent *recent;
+	uint64_t key = check_recent(L, &recent);
+	size_t size;
+	const char *value = luaL_checklstring(L, 3, &size);
+
+	luaL_argcheck(L, size <= RECENT_TEXT_MAX, 3, "too long to be kept");
+	recent_put(recent, key, value, size, check_ttl(L, 4));
+	return 0;
 }
 
 /* -- health ------------------------------------------------------------------------ */
@@ -278,6 +318,8 @@ static const luaL_Reg functions[] = {
 	{ "shared_set", l_set },
 	{ "shared_add", l_add },
 	{ "shared_swap", l_swap },
+	{ "recent_get", l_recent_get },
+	{ "recent_put", l_recent_put },
 	{ "health", l_health },
 	{ NULL, NULL },
 };

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct recent;
 struct shared;
 struct spools;
 
@@ -18,6 +19,7 @@ enum tally {
 
 struct process {
 	struct shared *shared;
+	struct recent *recent;
 	struct spools *spools;
 	int64_t start_us; /* clock_us() */
 	int worker_count;

@@ -107,6 +107,19 @@ function host.shared_add(key, step, ttl, limit) end
 ---@return boolean? did, string? problem
 function host.shared_swap(key, old, new, ttl) end
 
+--- What was put under the text in the scope lately.
+---@param scope string
+---@param text string
+---@return string?
+function host.recent_get(scope, text) end
+
+--- Keeps a short value for a while; it may be forgotten earlier, never later.
+---@param scope string
+---@param text string
+---@param value string of at most 39 bytes
+---@param seconds number
+function host.recent_put(scope, text, value, seconds) end
+
 ---@param name string
 ---@return neap.host_health # the process's one entry of that name
 function host.health(name) end
@@ -262,6 +275,15 @@ function request:body(most) end
 ---@param name string of a top-level member
 ---@return string? raw, string? kind, number? size
 function request:member(name) end
+
+--- Of the body's member name, a list: the last element that is an object whose member is the text,
+--- and the one of that kind before it. Nothing where the list has more than most bytes.
+---@param name string
+---@param member string
+---@param text string
+---@param most number
+---@return string? raw, string? raw_before
+function request:last(name, member, text, most) end
 
 ---@return "object"|"other"|nil
 function request:kind() end

@@ -238,6 +238,43 @@ static void walks_paths(void **state)
 	assert_int_equal(scan_path("", 0, NULL, 0, &value, &size), JSON_NONE);
 }
 
+static void last_are(const char *text, const char *last, const char *before)
+{
+	struct scan_slice out[2];
+	const char *const expected[] = { last, before };
+	size_t count = scan_last(text, strlen(text), "role", "user", out, COUNT_OF(out));
+
+	assert_int_equal(count, before ? 2 : last ? 1 : 0);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(out[i].size, strlen(expected[i]));
+		assert_memory_equal(out[i].data, expected[i], out[i].size);
+	}
+}
+
+static void finds_the_last_elements_of_a_kind(void **state)
+{
+#define U1 "{\"role\":\"user\",\"content\":\"a]\\\"}\"}"
+#define U2 "{ \"content\" : [ { \"role\":\"x\" } ] , \"role\" : \"user\" }"
+#define U3 "{\"n\":-1.5e3,\"role\":\"user\"}"
+#define A "{\"role\":\"assistant\",\"content\":\"\\\"role\\\":\\\"user\\\"\"}"
+	(void)state;
+	last_are("[]", NULL, NULL);
+	last_are(" [ " U1 " ] ", U1, NULL);
+	last_are("[" A "," U1 "," A "]", U1, NULL);
+	last_are("[" U1 "," A "," U2 "]", U2, U1);
+	last_are("[" U1 "," A "," U2 ", " U3 " ]", U3, U2);
+	last_are("[1,\"user\",{},[" U1 "]," U2 ",null]", U2, NULL);
+	last_are("[{\"role\":[\"user\"]},{\"role\":7},{\"x\":{\"role\":\"user\"}}]", NULL,
+		NULL);
+	last_are("[{\"role\":\"us\\u0065r\"}]", NULL, NULL);
+	last_are("{\"role\":\"user\"}", NULL, NULL);
+	last_are("[" U1 "," A, NULL, NULL);
+	last_are("[" U1 ",{\"role\"", NULL, NULL);
+	last_are("[" U1 ",{\"role\":\"user", NULL, NULL);
+	last_are("[{\"role\":\"user\"", NULL, NULL);
+	last_are("", NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +285,7 @@ int main(void)
 		cmocka_unit_test(finds_the_end_of_a_string_behind_any_backslashes),
 		cmocka_unit_test(stands_the_suite),
 		cmocka_unit_test(walks_paths),
+		cmocka_unit_test(finds_the_last_elements_of_a_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

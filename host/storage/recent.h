@@ -1,0 +1,28 @@
+/* recent.h - what was seen lately: short texts by the hash of others, in fixed memory.
+ *
+ * A table that forgets: each key has a few places that it may stand in, and a new entry
+ * takes the one that ends first. So it never grows, never fails, and a look costs the
+ * same whatever is in it. Two keys are told apart by 64 bits of a hash with a secret of
+ * the process; who depends on more asks elsewhere. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECENT_TEXT_MAX 39 /* bytes; a longer text is not kept */
+
+struct recent;
+
+/* entries: how many it holds, a power of two from 256 on. 64 bytes each. */
+struct recent *recent_new(size_t entries);
+void recent_free(struct recent *recent);
+
+/* The key of a text within a scope: the same text in another scope has another key. */
+uint64_t recent_key(const struct recent *recent, const char *scope, size_t scope_size,
+	const char *text, size_t text_size);
+/* Copies the text into out and returns its size; 0 where there is none any more. */
+size_t recent_get(struct recent *recent, uint64_t key, char out[RECENT_TEXT_MAX]);
+/* Keeps the text for ttl_ms from now, in place of what stood there. */
+void recent_put(struct recent *recent, uint64_t key, const char *text, size_t size,
+	int64_t ttl_ms);
