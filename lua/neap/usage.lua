@@ -1,0 +1,246 @@
+--- neap.usage: what an answer took, in one form whatever the provider calls it.
+---
+--- | name | tokens, unless it says otherwise |
+--- |---|---|
+--- | in_fresh | of the prompt: neither from a cache nor into one, and no audio |
+--- | cache_read | of the prompt: read from the provider's cache |
+--- | cache_write_5m, cache_write_1h | of the prompt: written to the cache, by how long it is kept |
+--- | in_audio | of the prompt: audio |
+--- | out_total | of the answer, with its reasoning and its audio |
+--- | out_audio, reasoning | parts of out_total |
+--- | requests, seconds, images | calls; seconds of audio, to the millisecond; images made |
+---
+--- The five of the prompt have no token in common, so that each is paid for once. Beside them stand
+--- `is_estimate`, `raw` (the provider's own text, at most 4 KiB of it) and `reported_cost` (USD,
+--- where the provider says what it charged). A number that is none, or that no request can reach,
+--- counts as not said: what is read here never is NaN, negative or so large that a sum is not
+--- exact.
+
+local json = require "neap.json"
+
+local usage = {}
+
+local COUNT_MAX = 1e8          -- of tokens, each; contexts end far below
+usage.COUNT_MAX = COUNT_MAX
+usage.SECONDS_MAX = 1e6
+
+local RAW_MAX = 4096           -- bytes of the provider's text that are kept
+local READ_MAX = 64 * 1024     -- bytes of it that are read
+local COST_MAX = 1e6           -- USD
+local BYTES_PER_TOKEN = 4      -- where nobody says how many there are
+local TOKEN_MAX = 8            -- bytes, on average, of a token that comes alone
+local PROMPT_MAX = 1024 * 1024 -- bytes of a body that can be text: more holds files and images
+local CONTENT_MAX = 512 * 1024 -- bytes of text that an answer can have
+local FILE_BYTES = 4000        -- that stand for a file or an image in a body, whatever its size
+
+local NOTHING = {}
+
+-- ------------------------------------------------------------------------------------
+-- The form
+
+--- A usage of these counts; what is not given is 0, and one request.
+---@param given table<string, any>
+function usage.new(given)
+  return {
+    in_fresh = given.in_fresh or 0, cache_read = given.cache_read or 0,
+    cache_write_5m = given.cache_write_5m or 0, cache_write_1h = given.cache_write_1h or 0,
+    in_audio = given.in_audio or 0, out_total = given.out_total or 0,
+    out_audio = given.out_audio or 0, reasoning = given.reasoning or 0,
+    requests = given.requests or 1, seconds = given.seconds or 0, images = given.images or 0,
+    is_estimate = given.is_estimate or false, raw = given.raw, reported_cost = given.reported_cost,
+  }
+end
+
+--- All tokens of the prompt.
+---@return number
+function usage.prompt(used)
+  return used.in_fresh + used.cache_read + used.cache_write_5m + used.cache_write_1h
+    + used.in_audio
+end
+
+--- What policies see: the counts, with their sums `prompt`, `completion` and `total`.
+function usage.view(used)
+  local view = usage.new(used)
+  view.raw = nil
+  view.prompt, view.completion = usage.prompt(used), used.out_total
+  view.total = view.prompt + view.completion
+  return view
+end
+
+-- ------------------------------------------------------------------------------------
+-- What providers of OpenAI's protocol say
+
+--- A number of at most so much, which some providers write as a text; else nil.
+local function number(value, most)
+  if type(value) == "string" then value = tonumber(value) end
+  if type(value) == "number" and value >= 0 and value <= most then return value end
+end
+
+--- A count of tokens.
+local function count(value)
+  if value == nil then return nil end
+  value = number(value, COUNT_MAX)
+  return value and value - value % 1
+end
+
+--- The greater one of a count and of what may be another.
+local function greater(known, value)
+  if value == nil or value == 0 then return known end
+  local other = count(value)
+  return other and other > known and other or known
+end
+
+local function object(value) return type(value) == "table" and value or NOTHING end
+
+--- What came from the cache. These are names of one number, of which a provider may write several.
+local function cached_of(given, details)
+  local cached = greater(0, details.cached_tokens)
+  cached = greater(cached, object(given.prompt_token_details).cached_tokens)
+  cached = greater(cached, given.prompt_cache_hit_tokens)
+  cached = greater(cached, given.num_cached_tokens)
+  return greater(cached, given.cached_tokens)
+end
+
+--- What was written to the cache: for five minutes, for an hour.
+local function written_of(given, details)
+  local by_time = object(details.cache_creation or given.cache_creation)
+  local hour = greater(0, by_time.ephemeral_1h_input_tokens)
+  local all = hour + greater(0, by_time.ephemeral_5m_input_tokens)
+  all = greater(all, details.cache_write_tokens)
+  all = greater(all, details.cache_creation_input_tokens)
+  all = greater(all, given.cache_creation_input_tokens)
+  return all - hour, hour
+end
+
+--- USD as the provider has it; one that passes the bill of the user's own key on adds that.
+local function reported_cost_of(given)
+  local cost = number(given.cost, COST_MAX)
+  if not cost or given.is_byok ~= true then return cost end
+  return cost + (number(object(given.cost_details).upstream_inference_cost, COST_MAX) or 0)
+end
+
+--- Prompt, completion and total, of which one may be missing; or nothing.
+local function sums_of(given)
+  local prompt = count(given.prompt_tokens) or count(given.input_tokens)
+  local completion = count(given.completion_tokens) or count(given.output_tokens)
+  local total = count(given.total_tokens)
+  if not prompt and not completion and not total then return nil end
+  prompt = prompt or math.max(0, (total or 0) - (completion or 0))
+  return prompt, completion or math.max(0, (total or 0) - prompt), total
+end
+
+--- Reasoning is part of the completion, but some providers count it beside.
+local function is_beside(reasoning, completion, total, prompt, prompt_said)
+  if reasoning == 0 then return false end
+  local rest = (total or 0) - completion - reasoning
+  return reasoning > completion or rest == prompt or rest == prompt_said
+end
+
+--- The usage in a provider's usage object, or nil where it holds no count.
+---@param raw string
+function usage.read(raw)
+  local given = #raw <= READ_MAX and json.decode(raw)
+  if type(given) ~= "table" then return nil end
+  local seconds = number(given.seconds, usage.SECONDS_MAX)
+  local said, completion, total = sums_of(given)
+  if not said and not seconds then return nil end
+  said, completion = said or 0, completion or 0
+  local details = object(given.prompt_tokens_details or given.input_tokens_details
+    or given.input_token_details)
+  local out = object(given.completion_tokens_details or given.output_tokens_details)
+  local cached = cached_of(given, details)
+  local written, written_1h = written_of(given, details)
+  -- Parts that are more than the prompt were not counted in it.
+  local rest = said - cached - written - written_1h
+  if rest < 0 then rest = said end
+  local audio = math.min(rest, greater(0, details.audio_tokens))
+  local reasoning = greater(0, out.reasoning_tokens)
+  local prompt = rest + cached + written + written_1h
+  if is_beside(reasoning, completion, total, prompt, said) then
+    completion = completion + reasoning
+  end
+  return {
+    in_fresh = rest - audio, cache_read = cached, cache_write_5m = written,
+    cache_write_1h = written_1h, in_audio = audio, out_total = completion,
+    out_audio = math.min(completion - reasoning, greater(0, out.audio_tokens)),
+    reasoning = reasoning, requests = 1, seconds = seconds or 0, images = 0, is_estimate = false,
+    raw = #raw <= RAW_MAX and raw or raw:sub(1, RAW_MAX), reported_cost = reported_cost_of(given),
+  }
+end
+
+--- llama.cpp's timings, for servers that say nothing else.
+local function read_timings(raw)
+  local given = #raw <= READ_MAX and object(json.decode(raw)) or NOTHING
+  local prompt, answered = count(given.prompt_n), count(given.predicted_n)
+  if not prompt or not answered then return nil end
+  return usage.new { in_fresh = prompt, cache_read = count(given.cache_n), out_total = answered,
+    raw = raw:sub(1, RAW_MAX) }
+end
+
+--- The usage of an answer or an event, wherever a provider of OpenAI's protocol puts it; nil where
+--- there is none. look(from, path…) gives raw text and kind, as json.find does: the document
+--- itself is not decoded.
+function usage.find(look, from)
+  local raw, kind = look(from, "usage")
+  local found = kind == "object" and usage.read(raw)
+  if found then return found end
+  raw, kind = look(from, "x_groq", "usage")
+  found = kind == "object" and usage.read(raw)
+  if found then return found end
+  raw, kind = look(from, "choices", 1, "usage")
+  found = kind == "object" and usage.read(raw)
+  if found then return found end
+  raw, kind = look(from, "timings")
+  return kind == "object" and read_timings(raw) or nil
+end
+
+--- The usage at the end of a long answer of which only that end is known. It is the last object of
+--- that name, and complete; else nil.
+---@param tail string
+function usage.find_in_tail(tail)
+  -- Inside of a text each of its quotes would have a backslash before it.
+  local at = tail:match("^.*()\"usage\"")
+  return at and usage.find(json.find, "{" .. tail:sub(at)) or nil
+end
+
+-- ------------------------------------------------------------------------------------
+-- Where nobody says: an estimate
+
+local function tokens(bytes) return math.ceil(bytes / BYTES_PER_TOKEN) end
+
+usage.PROMPT_MAX = PROMPT_MAX
+
+--- Tokens of a request whose body has so many bytes.
+---@return number
+function usage.estimate_prompt(bytes) return tokens(math.min(bytes, PROMPT_MAX)) end
+
+--- Bytes of a body, where each file and image that is written out in it counts as a page of text.
+---@param body string
+function usage.bytes_of(body)
+  local size, from = #body, 1
+  while true do
+    local _, begins = body:find(";base64,", from, true)
+    from = begins and body:find("\"", begins, true)
+    if not from then return size end
+    size = size - (from - begins) + FILE_BYTES
+  end
+end
+
+--- bytes: of the request's body; content: bytes of text in the answer.
+function usage.estimate(bytes, content)
+  return usage.new { in_fresh = usage.estimate_prompt(bytes), is_estimate = true,
+    out_total = tokens(math.min(content, CONTENT_MAX)) }
+end
+
+--- The content of a stream that was passed on unread: bytes, as usage.estimate takes them. What its
+--- events have beyond the frame that all have is content; where that is little, the provider sends
+--- token by token, and each event is one. counts: { events, event_bytes } of the relay; frame:
+--- bytes, of the first event with content, or nil.
+---@return number
+function usage.content_of_stream(counts, frame)
+  local events = counts.events
+  local content = frame and counts.event_bytes - events * frame or 0
+  return content > events * TOKEN_MAX and content or events * BYTES_PER_TOKEN
+end
+
+return usage
