@@ -99,17 +99,57 @@ static void add_attempts(struct buf *line, lua_State *L)
 	buf_append(line, "]", 1);
 }
 
+static double get_count(lua_State *L, int index, const char *name)
+{
+	double count;
+
+	lua_getfield(L, index, name);
+	count = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return count;
+}
+
+static void add_count(struct buf *line, const char *name, double count)
+{
+	add_name(line, name);
+	value_write_number(line, count);
+}
+
+/* The canonical usage (neap.usage) at index: its sums, and those of its parts that there
+ * are. */
+static void add_counts(struct buf *line, lua_State *L, int index)
+{
+	static const char *const prompts[] = { "in_fresh", "cache_read", "cache_write_5m",
+		"cache_write_1h", "in_audio" };
+	static const char *const parts[] = { "cache_read", "cache_write_5m",
+		"cache_write_1h", "in_audio", "out_audio", "reasoning", "seconds",
+		"images" };
+	double prompt = 0, completion = get_count(L, index, "out_total");
+
+	for (size_t i = 0; i < COUNT_OF(prompts); i++)
+		prompt += get_count(L, index, prompts[i]);
+	add_count(line, "prompt", prompt);
+	add_count(line, "completion", completion);
+	add_count(line, "total", prompt + completion);
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		double count = get_count(L, index, parts[i]);
+
+		if (count > 0)
+			add_count(line, parts[i], count);
+	}
+	lua_getfield(L, index, "is_estimate");
+	if (lua_toboolean(L, -1))
+		buf_append_text(line, ",\"is_estimate\":true");
+	lua_pop(L, 1);
+}
+
 static void add_usage(struct buf *line, lua_State *L)
 {
-	static const char *const names[] = { "prompt", "cached", "completion",
-		"reasoning", "total" };
-
 	lua_getfield(L, 1, "usage");
 	add_name(line, "usage");
 	if (lua_istable(L, -1)) {
 		buf_append(line, "{", 1);
-		for (size_t i = 0; i < COUNT_OF(names); i++)
-			add_if_any(line, L, lua_gettop(L), names[i]);
+		add_counts(line, L, lua_gettop(L));
 		buf_append(line, "}", 1);
 	} else {
 		buf_append_text(line, "null");
@@ -142,6 +182,8 @@ int record_l_line(lua_State *L)
 	add_ms(line, L, 1, "seconds", "ms");
 	add_ms(line, L, 1, "first_event_seconds", "first_event_ms");
 	add_usage(line, L);
+	add_if_any(line, L, 1, "cost");
+	add_if_any(line, L, 1, "conversation");
 	for (size_t i = 0; i < COUNT_OF(tails); i++)
 		add_field(line, L, 1, tails[i]);
 	add_if_any(line, L, 1, "error");

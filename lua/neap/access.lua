@@ -68,7 +68,7 @@ function access.cors_fields(cors, handle)
   if not origin or not access.allows_origin(cors, origin) then return NONE end
   return {
     "access-control-allow-origin", origin, "vary", "Origin", "access-control-expose-headers",
-    "x-request-id, x-neap-provider, x-neap-attempts, x-neap-trace, retry-after",
+    "x-request-id, x-conversation-id, x-neap-provider, x-neap-attempts, x-neap-trace, retry-after",
   }
 end
 
@@ -91,10 +91,13 @@ end
 
 -- ------------------------------------------------------------------------------------
 
---- The client's request id where it is a sound one, else a new one.
-function access.request_id(given)
-  if given and #given <= 128 and given:find("^[%w%-_.:]+$") then return given end
-  return host.id()
+--- The ids of a request: the client's where it is a sound one, else a new one; and one of neap's
+--- own, by which its record is known.
+---@return string request_id, string uuid
+function access.request_ids(given)
+  local uuid = host.id()
+  if given and #given <= 128 and given:find("^[%w%-_.:]+$") then return given, uuid end
+  return uuid, uuid
 end
 
 return access

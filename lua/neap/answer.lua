@@ -43,6 +43,7 @@ end
 --- The fields that each answer of a request carries.
 local function own_fields(of)
   local fields = { "x-request-id", of.record.id }
+  if of.conversation then fields[3], fields[4] = "x-conversation-id", of.conversation end
   for index = 1, #of.cors do fields[#fields + 1] = of.cors[index] end
   if of.group and trace.is_wanted(of) then
     fields[#fields + 1], fields[#fields + 2] = "x-neap-trace", trace.compact(of)
@@ -106,9 +107,15 @@ end
 -- ------------------------------------------------------------------------------------
 -- Errors
 
-local function finish(of, status, outcome, why)
+local function note_first_byte(of)
+  of.record.first_byte_seconds = host.now() - of.record.start
+end
+
+--- size: bytes of body that went out.
+local function finish(of, status, outcome, size, why)
   local self = of.record
-  self.status, self.outcome, self.error = status, outcome, why
+  if not self.first_byte_seconds then note_first_byte(of) end
+  self.status, self.outcome, self.bytes_out, self.error = status, outcome, size, why
   if of.handle:is_gone() then self.outcome, self.status = "aborted", 499 end
   record.finish(self)
 end
@@ -131,7 +138,7 @@ function answer.refuse(of, status, message, options)
   end
   for index = 1, #(options.fields or {}) do fields[#fields + 1] = options.fields[index] end
   of.handle:reply(status, fields, body)
-  finish(of, status, "failed", options.why or message)
+  finish(of, status, "failed", #body, options.why or message)
 end
 
 --- The provider's own error, as it came; a failure of our key becomes 503.
@@ -159,7 +166,7 @@ local function pass_error(of, inside)
     add(fields, "content-type", kind)
   end
   of.handle:reply(status, fields, body)
-  finish(of, status, "failed", "the provider answered " .. status)
+  finish(of, status, "failed", #body, "the provider answered " .. status)
 end
 
 --- The last real answer of a request whose budget is spent.
@@ -190,7 +197,9 @@ end
 local function note_target(of, inside)
   local self = of.record
   self.provider = inside.target_inside.provider
-  self.target_model = inside.target_inside.model
+  self.target_model = inside.model
+  self.prices = inside.target_inside.at.prices[inside.model]
+  self.dialect_out = inside.target_inside.at.dialect.name
   self.key = inside.key_inside and inside.key_inside.id
   self.first_event_seconds = host.now() - self.start
   self.last_target, self.last_key = inside.target, inside.key
@@ -203,17 +212,20 @@ local function reply(of, message, fields)
     local kind, body = dialect.response_out(message)
     add(fields, "content-type", kind)
     handle:reply(200, fields, body)
-    return finish(of, 200, "ok")
+    return finish(of, 200, "ok", #body)
   end
   add(fields, "content-type", "text/event-stream")
   of.is_begun = true
   handle:start(200, stream_fields(fields), -1)
-  local state = { model = of.model, is_usage_wanted = of.is_usage_wanted }
+  note_first_byte(of)
+  local state, size = { model = of.model, is_usage_wanted = of.is_usage_wanted }, 0
   for _, event in ipairs(canonical.events(message)) do
-    handle:write(dialect.stream_out(state, event))
+    local bytes = dialect.stream_out(state, event)
+    size = size + #bytes
+    handle:write(bytes)
   end
   handle:finish()
-  finish(of, 200, "ok")
+  finish(of, 200, "ok", size)
 end
 
 --- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
@@ -244,22 +256,29 @@ end
 local function translate(of, inside)
   local handle, to = of.handle, of.dialect
   local state = { model = of.model, is_usage_wanted = of.is_usage_wanted }
-  local outcome, why = "ok", nil
+  local outcome, why, size = "ok", nil, 0
   local fields = without(upstream_fields(of, inside), "content-type")
   add(fields, "content-type", "text/event-stream")
   of.is_begun = true
   handle:start(inside.status, stream_fields(fields), -1)
+  note_first_byte(of)
+  of.content_size = 0
   read_stream(inside, function(event)
+    of.content_size = of.content_size + canonical.event_size(event)
     if event.kind == "usage" then of.record.usage = event.usage end
     if event.kind == "error" then
       outcome, why = event.is_break and "truncated" or "failed", event.why or event.message
     end
     local bytes = to.stream_out(state, event)
-    if bytes ~= "" then handle:write(bytes) end
+    if bytes ~= "" then
+      size = size + #bytes
+      handle:write(bytes)
+    end
   end)
   handle:finish()
   response.close(inside)
-  finish(of, inside.status, outcome, why)
+  if not of.record.usage then record.estimate(of.record, handle, of.content_size) end
+  finish(of, inside.status, outcome, size, why)
 end
 
 local function refuse_unreadable(of, inside, problem)
@@ -278,6 +297,7 @@ end
 --- neap's own form of a provider's answer, in the client's.
 local function reply_message(of, inside, message)
   of.record.usage = message.usage
+  if not message.usage then record.estimate(of.record, of.handle, canonical.size(message)) end
   message.model = message.model or of.model
   local fields = without(upstream_fields(of, inside), "content-type")
   response.close(inside)
@@ -288,7 +308,8 @@ end
 local function collect(of, inside)
   local message, size, is_too_long = {}, 0, false
   read_stream(inside, function(event)
-    size = size + #(event.text or event.arguments or "")
+    size = size + canonical.event_size(event)
+    of.content_size = size
     is_too_long = size > WHOLE_MAX
     if not is_too_long then canonical.collect(message, event) end
     return is_too_long
@@ -342,8 +363,8 @@ local function relay(of, inside)
   elseif inside.attempt:header("content-encoding") then
     length = -1
   end
-  of.record.status, of.record.usage_rule = inside.status, rule
-  of.record.dialect = inside.dialect.name
+  of.record.status, of.record.usage_rule, of.record.frame = inside.status, rule, inside.frame
+  note_first_byte(of)
   of.open = nil
   record.trim(of.record)
   handle:relay(inside.attempt, inside.status, fields, length, plan, filter_of(inside.dialect))
@@ -352,7 +373,10 @@ end
 --- The end of a request whose answer neap itself could not go on with.
 function answer.break_off(of, why)
   of.handle:cut()
-  finish(of, of.record.status or 200, "truncated", why)
+  if of.content_size and not of.record.usage then
+    record.estimate(of.record, of.handle, of.content_size)
+  end
+  finish(of, of.record.status or 200, "truncated", nil, why)
 end
 
 --- Sends the response that the chain returned. After a relay has begun, the end of the request
@@ -375,11 +399,15 @@ function answer.commit(of, got)
   local is_whole = not inside.is_stream
   if is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
   if inside.is_whole then
-    of.record.usage = inside.dialect.usage(inside.attempt)
+    local dialect = inside.dialect
+    of.record.usage = dialect.usage(inside.attempt)
+    if not of.record.usage then
+      record.estimate(of.record, of.handle, dialect.content_size(inside.attempt))
+    end
     of.handle:reply_held(inside.attempt, inside.status, attempt_fields(of, inside),
-      filter_of(inside.dialect))
+      filter_of(dialect))
     response.close(inside)
-    return finish(of, inside.status, "ok")
+    return finish(of, inside.status, "ok", inside.size)
   end
   relay(of, inside)
 end

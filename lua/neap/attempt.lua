@@ -115,8 +115,11 @@ local function gate_stream(inside, transfer, dialect)
       return fail(inside, after, name)
     end
     if data then
-      local class, status = dialect.classify(data, name)
-      if class == "content" then break end
+      local class, status, frame = dialect.classify(data, name)
+      if class == "content" then
+        inside.frame = frame
+        break
+      end
       if class == "end" then return fail(inside, "empty") end
       if class == "error" then return become_error(inside, status, data) end
     end
@@ -131,7 +134,7 @@ local function gate_body(inside, transfer, dialect)
   local held, is_ended, why = transfer:bytes(1e9)
   if not held then return fail(inside, is_ended, why) end
   transfer:deadline(0)
-  inside.is_whole = is_ended
+  inside.is_whole, inside.size = is_ended, held
   if not is_ended then return end
   local class, status = dialect.classify_body(transfer, held)
   if class == "empty" then return fail(inside, "empty") end
@@ -229,6 +232,7 @@ local function start(of, inside, narrowed)
   local dialect = provider.dialect
   local model = narrowed.model or target.model
   local body, problem, status
+  inside.model = model
   inside.is_native, inside.dialect = dialect == of.dialect, dialect
   if inside.is_native then
     body, inside.is_usage_hidden = edits_for(of, provider, model, narrowed)
@@ -258,7 +262,7 @@ function attempt.run(_, narrowed)
     context = of, record = none, attempt = none, dialect = none, is_native = none,
     is_usage_hidden = none, status = none, failure = none, why = none, content_type = none,
     body = none, is_whole = none, is_stream = none, seconds = none, first_event_seconds = none,
-    has_retry_advice = none,
+    has_retry_advice = none, model = none, size = none, frame = none,
   }
   local record = record_attempt(of, target, key)
   inside.record = record

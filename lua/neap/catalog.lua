@@ -5,6 +5,8 @@
 
 local host = require "neap.host"
 local object = require "neap.object"
+local prices = require "neap.price"
+local usage = require "neap.usage"
 
 local catalog = {}
 
@@ -13,6 +15,13 @@ local function seconds(value, what)
     error(what .. " takes a number of seconds", 3)
   end
   return value
+end
+
+local function token_count(value, what)
+  if type(value) ~= "number" or not (value >= 0 and value <= usage.COUNT_MAX) then
+    error(what .. " takes counts of tokens", 3)
+  end
+  return math.ceil(value)
 end
 
 local function text(value, what)
@@ -35,12 +44,6 @@ catalog.Target = object.class("target", {
     rests = function(self) return self.health:rests() end,
   },
   methods = {
-    --- USD for so many tokens in and out; nil where no price is known.
-    cost = function(self, tokens_in, tokens_out)
-      local price = object.check(catalog.Target, self, "the target").prices
-      if not price then return nil end
-      return ((price.input or 0) * tokens_in + (price.output or 0) * tokens_out) / 1e6
-    end,
     rest = function(self, time, why)
       local inside = object.check(catalog.Target, self, "the target")
       inside.health:rest(seconds(time, "rest"), text(why or "", "rest"))
@@ -49,6 +52,14 @@ catalog.Target = object.class("target", {
       return object.check(catalog.Target, self, "the target").health:probe()
     end,
     well = function(self) object.check(catalog.Target, self, "the target").health:well() end,
+    --- USD for a prompt and an answer of so many tokens; nil where the model has no prices.
+    cost = function(self, prompt, completion)
+      local inside = object.check(catalog.Target, self, "the target")
+      local table_of = inside.at.prices[inside.model]
+      local used = usage.new { in_fresh = token_count(prompt, "cost"),
+        out_total = token_count(completion or 0, "cost") }
+      return table_of and prices.cost(table_of, used) / 1e6
+    end,
   },
 })
 
@@ -112,20 +123,18 @@ local function make_key(provider, given)
     health = host.health(name), by_model = {} }
 end
 
---- What a model costs, in USD per million tokens; nil where no price is known.
-local function prices_of(provider, model)
-  local prices = provider.models[model]
-  if type(prices) == "table" and (prices.input or prices.output) then return prices end
+--- The price by which targets are ordered: USD per million tokens, in and out together.
+local function price_of(provider, model)
+  local price = provider.models[model]
+  if type(price) ~= "table" or not price.input and not price.output then return nil end
+  return (price.input or 0) + (price.output or 0)
 end
 
 local function make_target(self, provider, given)
   local name = provider.name .. "/" .. given.model
-  local prices = prices_of(provider, given.model)
   local inside = {
     name = name, provider = provider.name, model = given.model, priority = given.priority or 1,
-    weight = given.weight or 1, prices = prices,
-    -- Targets are ordered by it: in and out together.
-    price = prices and (prices.input or 0) + (prices.output or 0),
+    weight = given.weight or 1, price = price_of(provider, given.model),
     at = provider, health = host.health("target\0" .. provider.name .. "\0" .. given.model),
     keys = {}, routes = {},
   }
@@ -150,8 +159,11 @@ local function make_provider(given)
     is_on = given.is_on, models = given.models, timeouts = given.timeouts,
     timeouts_given = given.timeouts_given or {}, proxy = given.proxy or {},
     headers = given.headers or {}, forward = given.forward or {}, options = given.options or {},
-    keys = {}, turn = "turn\0" .. given.name,
+    keys = {}, turn = "turn\0" .. given.name, prices = {},
   }
+  for model, table_of in pairs(given.models) do
+    provider.prices[model] = prices.compile(table_of, provider.dialect.price_factors)
+  end
   for index, key in ipairs(given.keys) do provider.keys[index] = make_key(provider, key) end
   return provider
 end
@@ -204,7 +216,7 @@ function catalog.new(configuration)
   local self = {
     providers = {}, provider_list = {}, groups = {}, group_list = {}, tokens = {},
     implicit = {}, target_count = 0, has_tokens = #configuration.tokens > 0, key_count = 0,
-    cors = configuration.cors,
+    cors = configuration.cors, is_guessing = configuration.guess_conversations ~= false,
   }
   for _, given in ipairs(configuration.providers) do
     local provider = make_provider(given)

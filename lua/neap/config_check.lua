@@ -1,7 +1,9 @@
 --- What each word of router.lua may hold, and the configuration that comes of it.
 
 local fields = require "neap.config_fields"
+local pricing = require "neap.price"
 local urls = require "neap.config_url"
+local usage = require "neap.usage"
 local words = require "neap.config_words"
 
 local config_check = {}
@@ -49,6 +51,7 @@ local TOP = {
     { certificate = "the path of a PEM file", key = "the path of a PEM file" }),
   spool = fields.bytes,
   private_upstreams = fields.flag,
+  guess_conversations = fields.flag,
   log = log,
 }
 
@@ -61,6 +64,7 @@ function config_check.top(check, top)
     path = check.router, folder = check.folder,
     listen = "127.0.0.1:8080", storage = check:path("data"), policies = check:path("policies"),
     drain_timeout = 30, watch = false, spool = 20 * 2 ^ 30, private_upstreams = false,
+    guess_conversations = true,
   }
   for word, declaration in pairs(top) do
     local value = check:take(TOP[word], declaration.fields, check:place(declaration))
@@ -75,10 +79,37 @@ end
 
 -- provider -------------------------------------------------------------------------------
 
-local prices = record {
-  input = amount, cached = amount, cache_write = amount, output = amount, reasoning = amount,
-  audio_input = amount, audio_output = amount, image = amount, second = amount, call = amount,
-}
+local function price_up_to(most)
+  return number { min = 0, max = most, what = ("a number from 0 to %d"):format(most) }
+end
+
+local TOKENS = { "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning",
+  "audio_input", "audio_output" }
+
+local function token_prices(more)
+  for _, name in ipairs(TOKENS) do more[name] = price_up_to(pricing.MAX.token) end
+  return more
+end
+
+local tier = record(token_prices { above = number { min = 1, max = usage.COUNT_MAX,
+  is_whole = true, what = "tokens: a whole number from 1 on" } },
+  { above = "the tokens of a prompt from which on it holds" })
+
+--- Tiers by the length of the prompt, in any order.
+local function tiers(check, value, place)
+  local taken, seen = list(tier)(check, value, place), {}
+  for index, one in ipairs(taken or {}) do
+    if one.above and seen[one.above] then
+      check:fail(place:element(index),
+        ("%s: two tiers are above %d"):format(place.title, one.above))
+    end
+    if one.above then seen[one.above] = true end
+  end
+  return taken
+end
+
+local prices = record(token_prices { call = price_up_to(pricing.MAX.each),
+  image = price_up_to(pricing.MAX.each), second = price_up_to(pricing.MAX.second), tiers = tiers })
 local priced_models = fields.map(prices)
 
 --- { ["name"] = prices }, or names without prices.

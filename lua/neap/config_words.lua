@@ -15,7 +15,7 @@ local CHUNK = "=router.lua"
 local TOP = {
   listen = true, admin = true, storage = true, policies = true, workers = true,
   drain_timeout = true, watch = true, cors = true, tls = true, spool = true,
-  private_upstreams = true, log = true,
+  private_upstreams = true, log = true, guess_conversations = true,
 }
 
 local BASE = {

@@ -10,8 +10,9 @@ function plain.send(of, status, document)
   local fields = { "x-request-id", of.record.id, "content-type", "application/json",
     "cache-control", "no-store" }
   for _, value in ipairs(of.cors) do fields[#fields + 1] = value end
-  of.handle:reply(status, fields, json.encode(document))
-  of.record.status, of.record.outcome = status, "ok"
+  local body = json.encode(document)
+  of.handle:reply(status, fields, body)
+  of.record.status, of.record.outcome, of.record.bytes_out = status, "ok", #body
   record.finish(of.record)
 end
 

@@ -1,10 +1,20 @@
 --- neap.record: what is left of a request: the log line, and the policies' `done`.
+---
+--- Its names, in seconds and bytes: `uuid` (neap's own), `id` (x-request-id), `wall` and `start`,
+--- `origin` ("client"), `client`, `path`, `endpoint`, `token`, `group`, `model` (as asked),
+--- `conversation`, `stream`, `dialect_in` (the client's), `dialect_out`, `provider`, `target_model`
+--- and `key` (of the answer), `attempts` (each target, key, status or failure, seconds), `status`,
+--- `outcome`, `error`, `seconds`, `first_byte_seconds` (to the client), `first_event_seconds`,
+--- `bytes_in` and `bytes_out` (bodies), `usage` (neap.usage), `cost` (USD), `cost_micros`,
+--- `price_version`, `generation`.
 
 local catalog = require "neap.catalog"
 local context = require "neap.context"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
+local price = require "neap.price"
+local usage = require "neap.usage"
 
 local record = {}
 
@@ -38,24 +48,35 @@ local function write_line(self)
 end
 
 --- A new record for a request that has just arrived.
-function record.new(handle, id, path)
+function record.new(handle, id, uuid, path)
   -- All names stand here, those without a value too, so that the table need not grow.
   return {
-    id = id, path = path, client = (handle:peer()), start = host.now(), wall = host.wall(),
+    id = id, uuid = uuid, path = path, origin = "client", client = (handle:peer()),
+    start = host.now(), wall = host.wall(),
     attempts = none, generation = host.generation(), context = none, token = none, group = none,
     model = none, stream = none, provider = none, target_model = none, key = none, status = none,
     outcome = none, seconds = none, first_event_seconds = none, usage = none, error = none,
     last_target = none, last_key = none, is_quiet = none, is_finished = none, time = none,
-    failure = none, policy = none, dialect = none, usage_rule = none,
+    failure = none, policy = none, dialect_in = none, dialect_out = none, usage_rule = none,
+    endpoint = none, conversation = none, bytes_in = none, bytes_out = none,
+    first_byte_seconds = none, prices = none, cost = none, cost_micros = none,
+    price_version = none, frame = none,
   }
 end
 
 local function outcome_of(self)
   return {
-    status = self.status, failure = self.failure, usage = self.usage, cost = self.cost,
+    status = self.status, failure = self.failure, cost = self.cost,
+    usage = self.usage and usage.view(self.usage),
     seconds = self.seconds, first_event_seconds = self.first_event_seconds,
     aborted = self.outcome == "aborted", target = self.last_target, key = self.last_key,
   }
+end
+
+--- Puts an estimate where the provider has said nothing. content: bytes of text in its answer.
+function record.estimate(self, handle, content)
+  local body = handle:body(usage.PROMPT_MAX)
+  self.usage = usage.estimate(body and usage.bytes_of(body) or self.bytes_in, content)
 end
 
 --- Lets go of what only a `done` would need, where no policy has one: a long stream keeps little.
@@ -85,6 +106,18 @@ local function run_done(self, entered, request)
   end
 end
 
+--- What the request cost: by the prices of the model that answered, else what the provider says.
+local function put_price(self)
+  local used = self.usage
+  if not used then return end
+  if self.prices then
+    self.cost_micros, self.price_version = price.cost(self.prices, used), self.prices.version
+  elseif used.reported_cost then
+    self.cost_micros, self.price_version = math.floor(used.reported_cost * 1e6 + 0.5), 0
+  end
+  self.cost = self.cost_micros and self.cost_micros / 1e6
+end
+
 --- Writes the end of a request, once. status and outcome must be known by now.
 function record.finish(self)
   if self.is_finished then return end
@@ -92,6 +125,7 @@ function record.finish(self)
   self.seconds = host.now() - self.start
   local of = self.context
   self.context = nil
+  put_price(self)
   write_line(self)
   if of and of.request and #of.entered > 0 then
     context.set(of)
@@ -104,8 +138,9 @@ end
 -- A record that outlives its generation
 
 local PLAIN = { "id", "path", "client", "start", "wall", "generation", "token", "group", "model",
-  "provider", "target_model", "key", "status", "stream", "first_event_seconds", "dialect",
-  "usage_rule" }
+  "provider", "target_model", "key", "status", "stream", "first_event_seconds", "usage_rule",
+  "dialect_in", "dialect_out", "uuid", "origin", "endpoint", "conversation", "bytes_in",
+  "first_byte_seconds", "prices", "frame" }
 
 --- The record as text, for when its generation is let go while the host relays its answer.
 function record.pack(self)

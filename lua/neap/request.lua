@@ -8,6 +8,7 @@ local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
 local response = require "neap.response"
+local usage = require "neap.usage"
 
 local request = {}
 
@@ -56,19 +57,6 @@ end
 
 function request.key_of(inside)
   return inside.key or keys_of(inside)[1]
-end
-
---- What the client itself says the conversation is: the header X-Conversation-Id, else
---- metadata.conversation_id of the body.
-local function conversation_of(inside)
-  local handle = inside.context.handle
-  local id = handle:header("x-conversation-id")
-  if id and id ~= "" then return id end
-  local raw, kind = handle:member("metadata")
-  if kind ~= "object" or not raw then return nil end
-  local metadata = json.decode(raw)
-  id = metadata and metadata.conversation_id
-  return type(id) == "string" and id ~= "" and id or nil
 end
 
 local function copy(list)
@@ -225,8 +213,9 @@ Request = object.class("request", {
     headers = read_headers,
     token = function(self) return self.context.token and self.context.token.name end,
     stream = function(self) return self.context.stream end,
-    conversation = conversation_of,
-    tokens_estimate = function(self) return math.ceil(self.context.handle:size() / 4) end,
+    conversation = function(self) return self.context.conversation end,
+    told_conversation = function(self) return self.context.told_conversation end,
+    tokens_estimate = function(self) return usage.estimate_prompt(self.context.handle:size()) end,
     attempts = attempts_of,
     targets = function(self) return copy(targets_of(self)) end,
     keys = function(self) return copy(keys_of(self)) end,

@@ -11,13 +11,16 @@ local catalog = require "neap.catalog"
 local chain = require "neap.chain"
 local config = require "neap.config"
 local context = require "neap.context"
+local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local health = require "neap.health"
 local host = require "neap.host"
 local json = require "neap.json"
+local object = require "neap.object"
 local models = require "neap.models"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
+local usage = require "neap.usage"
 
 local router = {}
 
@@ -119,7 +122,7 @@ local function read_request(of)
   end
   of.model, of.record.model = model, model
   of.stream = handle:member("stream") == "true"
-  of.record.stream = of.stream
+  of.record.stream, of.record.bytes_in = of.stream, handle:size()
   local options = of.stream and handle:member("stream_options") or nil
   of.is_usage_wanted = options ~= nil and json.find(options, "include_usage") == "true"
   return true
@@ -137,6 +140,8 @@ local function chat(of)
       :format(of.model), { code = "model_not_found" })
   end
   of.group, of.record.group = group, group.name
+  of.conversation, of.told_conversation = conversation.of(of, known.is_guessing)
+  of.record.conversation = of.conversation
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
   of.handle:on_disconnect(group.on_disconnect)
   context.set(of)
@@ -151,10 +156,10 @@ end
 -- Routes
 
 local routes = {
-  ["/v1/chat/completions"] = { POST = chat },
-  ["/chat/completions"] = { POST = chat },
-  ["/v1/models"] = { GET = function(of) models.list(of, known) end },
-  ["/models"] = { GET = function(of) models.list(of, known) end },
+  ["/v1/chat/completions"] = { POST = chat, endpoint = "chat" },
+  ["/chat/completions"] = { POST = chat, endpoint = "chat" },
+  ["/v1/models"] = { GET = function(of) models.list(of, known) end, endpoint = "models" },
+  ["/models"] = { GET = function(of) models.list(of, known) end, endpoint = "models" },
   ["/health"] = { GET = function(of) health.show(of, known) end, is_open = true },
   ["/healthz"] = { GET = function(of) health.alive(of) end, is_open = true },
   ["/readyz"] = { GET = function(of) health.ready(of) end, is_open = true },
@@ -164,7 +169,9 @@ local function find_route(path)
   local route = routes[path]
   if route then return route end
   local id = path:match("^/v1/models/(.+)$") or path:match("^/models/(.+)$")
-  if id then return { GET = function(of) models.show(of, known, id) end } end
+  if id then
+    return { GET = function(of) models.show(of, known, id) end, endpoint = "models" }
+  end
 end
 
 local function new_context(handle, path)
@@ -174,9 +181,11 @@ local function new_context(handle, path)
     budget = 0, deadline = 0, record = none, token = none, operation = none, model = none,
     stream = none, is_usage_wanted = none, group = none, request = none, layer = none,
     provider = none, open = none, headers = none, json = none, body_fault = none, is_begun = none,
+    conversation = none, told_conversation = none, content_size = none,
   }
-  local id = access.request_id(handle:header("x-request-id"))
-  of.record = record.new(handle, id, path)
+  local id, uuid = access.request_ids(handle:header("x-request-id"))
+  of.record = record.new(handle, id, uuid, path)
+  of.record.dialect_in = of.dialect.name
   of.record.attempts, of.record.context = of.attempts, of
   handle:set_record(of.record)
   return of
@@ -193,6 +202,7 @@ function router.serve(handle)
   end
   -- Whoever watches over neap asks each second: a line for each would bury the others.
   of.record.is_quiet = route and route.is_open
+  of.record.endpoint = route and route.endpoint
   local problem, status = access.check_origin(known, handle)
   if problem then return answer.refuse(of, status, problem) end
   if not (route and route.is_open) then
@@ -237,18 +247,41 @@ function router.gone(handle)
   if not self then return end
   self.status, self.outcome = 499, "aborted"
   local last = self.attempts[#self.attempts]
-  local target = last and last.target
+  local target = last and object.inside(catalog.Target, last.target)
   if target then
-    self.provider, self.target_model, self.last_target = target.provider, target.model, target
+    self.provider, self.target_model, self.last_target = target.provider, target.model, last.target
     self.key = last.key and last.key.id
+    self.prices, self.dialect_out = target.at.prices[target.model], target.at.dialect.name
+  end
+  -- A provider that was at work has read the prompt, and asks to be paid for it.
+  local is_at_work = target and not last.failure and (not last.status or last.status < 300)
+  if is_at_work and not self.usage then
+    record.estimate(self, handle, self.context.content_size or 0)
   end
   record.finish(self)
 end
 
---- A relay has ended. result: { outcome, aborted, failure, error, size, kept }.
-function router.finish(_, self, result)
-  local kept = self.usage_rule and result.kept[self.usage_rule]
-  if kept then self.usage = require("neap.dialect." .. self.dialect).usage(kept) end
+--- What the provider of a relayed answer said about its usage: in an event that was kept, or at its
+--- end; or nil.
+local function usage_of(self, result)
+  local dialect = require("neap.dialect." .. self.dialect_out)
+  if not self.usage_rule then
+    return result.tail and dialect.usage_of_tail and dialect.usage_of_tail(result.tail)
+  end
+  for index = self.usage_rule, table.maxn(result.kept) do
+    local used = result.kept[index] and dialect.usage(result.kept[index])
+    if used then return used end
+  end
+end
+
+--- A relay has ended. result: { outcome, aborted, failure, error, size, kept, events, event_bytes,
+--- tail }.
+function router.finish(handle, self, result)
+  self.usage, self.bytes_out = usage_of(self, result), result.size
+  if not self.usage then
+    record.estimate(self, handle,
+      self.usage_rule and usage.content_of_stream(result, self.frame) or result.size)
+  end
   self.outcome = result.outcome
   if result.outcome ~= "ok" then
     self.failure = result.failure

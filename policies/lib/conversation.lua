@@ -33,7 +33,7 @@ end
 -- above 1 MiB, or one that is no object, tells nothing. header: a name, or nil; is_by_beginning:
 -- whether its first messages may tell.
 function conversation.of(request, header, is_by_beginning)
-  local id = header and filled(request.headers[header:lower()]) or request.conversation
+  local id = header and filled(request.headers[header:lower()]) or request.told_conversation
   if not id then
     local is_read, body = pcall(request.json, request)
     if not is_read or not json.is_object(body) then return nil end

@@ -53,8 +53,8 @@ test("nothing at all: the defaults", function()
   test.equal(got, {
     path = "/etc/neap/router.lua", folder = "/etc/neap", listen = "127.0.0.1:8080",
     storage = "/etc/neap/data", policies = "/etc/neap/policies", drain_timeout = 30,
-    watch = false, spool = 20 * 2 ^ 30, private_upstreams = false, providers = {}, groups = {},
-    tokens = {},
+    watch = false, spool = 20 * 2 ^ 30, private_upstreams = false, guess_conversations = true,
+    providers = {}, groups = {}, tokens = {},
   })
 end)
 
@@ -117,6 +117,38 @@ end)
 test("what a file failed before saying is not missed", function()
   refuses(POOL:format("") .. "\ntoken \"t\" { secret = \"0123456789abcdef\", groups = { \"x\" } }\n"
     .. "error(\"stop\")", { [3] = "stop" })
+end)
+
+test("prices: of tokens, calls, images, seconds, and tiers", function()
+  local got = good(provider [[models = { m = { input = 1, cached = 0.1, cache_write = 1.25,
+    cache_write_1h = 2, output = 8, reasoning = 4, audio_input = 10, audio_output = 20,
+    call = 0.01, image = 0.04, second = 0.0001,
+    tiers = { { above = 200000, input = 2, output = 12 }, { above = 1000000 } } } }]])
+  local prices = got.providers[1].models.m
+  test.equal({ prices.cache_write_1h, prices.second }, { 2, 0.0001 })
+  test.equal(prices.tiers, { { above = 200000, input = 2, output = 12 }, { above = 1000000 } })
+end)
+
+test("prices that are none are told with their line", function()
+  refuses([[provider "a" { dialect = "openai", url = "http://h/v1", models = { m = {
+    input = -1,
+    output = 100001,
+    call = "a cent",
+    image = 10001,
+    second = 101,
+    request = 1,
+    tiers = {
+      { above = 0.5 },
+      { above = 9, audio = 1 } } } } }]],
+    { [2] = "input must be a number from 0 to 100000, not %-1",
+      [3] = "output must be a number from 0 to 100000",
+      [4] = "call must be a number from 0 to 10000",
+      [5] = "image must be a number from 0 to 10000", [6] = "second must be a number from 0 to 100",
+      [7] = "has no field request", [9] = "above must be tokens: a whole number from 1 on",
+      [10] = "has no field audio: known are above, audio_input" })
+  local tiers = provider "models = { m = { tiers = { %s } } }"
+  refuses(tiers:format "{ input = 2 }", { [1] = "tiers%[1%] has no above" })
+  refuses(tiers:format "{ above = 5 }, { above = 5 }", { [1] = "two tiers are above 5" })
 end)
 
 test("a provider with everything", function()

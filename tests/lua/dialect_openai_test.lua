@@ -24,7 +24,7 @@ test("classify: what counts as content", function()
     { content = "x" }, { reasoning_content = "x" }, { reasoning = "x" }, { refusal = "x" },
     { tool_calls = { { index = 0 } } }, { audio = { data = "x" } },
   } do
-    test.equal(openai.classify(chunk(delta)), "content")
+    test.equal((openai.classify(chunk(delta))), "content")
   end
 end)
 
@@ -83,11 +83,14 @@ test("text: of an event and of a whole answer", function()
   end
 end)
 
-test("usage: tokens and their parts, or nothing", function()
-  test.equal(openai.usage [[{"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,
-    "prompt_tokens_details":{"cached_tokens":2},
-    "completion_tokens_details":{"reasoning_tokens":1}}}]],
-    { prompt = 9, cached = 2, completion = 4, reasoning = 1, total = 13 })
+test("usage: of a text, or of what holds it; or nothing", function()
+  local text = "{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}"
+  local held = { find = function(_, ...) return json.find(text, ...) end }
+  for _, from in ipairs { text, held } do
+    local used = openai.usage(from)
+    test.equal({ used.in_fresh, used.out_total, used.raw },
+      { 9, 4, "{\"prompt_tokens\":9,\"completion_tokens\":4}" })
+  end
   test.equal(openai.usage "{\"usage\":null}", nil)
   test.equal(openai.usage "{\"usage\":{\"prompt_tokens\":-1}}", nil)
   test.equal(openai.usage "{}", nil)
@@ -160,7 +163,7 @@ test("a whole answer, in and out", function()
   local message = openai.response_in [[{"id":"i","model":"m","choices":[{"message":
     {"content":"hi","reasoning_content":"hm"},"finish_reason":"length"}],
     "usage":{"prompt_tokens":1,"completion_tokens":2}}]]
-  test.equal({ message.text, message.reasoning, message.finish, message.usage.completion },
+  test.equal({ message.text, message.reasoning, message.finish, message.usage.out_total },
     { "hi", "hm", "length", 2 })
   local _, body = openai.response_out(message)
   local out = json.decode(body)

@@ -1,4 +1,4 @@
--- What is left of a request: what outlives its generation.
+-- What is left of a request: what outlives its generation, what policies see of usage and cost.
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
 local record = require "neap.record"
@@ -31,6 +31,64 @@ test("so has one of a group that is gone", function()
   known.default_chain = { instances = {} }
   local self = record.unpack(text, known)
   test.equal({ self.attempts[1].target, self.attempts[1].status }, { nil, 200 })
+end)
+
+local SPY = [[
+  local policy = require "neap.policy"
+  local spy = policy.define { summary = "Notes what it sees." }
+  function spy:run(request, next)
+    self.shared:set("conversation", request.conversation)
+    self.shared:set("guess", request.target:cost(1000, 100) or "none")
+    return next(request)
+  end
+  function spy:done(_, outcome)
+    self.shared:set("cost", outcome.cost or "none")
+    if not outcome.usage then return end
+    for _, name in ipairs { "prompt", "completion", "total", "in_fresh", "is_estimate", "raw" } do
+      self.shared:set(name, outcome.usage[name])
+    end
+  end
+  return spy
+]]
+
+local function spied(given)
+  given.policies, given.texts, given.targets = { "spy" }, { spy = SPY }, { "a/m" }
+  local world = test.world(given)
+  local run = world:run(given.request)
+  test.equal(run.error, nil)
+  return function(name) return world:shared("spy", name) end
+end
+
+test("done gets the usage with its sums, and the cost in USD", function()
+  local seen = spied { upstream = { ["a/m"] = { text = "hi" } },
+    prices = { ["a/m"] = { input = 100, output = 200 } } }
+  test.equal({ seen "prompt", seen "completion", seen "total", seen "in_fresh" }, { 3, 2, 5, 3 })
+  test.equal({ seen "is_estimate", seen "raw" }, { false, nil })
+  test.equal(seen "cost", 0.0007)
+end)
+
+test("what nobody reports is an estimate", function()
+  local seen = spied { upstream = { ["a/m"] = {
+    body = "{\"choices\":[{\"message\":{\"content\":\"12345678\"}}]}" } },
+    prices = { ["a/m"] = { output = 1000000 / 10 } } }
+  test.equal({ seen "is_estimate", seen "completion" }, { true, 3 })
+  test.equal(seen "cost", 0.3)
+end)
+
+test("without prices there is no cost; a failure has no usage", function()
+  local seen = spied { upstream = { ["a/m"] = { text = "hi" } } }
+  test.equal({ seen "cost", seen "guess", seen "total" }, { "none", "none", 5 })
+  seen = spied { upstream = { ["a/m"] = { failure = "connect" } },
+    prices = { ["a/m"] = { input = 1 } } }
+  test.equal({ seen "cost", seen "total" }, { "none", nil })
+end)
+
+test("a target tells what a request would cost; a request its conversation", function()
+  local seen = spied { upstream = { ["a/m"] = { text = "hi" } },
+    prices = { ["a/m"] = { input = 2, output = 8, call = 0.001 } },
+    request = { headers = { ["X-Conversation-Id"] = "c-1" } } }
+  test.equal(seen "guess", 0.002 + 0.0008 + 0.001)
+  test.equal(seen "conversation", "c-1")
 end)
 
 return test.finish()

@@ -34,7 +34,7 @@ end)
 
 test("the conversation is the header's, else the one that the metadata name", function()
   local function conversation_of(request)
-    return run("self:note(\"%s\", request.conversation) return next(request)",
+    return run("self:note(\"%s\", request.told_conversation) return next(request)",
       { request = request }).notes[1]
   end
   local metadata = { conversation_id = "m1", other = 1 }

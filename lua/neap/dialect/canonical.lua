@@ -11,7 +11,7 @@
 --- | tool | index (from 0), id, name, arguments |
 --- | arguments | index, text |
 --- | finish | reason: stop, length, tool_calls, content_filter |
---- | usage | usage: { prompt, cached, completion, reasoning, total } in tokens |
+--- | usage | usage, in the form of neap.usage |
 --- | error | status, message |
 --- | end | |
 
@@ -35,6 +35,20 @@ function canonical.events(message)
   if message.usage then events[#events + 1] = { kind = "usage", usage = message.usage } end
   events[#events + 1] = { kind = "end" }
   return events
+end
+
+--- Bytes of content in a message.
+function canonical.size(message)
+  local size = #(message.text or "") + #(message.reasoning or "") + #(message.refusal or "")
+  for _, tool in ipairs(message.tools or {}) do
+    size = size + #(tool.name or "") + #(tool.arguments or "")
+  end
+  return size
+end
+
+--- Bytes of content in an event.
+function canonical.event_size(event)
+  return #(event.text or "") + #(event.name or "") + #(event.arguments or "")
 end
 
 local function append(message, name, text)

@@ -6,6 +6,7 @@
 
 local host = require "neap.host"
 local json = require "neap.json"
+local usage = require "neap.usage"
 
 local openai = { name = "openai" }
 
@@ -50,6 +51,7 @@ end
 
 local CONTENT = { "content", "reasoning_content", "reasoning", "reasoning_details", "refusal",
   "tool_calls", "function_call", "audio", "images" }
+local BINARY = { audio = true, images = true }
 
 local function has_content(message)
   if type(message) ~= "table" then return false end
@@ -76,7 +78,21 @@ local function status_of(problem)
   return STATUS_OF[problem.code] or STATUS_OF[problem.type] or 502
 end
 
---- What an event says: "lifecycle", "content", "finish", "end", or "error" and its status.
+local function size_of(text) return type(text) == "string" and #text or 0 end
+
+--- Bytes of text in a delta.
+local function text_size(delta)
+  local size = size_of(delta.content) + size_of(delta.reasoning_content)
+    + size_of(delta.reasoning) + size_of(delta.refusal)
+  for _, call in ipairs(type(delta.tool_calls) == "table" and delta.tool_calls or {}) do
+    local made = type(call) == "table" and call["function"]
+    if type(made) == "table" then size = size + size_of(made.name) + size_of(made.arguments) end
+  end
+  return size
+end
+
+--- What an event says: "lifecycle", "content", "finish", "end", or "error" and its status. With
+--- "content" comes, as the third, how many bytes of the event are not content.
 function openai.classify(data)
   if data == "[DONE]" then return "end" end
   local chunk = json.decode(data)
@@ -85,9 +101,10 @@ function openai.classify(data)
   local finished = false
   for _, choice in ipairs(type(chunk.choices) == "table" and chunk.choices or {}) do
     if type(choice) == "table" then
-      if has_content(choice.delta) or has_content(choice.message) or is_content(choice.text) then
-        return "content"
+      if has_content(choice.delta) then
+        return "content", nil, #data - text_size(choice.delta)
       end
+      if has_content(choice.message) or is_content(choice.text) then return "content" end
       finished = finished or is_content(choice.finish_reason)
     end
   end
@@ -143,29 +160,52 @@ function openai.text(data)
   return table.concat(parts)
 end
 
---- A count of tokens in a usage object; some providers write it as a text.
-local function count(usage, ...)
-  local raw, kind = find(usage, ...)
-  local value = raw and tonumber(kind == "string" and json.decode(raw) or raw)
-  return value and value >= 0 and value or nil
+--- Usage of an event or answer in the form of neap.usage, or nil. from: its raw text, or an attempt
+--- that holds it.
+function openai.usage(from)
+  return usage.find(type(from) == "string" and find or from.find, from)
 end
 
---- Usage of an event or answer, or nil: { prompt, cached, completion, reasoning, total }, in
---- tokens. from: its raw text, or an attempt that holds it.
-function openai.usage(from)
-  local look = type(from) == "string" and find or from.find
-  local raw, kind = look(from, "usage")
-  if kind ~= "object" then return nil end
-  local prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
-  local total = count(raw, "total_tokens")
-  if not prompt and not completion and not total then return nil end
-  return {
-    prompt = prompt or 0,
-    completion = completion or 0,
-    cached = count(raw, "prompt_tokens_details", "cached_tokens"),
-    reasoning = count(raw, "completion_tokens_details", "reasoning_tokens"),
-    total = total,
-  }
+openai.usage_of_tail = usage.find_in_tail
+
+--- Bytes of content in a whole answer. held:measure(path…) gives kind and size of a part of it.
+function openai.content_size(held)
+  local size = 0
+  for index = 1, 128 do
+    if not held:measure("choices", index) then break end
+    for _, name in ipairs(CONTENT) do
+      local kind, length = held:measure("choices", index, "message", name)
+      -- Sound and pictures are no text, however long they are in letters.
+      if kind and kind ~= "null" and not BINARY[name] then size = size + length end
+    end
+    local kind, length = held:measure("choices", index, "text")
+    if kind == "string" then size = size + length end
+  end
+  return size
+end
+
+--- The text of a user's message as it came: its content, or the text parts of that.
+local function said_text(raw)
+  local content, kind = find(raw, "content")
+  if kind == "string" then
+    return content:find("\\", 1, true) and json.decode(content) or content:sub(2, -2)
+  end
+  local parts = {}
+  for index = 1, kind == "array" and 16 or 0 do
+    local part = find(content, index)
+    if not part then break end
+    local text, text_kind = find(part, "text")
+    if text_kind == "string" then parts[#parts + 1] = json.decode(text) end
+  end
+  return table.concat(parts)
+end
+
+--- What the user said last, and before that; nil where there is none, or where the messages have
+--- more than most bytes.
+---@return string? last, string? before
+function openai.said(handle, most)
+  local last, before = handle:last("messages", "role", "user", most)
+  return last and said_text(last), before and said_text(before)
 end
 
 -- ------------------------------------------------------------------------------------
@@ -184,14 +224,21 @@ local function make_plan(is_usage_hidden)
     { when = { member = "error" }, ["do"] = "error" },
     { when = { member = "usage", kind = "object" }, ["do"] = "keep_last" },
   }
-  if is_usage_hidden then rules[#rules + 1] = { when = usage_alone, ["do"] = "drop" } end
+  if is_usage_hidden then
+    rules[#rules + 1] = { when = usage_alone, ["do"] = "drop" }
+  else
+    -- Who was not asked for the usage may tell it in a way of its own.
+    for _, member in ipairs { "x_groq", "timings" } do
+      rules[#rules + 1] = { when = { member = member, kind = "object" }, ["do"] = "keep_last" }
+    end
+  end
   rules.broken, rules.late = BROKEN, LATE
   return host.plan(rules)
 end
 
 local plans = {}
 
---- The relay's plan for a stream of this dialect, and the index of the rule that keeps the
+--- The relay's plan for a stream of this dialect, and the index of the first rule that keeps the
 --- usage. is_usage_hidden: the client did not ask for the usage chunk.
 function openai.plan(is_usage_hidden)
   local plan = plans[is_usage_hidden]
@@ -240,20 +287,20 @@ function openai.error_out(status, message, code)
     :format(json.encode(message), json.encode(kind), code and json.encode(code) or "null")
 end
 
-local function completion(id, model, message, finish, usage)
+local function completion(id, model, message, finish, used)
   return json.encode(json.object {
     id = id, object = "chat.completion", created = math.floor(host.wall()), model = model,
     choices = json.array { json.object {
       index = 0, message = message, logprobs = json.null, finish_reason = finish,
     } },
-    usage = usage,
+    usage = used,
   })
 end
 
-local function chunk(state, delta, finish, usage)
+local function chunk(state, delta, finish, used)
   local document = json.object {
     id = state.id, object = "chat.completion.chunk", created = state.created, model = state.model,
-    choices = json.array {}, usage = usage,
+    choices = json.array {}, usage = used,
   }
   if delta then
     document.choices[1] = json.object {
@@ -264,12 +311,14 @@ local function chunk(state, delta, finish, usage)
   return "data: " .. json.encode(document) .. "\n\n"
 end
 
-local function usage_out(usage)
+local function usage_out(used)
+  local prompt, written = usage.prompt(used), used.cache_write_5m + used.cache_write_1h
   return json.object {
-    prompt_tokens = usage.prompt, completion_tokens = usage.completion,
-    total_tokens = usage.total or usage.prompt + usage.completion,
-    prompt_tokens_details = json.object { cached_tokens = usage.cached or 0 },
-    completion_tokens_details = json.object { reasoning_tokens = usage.reasoning or 0 },
+    prompt_tokens = prompt, completion_tokens = used.out_total,
+    total_tokens = prompt + used.out_total,
+    prompt_tokens_details = json.object { cached_tokens = used.cache_read,
+      cache_write_tokens = written > 0 and written or nil },
+    completion_tokens_details = json.object { reasoning_tokens = used.reasoning },
   }
 end
 
@@ -325,7 +374,7 @@ function openai.response_out(message)
     end
   end
   return "application/json", completion(message.id or "chatcmpl-" .. host.id(), message.model, out,
-    message.finish or "stop", usage_out(message.usage or { prompt = 0, completion = 0 }))
+    message.finish or "stop", usage_out(usage.new(message.usage or {})))
 end
 
 -- ------------------------------------------------------------------------------------
@@ -399,8 +448,10 @@ function openai.stream_in(state, data)
   if as_text(choice.finish_reason) then
     events[#events + 1] = { kind = "finish", reason = choice.finish_reason }
   end
-  local usage = is_content(document.usage) and openai.usage(data)
-  if usage then events[#events + 1] = { kind = "usage", usage = usage } end
+  local has_usage = is_content(document.usage) or is_content(choice.usage)
+    or is_content(document.x_groq) or is_content(document.timings)
+  local used = has_usage and openai.usage(data)
+  if used then events[#events + 1] = { kind = "usage", usage = used } end
   return events
 end
 

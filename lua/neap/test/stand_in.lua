@@ -8,6 +8,7 @@
 local answer = require "neap.answer"
 local clock = require "neap.test.clock"
 local context = require "neap.context"
+local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
 local json = require "neap.json"
@@ -69,7 +70,9 @@ function stand_in.context(world, handle, group)
     deadline = clock.time + group.seconds, model = handle.model, stream = handle.is_stream,
     is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
   }
-  of.record = record.new(handle, "test", "/v1/chat/completions")
+  of.record = record.new(handle, "test", "test", "/v1/chat/completions")
+  of.record.bytes_in = handle:size()
+  of.conversation, of.told_conversation = conversation.of(of, false)
   of.record.attempts, of.record.context = of.attempts, of
   handle.of, handle.world = of, world
   return of

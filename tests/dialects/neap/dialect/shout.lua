@@ -12,6 +12,7 @@
 --- on the provider's side: no client speaks it.
 
 local json = require "neap.json"
+local usage = require "neap.usage"
 
 local shout = { name = "shout" }
 
@@ -53,7 +54,7 @@ end
 
 local function usage_of(cost)
   if type(cost) ~= "table" then return nil end
-  return { prompt = cost["in"], completion = cost.out, total = cost["in"] + cost.out }
+  return usage.new { in_fresh = cost["in"], out_total = cost.out }
 end
 
 -- ------------------------------------------------------------------------------------
