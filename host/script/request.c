@@ -11,6 +11,7 @@
 #include "json/scan.h"
 #include "script/attempt.h"
 #include "script/generation.h"
+#include "script/legs.h"
 #include "script/plan.h"
 #include "script/process.h"
 #include "storage/health.h"
@@ -82,6 +83,7 @@ struct request *request_new(struct script *script, struct exchange *exchange)
 	generation_ref(request->generation);
 	request->record_ref = LUA_NOREF;
 	list_init(&request->attempts);
+	list_init(&request->legs);
 	list_append(&script->requests, &request->link);
 	script->process->request_count++;
 	return request;
@@ -119,6 +121,7 @@ void request_free(struct request *request)
 {
 	if (request->fiber)
 		fiber_cancel(request->fiber);
+	legs_close(request);
 	relay_close(request->relay);
 	request_end_health(request);
 	request_drop_generation(request);
@@ -198,6 +201,7 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 
 	(void)fiber;
 	request->fiber = NULL;
+	legs_close(request);
 	request->receive_ticket = 0;
 	request->write_ticket = 0;
 	if (status == FIBER_FAILED && !request->is_failing) {

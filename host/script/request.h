@@ -35,6 +35,8 @@ struct request {
 	struct scan *scan;             /* of the body; NULL without one */
 	struct fiber *fiber;
 	struct list attempts; /* struct attempt, open or not; they die with the request */
+	struct list legs;     /* struct legs: of races that are on */
+	int leg_count;        /* of these, those that run */
 	struct arena arena;
 
 	bool is_received; /* the body is complete */

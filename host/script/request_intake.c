@@ -7,6 +7,7 @@
 #include "json/scan.h"
 #include "script/attempt.h"
 #include "script/generation.h"
+#include "script/legs.h"
 #include "script/request_inside.h"
 #include "upstream/relay.h"
 
@@ -139,6 +140,7 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	fiber_cancel(request->fiber);
 	request->fiber = NULL;
+	legs_close(request);
 	attempts_close(request);
 	run_gone(request);
 }
@@ -197,6 +199,7 @@ static void on_gone(struct exchange *exchange, void *arg)
 	}
 	fiber_cancel(request->fiber);
 	request->fiber = NULL;
+	legs_close(request);
 	attempts_close(request);
 	run_gone(request);
 }

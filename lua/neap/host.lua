@@ -404,6 +404,26 @@ function attempt:state() end
 
 function attempt:close() end
 
+---@param request neap.host_request
+---@return neap.host_legs # none of which has started
+function host.legs(request) end
+
+---@class neap.host_legs functions that run beside the fiber that began them (legs.c)
+local legs = {}
+
+--- Runs the function in a fiber of its own, up to its first wait.
+---@param run fun()
+---@return integer place from 1 on
+function legs:start(run) end
+
+--- Waits until a leg has ended that was not told of yet.
+---@param seconds number?
+---@return integer? place nil: it is late, string? message of a leg that raised
+function legs:wait(seconds) end
+
+--- Those that still run end now.
+function legs:close() end
+
 ---@class neap.host_plan what a relay looks for in a stream
 ---@param rules table { { when = …, ["do"] = … }, …, broken = bytes, late = bytes }
 ---@return neap.host_plan
