@@ -174,7 +174,8 @@ local function last_real(of)
   for index = #of.attempts, 1, -1 do
     local attempt = of.attempts[index]
     if attempt.status then return attempt end
-    if attempt.failure and attempt.failure ~= "exhausted" then return attempt end
+    local failure = attempt.failure
+    if failure and failure ~= "exhausted" and failure ~= "lost" then return attempt end
   end
 end
 

@@ -271,6 +271,7 @@ function attempt.run(_, narrowed)
     of.attempts[#of.attempts] = nil
     return (response.refusal(of, status, problem))
   end
+  if of.leg_of then record.leg, record.transfer = of, transfer end
   read_answer(inside, transfer, inside.dialect)
   conclude(of, inside, record, transfer)
   return (response.of_attempt(of, inside))

@@ -7,6 +7,7 @@ local catalog = require "neap.catalog"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
+local race = require "neap.race"
 local response = require "neap.response"
 local usage = require "neap.usage"
 
@@ -203,6 +204,13 @@ local function reply(self, message)
   return response.reply(inside.context, message)
 end
 
+local function run_race(self, next, legs)
+  local of = object.check(Request, self, "the request").context
+  local problem = race.check(Request, of, next, legs)
+  if problem then error(problem, 2) end
+  return race.run(Request, of, next, legs)
+end
+
 Request = object.class("request", {
   fields = { "timeout" },
   getters = {
@@ -222,6 +230,7 @@ Request = object.class("request", {
   },
   methods = {
     json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
+    race = run_race,
   },
 })
 

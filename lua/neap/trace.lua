@@ -118,6 +118,10 @@ steps["return"] = function(self, name, outcome)
   self.outcome, self.layers[place] = outcome, nil
 end
 
+function steps.leg(self, name, place)
+  self:add(self:enter(name) + 1, ("%s begins leg %d"):format(name, place))
+end
+
 function steps.note(self, where, text)
   self:add(#self.layers + 1, ("%s [%s]"):format(text, where))
 end

@@ -11,32 +11,54 @@ function clock.wait(moment)
   if moment > clock.time then coroutine.yield(moment) end
 end
 
-local function earliest(fibers)
+local fibers -- of the run that is on: { thread, wake }
+local this   -- the one that runs
+
+local function earliest()
   local first
-  for index, fiber in ipairs(fibers) do
-    if not first or fiber.wake < fibers[first].wake then first = index end
+  for _, fiber in ipairs(fibers) do
+    if not first or fiber.wake < first.wake then first = fiber end
   end
   return first
 end
+
+--- Begins a function in a fiber of its own, which runs when the present one waits.
+---@param run function
+---@return table fiber
+function clock.start(run)
+  local fiber = { thread = coroutine.create(run), wake = clock.time }
+  fibers[#fibers + 1] = fiber
+  return fiber
+end
+
+--- A fiber that waits runs no more.
+function clock.stop(fiber)
+  for index, one in ipairs(fibers) do
+    if one == fiber then return table.remove(fibers, index) end
+  end
+end
+
+--- A fiber that waits goes on now.
+function clock.wake(fiber) fiber.wake = clock.time end
+
+--- The fiber that runs.
+function clock.this() return this end
 
 --- Runs functions side by side, each in a fiber, until all have returned. What one raises is
 --- raised.
 ---@param functions function[]
 function clock.run(functions)
-  local fibers = {}
-  for index, run in ipairs(functions) do
-    fibers[index] = { thread = coroutine.create(run), wake = clock.time }
-  end
+  fibers = {}
+  for _, run in ipairs(functions) do clock.start(run) end
   while fibers[1] do
-    local index = earliest(fibers)
-    local fiber = fibers[index]
-    clock.time = math.max(clock.time, fiber.wake)
-    local is_fine, wake = coroutine.resume(fiber.thread)
+    this = earliest()
+    clock.time = math.max(clock.time, this.wake)
+    local is_fine, wake = coroutine.resume(this.thread)
     if not is_fine then error(wake, 0) end
-    if coroutine.status(fiber.thread) == "dead" then
-      table.remove(fibers, index)
+    if coroutine.status(this.thread) == "dead" then
+      clock.stop(this)
     else
-      fiber.wake = wake
+      this.wake = wake
     end
   end
 end

@@ -12,6 +12,7 @@ local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
 local json = require "neap.json"
+local legs = require "neap.test.legs"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
 local upstream = require "neap.test.upstream"
@@ -37,6 +38,7 @@ host.wall = function()
   return (world_now.wall or WALL) + passed
 end
 host.sleep = function(seconds) clock.wait(clock.time + seconds) end
+host.legs = legs.new
 host.random = random
 host.generation = function() return 1 end
 host.log = function() end
