@@ -1,0 +1,75 @@
+-- Asks a second target when the first has brought no content after a while; the first content
+-- wins, the other is cancelled (Dean and Barroso, "The Tail at Scale", 2013). Stands right outside
+-- of what walks the targets: the first leg has all of them, the second all but the first.
+local policy   = require "neap.policy"
+local setting  = require "neap.setting"
+local quantile = require "policies.lib.quantile"
+
+local TIMES_MIN = 30 -- that must be known before a delay follows from them
+local SAVED_MAX = 10 -- second attempts that quiet times may save up
+
+local hedge = policy.define {
+  summary  = "Asks a second target when the first is slow, and takes what comes first.",
+  orders   = "target",
+  settings = {
+    after = setting.seconds { default = 0,
+      help = "Time without content; 0: what 95 % of the target's answers stay below." },
+    share = setting.number { default = 0.05, min = 0, max = 1,
+      help = "Second attempts, as a share of the requests." },
+  },
+}
+
+local function name_of(target, request)
+  return target.name .. (request.stream and " streamed" or " whole")
+end
+
+local function delay_of(self, name)
+  if self.settings.after > 0 then return self.settings.after end
+  local seconds, times = quantile.get(self.shared, name)
+  return times >= TIMES_MIN and seconds or nil
+end
+
+-- What is spent, less what was earned: never above 0.
+local function earn(self)
+  local share = self.settings.share
+  if self.shared:add("spent", -share) < -SAVED_MAX then self.shared:add("spent", share) end
+end
+
+local function spend(self)
+  return self.shared:add("spent", 1, nil, 1e-9) -- twenty times 0.05 is not quite 1
+end
+
+function hedge:run(request, next)
+  local targets = request.targets
+  local first, second = targets[1], targets[2]
+  earn(self)
+  local delay = second and second.state == "ready" and delay_of(self, name_of(first, request))
+  if not delay then return next(request) end
+  local has_failed = false
+  local function run_leg(leg, place)
+    if place == 1 then
+      local response = next(leg)
+      has_failed = true -- or it has won, and nothing runs any more
+      return response
+    end
+    -- The first leg has tried all targets itself: there is nothing to be quicker than.
+    if has_failed or not spend(self) then return nil end
+    self:note("nothing from %s after %.3f s: asking %s, too", first.name, delay, second.name)
+    return next(leg)
+  end
+  local rest = request:with { targets = { unpack(targets, 2) } }
+  return request:race(run_leg, { { request }, { rest, after = delay } })
+end
+
+function hedge:done(request)
+  if self.settings.after > 0 then return end
+  for _, attempt in ipairs(request.attempts) do
+    local seconds = attempt.first_event_seconds or attempt.seconds
+    if attempt.target and seconds then
+      quantile.learn(self.shared, name_of(attempt.target, request), seconds,
+        attempt.first_event_seconds == nil)
+    end
+  end
+end
+
+return hedge
