@@ -23,11 +23,11 @@ void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
 void api_request_register(lua_State *L);
 void attempt_register(lua_State *L);
+void legs_register(lua_State *L);
 /* In api_body.c: methods of a request's handle. */
 int api_body_member(lua_State *L);
 int api_body_last(lua_State *L);
 int api_body_kind(lua_State *L);
-void legs_register(lua_State *L);
 /* In record_line.c. */
 int record_l_line(lua_State *L);
 

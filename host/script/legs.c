@@ -286,11 +286,7 @@ static const luaL_Reg methods[] = {
 
 void legs_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, methods);
-	luaL_getmetatable(L, HANDLE);
-	lua_pushcfunction(L, l_collect);
-	lua_setfield(L, -2, "__gc");
-	lua_pop(L, 1);
+	api_new_type(L, HANDLE, methods, l_collect);
 	lua_pushcfunction(L, l_legs);
 	lua_setfield(L, -2, "legs");
 }
