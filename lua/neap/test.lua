@@ -222,8 +222,8 @@ local function serve(world, given, run)
   collect(of, run)
 end
 
---- Sends requests side by side; each is the members of its body (`messages` may be a text) and
---- `headers`.
+--- Sends requests side by side; each is the members of its body (`messages` may be a text),
+--- `headers`, and the name of a `token`.
 ---@param requests table[]
 ---@return neap.test_run[]
 function World:run_all(requests)

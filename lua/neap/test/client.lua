@@ -101,20 +101,23 @@ function client.of_text(text, headers)
   }, Handle)
 end
 
---- The same out of values. given: `headers`, and the members of the body; `messages` may be a text.
+--- The same out of values. given: `headers`, `token` (a name), and the members of the body;
+--- `messages` may be a text.
 ---@param given table
 ---@param model string where given names none
 function client.new(given, model)
   local body, headers = {}, {}
   for name, value in pairs(given) do body[name] = value end
   for name, value in pairs(given.headers or {}) do headers[name:lower()] = value end
-  body.headers = nil
+  body.headers, body.token = nil, nil
   body.model = body.model or model
   body.messages = body.messages or "Hello"
   if type(body.messages) == "string" then
     body.messages = json.array { { role = "user", content = body.messages } }
   end
-  return client.of_text(json.encode(body), headers)
+  local self = client.of_text(json.encode(body), headers)
+  self.token = given.token
+  return self
 end
 
 return client

@@ -70,6 +70,7 @@ function stand_in.context(world, handle, group)
     handle = handle, dialect = openai, operation = "chat", attempts = {}, trace = {},
     entered = {}, cors = {}, group = group, budget = group.attempts,
     deadline = clock.time + group.seconds, model = handle.model, stream = handle.is_stream,
+    token = handle.token and { name = handle.token, rights = {} },
     is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
   }
   of.record = record.new(handle, "test", "test", "/v1/chat/completions")
