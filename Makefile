@@ -163,7 +163,8 @@ deps-bench: deps ## the same for the benchmark
 
 install: build/neap ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 build/neap $(DESTDIR)$(PREFIX)/bin/neap
-	find $(wildcard lua policies admin) -type f ! -name '*_test.lua' \
+	find $(wildcard lua policies admin) -type f \
+		\( ! -name '*_test.lua' -o -path 'policies/cookbook/*' \) \
 		-exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/neap/{} \;
 
 clean: ## remove what was built (build/tools stays)

@@ -1,0 +1,29 @@
+-- Keeps requests from some countries on targets that may serve them. The country is in a header
+-- that the proxy in front sets; neap believes it, so only that proxy may reach neap.
+--
+--     policies = { use("country_by_header", { countries = { DE = { "b" } } }), "priority_failover" }
+local policy  = require "neap.policy"
+local setting = require "neap.setting"
+local targets = require "policies.lib.targets"
+
+local country_by_header = policy.define {
+  summary  = "Chooses targets by the country that a request comes from.",
+  orders   = "target",
+  settings = {
+    header    = setting.text { default = "cf-ipcountry", help = "Its name, in lower case." },
+    countries = setting.map { of = setting.words { min = 1 }, default = {},
+      help = "Targets by country, in capitals; what is not listed has all." },
+  },
+}
+
+function country_by_header:run(request, next)
+  local country = (request.headers[self.settings.header] or ""):upper()
+  local names = self.settings.countries[country]
+  if not names then return next(request) end
+  local allowed = targets.split(request.targets, names)
+  if not allowed[1] then return request:refuse(503, "there is no target for " .. country) end
+  self:note("from %s", country)
+  return next(request:with { targets = allowed })
+end
+
+return country_by_header
