@@ -213,7 +213,7 @@ bench-quick: deps-bench ## the benchmark's short form
 
 C_FILES := $(wildcard host/*.[ch] host/*/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] \
 	tests/bench/*.[ch])
-LUA_FILES := $(wildcard lua policies admin tests/lua tests/policies tests/dialects tests/bench/*.lua \
+LUA_FILES := $(wildcard lua admin tests/lua tests/policies tests/dialects tests/bench/*.lua \
 	router.lua.example)
 
 layers: ## does every include and require point down?
@@ -222,6 +222,7 @@ layers: ## does every include and require point down?
 lint: layers ## clang-format, luacheck, cppcheck, clang-tidy
 	clang-format --dry-run -Werror $(C_FILES)
 	luacheck --no-color --quiet $(LUA_FILES)
+	luacheck --no-color --quiet --config policies/.luacheckrc policies
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 		--inconclusive --inline-suppr --error-exitcode=1 \
 		--suppressions-list=tools/cppcheck.suppress \

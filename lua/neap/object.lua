@@ -9,11 +9,14 @@ local object = {}
 local get_inside, set_inside = debug.getfenv, debug.setfenv
 local get_meta = debug.getmetatable
 
+local specs = {} -- by the name of the class
+
 --- Makes a class. fields: names that are read from the inside as they are. getters: name →
 --- function(inside, self). methods: name → function(self, …).
 function object.class(name, spec)
   local fields, getters, methods = {}, spec.getters or {}, spec.methods or {}
   for _, field in ipairs(spec.fields or {}) do fields[field] = true end
+  specs[name] = spec
   local proto = newproxy(true)
   local meta = get_meta(proto)
 
@@ -36,6 +39,22 @@ function object.class(name, spec)
 
   meta.__metatable = false
   return { name = name, proto = proto, meta = meta }
+end
+
+--- What objects of the class of that name have: the names of what is read, sorted, and the
+--- methods by name. For whoever describes them; nil where there is no such class.
+---@param name string
+---@return string[]? fields
+---@return table<string, function>? methods
+function object.members(name)
+  local spec = specs[name]
+  if not spec then return nil end
+  local fields, methods = {}, {}
+  for _, field in ipairs(spec.fields or {}) do fields[#fields + 1] = field end
+  for field in pairs(spec.getters or {}) do fields[#fields + 1] = field end
+  for method, run in pairs(spec.methods or {}) do methods[method] = run end
+  table.sort(fields)
+  return fields, methods
 end
 
 --- An object of the class around the table inside, which the caller keeps.

@@ -1,7 +1,7 @@
 -- Keeps requests from some countries on targets that may serve them. The country is in a header
 -- that the proxy in front sets; neap believes it, so only that proxy may reach neap.
 --
---     policies = { use("country_by_header", { countries = { DE = { "b" } } }), "priority_failover" }
+--     policies = { use("country_by_header", { countries = { DE = { "b" } } }) }
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
 local targets = require "policies.lib.targets"

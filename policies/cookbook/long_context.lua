@@ -1,7 +1,7 @@
 -- Sends long conversations to the targets that can hold them. The others would refuse them, after
 -- the time it takes to read so much.
 --
---     policies = { use("long_context", { long = { "b/m" }, tokens = 100000 }), "priority_failover" }
+--     policies = { use("long_context", { long = { "b" }, tokens = 50000 }), "priority_failover" }
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
 local targets = require "policies.lib.targets"

@@ -1,6 +1,6 @@
 -- Gives each user targets of their own. A user is the token that the request came with.
 --
---     policies = { use("model_by_user", { users = { kids = { "a/small" } } }), "priority_failover" }
+--     policies = { use("model_by_user", { users = { kids = { "b" } } }), "priority_failover" }
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
 local targets = require "policies.lib.targets"

@@ -1,0 +1,177 @@
+---@meta _
+--- What a policy's functions are given and make, for editors: requests, targets, keys, responses,
+--- outcomes. Never loaded: a test holds it to the objects that the library makes.
+
+---@alias neap.failure "connect"|"timeout"|"tls"|"reset"|"protocol"|"empty"|"keyword"|"exhausted"
+---@alias neap.state "ready"|"resting"|"disabled"
+
+-- ------------------------------------------------------------------------------------
+-- The request
+
+---@class neap.request read-only; a name that it does not have raises
+---@field group string that the client named in `model`
+---@field model string
+---@field headers table<string, string> of the client, in lower case, without credentials
+---@field token string? the name of the token that it came with
+---@field stream boolean whether the client asked for a stream
+---@field conversation string? the x-conversation-id
+---@field tokens_estimate integer from the body's size
+---@field timeout number? seconds; what a policy narrowed it to
+---@field attempts neap.attempt[] every attempt so far
+---@field targets neap.target[] in the host's order, or a policy's; a new list each time
+---@field target neap.target? the one that an attempt would take
+---@field keys neap.key[] of `target`, in turn, or in a policy's order; a new list each time
+---@field key neap.key? the one that an attempt would take
+local request = {}
+
+--- The decoded body. Raises where it is longer than 1 MiB or no JSON; if nobody catches that, the
+--- client gets a 413 or 400.
+---@return table
+function request:json() end
+
+---@class neap.request_changes
+---@field target? neap.target
+---@field targets? neap.target[]
+---@field key? neap.key
+---@field keys? neap.key[]
+---@field model? string what the provider is asked for instead of the target's model
+---@field timeout? number seconds; bounds each timer of the attempt
+---@field headers? table<string, string> further headers of the attempt
+---@field set? table<string, any> top-level members of the body; json.null for null
+
+--- A narrowed request, for `next`.
+---@param changes neap.request_changes
+---@return neap.request
+function request:with(changes) end
+
+--- What is left of the group's `limits`.
+---@return integer attempts
+---@return number seconds
+function request:remaining() end
+
+--- An error of neap's own, in the client's dialect.
+---@param status integer 400 to 599
+---@param message string
+---@param retry_after? number seconds
+---@return neap.response
+function request:refuse(status, message, retry_after) end
+
+--- A complete answer of the policy's own, streamed if the client asked for a stream.
+---@param message string|table a text, or a message: { text = … }
+---@return neap.response
+function request:reply(message) end
+
+---@class neap.attempt
+---@field target neap.target
+---@field key neap.key?
+---@field status integer? of the answer, where there was one
+---@field failure neap.failure? where there was none
+---@field seconds number?
+---@field first_event_seconds number?
+
+-- ------------------------------------------------------------------------------------
+-- Targets and keys: one state for all workers and groups
+
+---@class neap.target
+---@field name string "provider/model"
+---@field provider string
+---@field model string
+---@field priority integer the least is tried first
+---@field weight number
+---@field price number? USD per million tokens, in and out together
+---@field in_flight integer attempts that run, in all workers
+---@field latency number? seconds to the first content; nil before the first answer
+---@field state neap.state
+local target = {}
+
+--- Takes it out of the front of the host's order for a while.
+---@param time number seconds
+---@param why? string
+function target:rest(time, why) end
+
+--- Whether this request is the one that may try it, where it is not ready.
+---@return boolean
+function target:probe() end
+
+--- It works: ready again, and its rests forgotten.
+function target:well() end
+
+---@class neap.key as seen from one target: what rests for the target's model alone counts
+---@field id string
+---@field state neap.state
+---@field since number when the state began
+---@field remaining number? seconds until it wakes or is probed
+---@field rests integer in a row, without a success between
+---@field why string the reason of its state
+---@field balance number? as router.lua gives it
+---@field in_flight integer attempts that run, in all workers
+local key = {}
+
+--- Leaves it out for a while; with a model, for that model alone.
+---@param time number seconds
+---@param why? string
+---@param model? string
+function key:rest(time, why, model) end
+
+--- Leaves it out until a probe succeeds or somebody calls it well.
+---@param why string
+---@param probe_seconds? number
+function key:disable(why, probe_seconds) end
+
+--- Whether this request is the one that may try it, where it is not ready.
+---@return boolean
+function key:probe() end
+
+--- It works: ready again, and its rests forgotten.
+function key:well() end
+
+-- ------------------------------------------------------------------------------------
+-- What comes back
+
+---@class neap.response not yet sent; exactly one of status and failure is set
+---@field status integer?
+---@field failure neap.failure?
+---@field headers table<string, string> in lower case
+---@field seconds number? from the attempt's begin
+---@field first_event_seconds number?
+---@field retry_after number? seconds that an error answer asks to wait
+---@field body string? of an error answer, up to 64 KiB
+local response = {}
+
+--- The raw answer so far. Waits until so many bytes are there, the end, or the time; consumes
+--- nothing.
+---@param bytes integer
+---@param seconds? number
+---@return string
+function response:peek(bytes, seconds) end
+
+--- The content of the answer so far, decoded. Waits until so many characters are there, the end,
+--- or the time; consumes nothing.
+---@param characters integer
+---@param seconds? number
+---@return string
+function response:text(characters, seconds) end
+
+--- Turns an answer into a failure.
+---@param failure neap.failure
+---@param why? string
+---@return neap.response
+function response:fail(failure, why) end
+
+---@class neap.usage in tokens
+---@field prompt integer?
+---@field cached integer?
+---@field completion integer?
+---@field reasoning integer?
+---@field total integer?
+
+---@class neap.outcome how a request ended, for `done`
+---@field status integer? what the client got
+---@field failure neap.failure?
+---@field usage neap.usage?
+---@field cost number? USD; not known yet
+---@field seconds number
+---@field first_event_seconds number?
+---@field aborted boolean the client left
+---@field target neap.target? of the last attempt
+---@field key neap.key?
