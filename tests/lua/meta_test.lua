@@ -283,3 +283,24 @@ test("the editor's file is JSON, and knows where the annotations are", function(
     test.equal(library[index], path)
   end
 end)
+
+-- ------------------------------------------------------------------------------------
+-- The document
+
+test("docs/policies.md names whatever a policy can reach", function()
+  local text, missing = read "docs/policies.md", {}
+  for _, class in ipairs { "neap.request", "neap.request_changes", "neap.target", "neap.key",
+    "neap.response", "neap.outcome", "neap.usage", "neap.attempt", "neap.calendar", "neap.policy",
+    "neap.policy_fields", "neap.shared", "neap.policy_module", "neap.setting", "neap.outcomes",
+    "neap.json", "neap.test", "neap.test_world_fields", "neap.test_world", "neap.test_run" } do
+    for _, names in pairs(classes[class]) do
+      for name in pairs(names) do
+        if not text:find("%f[%w_]" .. name .. "%f[^%w_]") then
+          missing[#missing + 1] = class .. "." .. name
+        end
+      end
+    end
+  end
+  table.sort(missing)
+  test.equal(missing, {})
+end)
