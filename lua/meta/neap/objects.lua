@@ -61,11 +61,22 @@ function request:refuse(status, message, retry_after) end
 ---@return neap.response
 function request:reply(message) end
 
+---@class neap.leg
+---@field [1] neap.request
+---@field after? number seconds after the race's begin; sooner where no leg runs any more
+
+--- Runs the rest of the chain in legs side by side. The first one with an answer wins; the others
+--- are cancelled, and their open attempts end as "lost". Each leg's attempts count for the budget.
+---@param next neap.next
+---@param legs neap.leg[]
+---@return neap.response
+function request:race(next, legs) end
+
 ---@class neap.attempt
 ---@field target neap.target
 ---@field key neap.key?
 ---@field status integer? of the answer, where there was one
----@field failure neap.failure? where there was none
+---@field failure neap.failure|"lost"|nil where there was none
 ---@field seconds number?
 ---@field first_event_seconds number?
 
