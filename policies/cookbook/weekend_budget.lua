@@ -14,8 +14,8 @@ local weekend_budget = policy.define {
   settings = {
     requests = setting.integer { default = 500, min = 0, help = "Requests per weekend." },
     free     = setting.words { default = {}, help = "Targets that stay when they are spent." },
-    zone     = setting.text { default = "+00:00", min = 6, max = 6,
-      help = "Where it is weekend: the offset from UTC." },
+    zone     = setting.zone { default = "UTC",
+      help = "Whose weekend it is: \"Europe/Berlin\", \"+08:00\"." },
   },
 }
 

@@ -151,9 +151,14 @@ test("an object has nothing that its class does not say", function()
   test.equal(object.members "nothing", nil)
 end)
 
-test("what an outcomes setting gives", function()
-  local made = setting.compile { x = setting.outcomes { default = { 429 } } }
-  check_methods(classes["neap.outcomes"], { covers = made.x.covers })
+test("what settings of the kinds outcomes and hours give", function()
+  local made = setting.compile {
+    outcomes = setting.outcomes { default = { 429 } },
+    hours = setting.hours { default = "00:00-24:00" },
+  }
+  for _, name in ipairs { "outcomes", "hours" } do
+    check_methods(classes["neap." .. name], { covers = made[name].covers })
+  end
 end)
 
 test("what policy.define takes", function()
@@ -289,11 +294,8 @@ end)
 
 test("docs/policies.md names whatever a policy can reach", function()
   local text, missing = read "docs/policies.md", {}
-  for _, class in ipairs { "neap.request", "neap.request_changes", "neap.target", "neap.key",
-    "neap.response", "neap.outcome", "neap.usage", "neap.attempt", "neap.calendar", "neap.policy",
-    "neap.policy_fields", "neap.shared", "neap.policy_module", "neap.setting", "neap.outcomes",
-    "neap.json", "neap.test", "neap.test_world_fields", "neap.test_world", "neap.test_run" } do
-    for _, names in pairs(classes[class]) do
+  for class, members in pairs(classes) do
+    for _, names in pairs(members) do
       for name in pairs(names) do
         if not text:find("%f[%w_]" .. name .. "%f[^%w_]") then
           missing[#missing + 1] = class .. "." .. name

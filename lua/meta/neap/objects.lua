@@ -77,6 +77,7 @@ function request:race(next, legs) end
 ---@field key neap.key?
 ---@field status integer? of the answer, where there was one
 ---@field failure neap.failure|"lost"|nil where there was none
+---@field started number when it began, on the clock of self:now()
 ---@field seconds number?
 ---@field first_event_seconds number?
 
@@ -93,7 +94,14 @@ function request:race(next, legs) end
 ---@field in_flight integer attempts that run, in all workers
 ---@field latency number? seconds to the first content; nil before the first answer
 ---@field state neap.state
+---@field rests integer in a row, without a success between
 local target = {}
+
+--- What so many tokens cost in USD; nil where its prices are not known.
+---@param tokens_in number
+---@param tokens_out number
+---@return number?
+function target:cost(tokens_in, tokens_out) end
 
 --- Takes it out of the front of the host's order for a while.
 ---@param time number seconds

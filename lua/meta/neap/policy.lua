@@ -53,6 +53,15 @@ function self:random() end
 ---@param seconds number
 function self:sleep(seconds) end
 
+--- Keeps a value for this policy's `done` of this request, in place of the one before. It outlives
+--- a reload if JSON can hold it.
+---@param value any
+function self:remember(value) end
+
+--- What was kept for this request; nil where there is nothing.
+---@return any
+function self:remembered() end
+
 ---@class neap.calendar
 ---@field year integer
 ---@field month integer 1 to 12
@@ -63,9 +72,9 @@ function self:sleep(seconds) end
 ---@field weekday integer Monday is 1
 
 --- What the calendar and the clock on the wall show.
----@param zone? string an offset from UTC such as "+08:00"; without one UTC
+---@param name? string an offset from UTC such as "+08:00", or what a setting.zone gave; else UTC
 ---@return neap.calendar
-function self:calendar(zone) end
+function self:calendar(name) end
 
 ---@alias neap.shared_value number|boolean|string|nil
 

@@ -64,6 +64,16 @@ function setting.choice(options) end
 ---@return neap.schema
 function setting.outcomes(options) end
 
+--- Spans of the week, such as "mon-fri 22:00-06:00", or a list of them; the policy gets neap.hours.
+---@param options? neap.setting_options
+---@return neap.schema
+function setting.hours(options) end
+
+--- A zone for `self:calendar`: "UTC", "+08:00", or a name such as "Europe/Berlin".
+---@param options? neap.setting_options
+---@return neap.schema
+function setting.zone(options) end
+
 --- A list of `min` to `max` elements that are each `of` a setting.
 ---@param options neap.list_options
 ---@return neap.schema
@@ -81,5 +91,13 @@ local outcomes = {}
 ---@param response neap.response|neap.attempt
 ---@return boolean
 function outcomes:covers(response) end
+
+---@class neap.hours what a setting of the kind hours gives
+local hours = {}
+
+--- Whether the moment lies in one of the spans: `self.settings.NAME:covers(self:calendar(zone))`.
+---@param calendar neap.calendar
+---@return boolean
+function hours:covers(calendar) end
 
 return setting
