@@ -18,7 +18,7 @@ local ab_by_hash = policy.define {
 
 -- Who asks, as well as can be told; the first message stays the same all through a chat.
 local function user_of(request)
-  return request.conversation or request.token or messages.text(messages.of(request)[1])
+  return request.told_conversation or request.token or messages.text(messages.of(request)[1])
 end
 
 function ab_by_hash:run(request, next)

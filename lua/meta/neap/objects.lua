@@ -14,7 +14,8 @@
 ---@field headers table<string, string> of the client, in lower case, without credentials
 ---@field token string? the name of the token that it came with
 ---@field stream boolean whether the client asked for a stream
----@field conversation string? the x-conversation-id
+---@field conversation string the id that the client gets: its own, a guess, or a new one
+---@field told_conversation string? the id that the client itself gave
 ---@field tokens_estimate integer from the body's size
 ---@field timeout number? seconds; what a policy narrowed it to
 ---@field attempts neap.attempt[] every attempt so far
@@ -98,10 +99,10 @@ function request:race(next, legs) end
 local target = {}
 
 --- What so many tokens cost in USD; nil where its prices are not known.
----@param tokens_in number
----@param tokens_out number
+---@param prompt number
+---@param completion number
 ---@return number?
-function target:cost(tokens_in, tokens_out) end
+function target:cost(prompt, completion) end
 
 --- Takes it out of the front of the host's order for a while.
 ---@param time number seconds
@@ -178,17 +179,28 @@ function response:text(characters, seconds) end
 function response:fail(failure, why) end
 
 ---@class neap.usage in tokens
----@field prompt integer?
----@field cached integer?
----@field completion integer?
----@field reasoning integer?
----@field total integer?
+---@field prompt integer all parts included
+---@field completion integer all parts included
+---@field total integer
+---@field in_fresh integer
+---@field cache_read integer
+---@field cache_write_5m integer
+---@field cache_write_1h integer
+---@field in_audio integer
+---@field out_total integer
+---@field reasoning integer part of out_total
+---@field out_audio integer part of out_total
+---@field requests integer calls
+---@field seconds number of audio
+---@field images integer made
+---@field is_estimate boolean? nobody said how many
+---@field reported_cost number? USD, where the provider says what it charged
 
 ---@class neap.outcome how a request ended, for `done`
 ---@field status integer? what the client got
 ---@field failure neap.failure?
 ---@field usage neap.usage?
----@field cost number? USD; not known yet
+---@field cost number? USD
 ---@field seconds number
 ---@field first_event_seconds number?
 ---@field aborted boolean the client left
