@@ -15,6 +15,7 @@ int api_l_open(lua_State *L)
 	api_request_register(L);
 	attempt_register(L);
 	legs_register(L);
+	fetch_register(L);
 	lua_getglobal(L, "require");
 	lua_pushvalue(L, 2);
 	lua_call(L, 1, 1);

@@ -28,6 +28,8 @@ void legs_register(lua_State *L);
 int api_body_member(lua_State *L);
 int api_body_last(lua_State *L);
 int api_body_kind(lua_State *L);
+/* In fetch.c: host.fetch. */
+void fetch_register(lua_State *L);
 /* In record_line.c. */
 int record_l_line(lua_State *L);
 

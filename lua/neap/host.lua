@@ -79,6 +79,25 @@ function host.set_boundary(guard) end
 function host.relax() end
 
 -- ------------------------------------------------------------------------------------
+-- Requests of neap's own (fetch.c)
+
+---@class neap.host_fetch
+---@field method string? GET
+---@field url string absolute, http or https
+---@field headers string[]? "Name: value"
+---@field body string?
+---@field timeout number? seconds for all of it, 15; 5 of them at most for the connection
+---@field proxy string? "http://…", "https://…", "socks5://…", "socks5h://…"
+---@field private boolean? whether private addresses are allowed
+---@field size_max integer? bytes of the answer's body, decoded; 1 MiB, 16 MiB at most
+
+--- One HTTP request, its answer held whole. Waits. Follows no redirect. Raises for wrong arguments;
+--- what goes wrong on the way is nil, response.failure's name for it and a text without secrets.
+---@param given neap.host_fetch
+---@return integer? status, table<string, string>|string headers_or_failure, string body_or_why
+function host.fetch(given) end
+
+-- ------------------------------------------------------------------------------------
 -- Values and health that all workers share (api_shared.c)
 
 ---@alias neap.shared_value number|boolean|string|nil

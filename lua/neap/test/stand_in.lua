@@ -39,6 +39,11 @@ host.wall = function()
 end
 host.sleep = function(seconds) clock.wait(clock.time + seconds) end
 host.legs = legs.new
+host.spawn = function(run, ...)
+  local given, count = { ... }, select("#", ...)
+  clock.start(function() run(unpack(given, 1, count)) end)
+end
+host.is_current = function() return true end
 host.random = random
 host.generation = function() return 1 end
 host.log = function() end
