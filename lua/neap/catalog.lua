@@ -159,7 +159,7 @@ local function make_provider(given)
     is_on = given.is_on, models = given.models, timeouts = given.timeouts,
     timeouts_given = given.timeouts_given or {}, proxy = given.proxy or {},
     headers = given.headers or {}, forward = given.forward or {}, options = given.options or {},
-    keys = {}, turn = "turn\0" .. given.name, prices = {},
+    balance = given.balance, keys = {}, turn = "turn\0" .. given.name, prices = {},
   }
   for model, table_of in pairs(given.models) do
     provider.prices[model] = prices.compile(table_of, provider.dialect.price_factors)

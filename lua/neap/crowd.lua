@@ -8,8 +8,8 @@ local crowd = {}
 local LOOK_SECONDS = 0.02 -- between two looks at whether the others are through
 
 --- Calls run(element, index) for each element, `limit` at once, in fibers. Waits until all that
---- were begun have ended. is_over() true: no more are begun. What one of them raises is raised here,
---- after no more were begun.
+--- were begun have ended. No more are begun once is_over() is true, or one of them has raised: then
+--- that is raised here in the end.
 ---@param list any[]
 ---@param limit integer
 ---@param run fun(element: any, index: integer)

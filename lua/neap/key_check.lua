@@ -32,6 +32,7 @@ local ACCOUNTS = {
 ---@class neap.key_verdict
 ---@field state "good"|"refused"|"limited"|"unknown"
 ---@field why string? in words, without the secret; nil where it is good
+---@field is_spent boolean? limited, because nothing is left on it
 ---@field is_passing boolean? the same question may have another answer soon
 ---@field wait number? seconds that the provider asks for before that
 ---@field balance number? where the provider told one
@@ -87,7 +88,7 @@ local function judge(answer, secret)
     return { state = "refused", why = "the provider refused the key: " .. words }
   end
   if status == 402 or is_named(answer, "code", "insufficient_quota") then
-    return { state = "limited", why = "its quota is used up: " .. words }
+    return { state = "limited", why = "its quota is used up: " .. words, is_spent = true }
   end
   if status == 403 then return { state = "limited", why = "it is not allowed to: " .. words } end
   if status == 429 then
@@ -114,7 +115,7 @@ local function ask_account(provider, secret, account, timeout)
   end
   if balance > 0 then return { state = "good", balance = balance } end
   return { state = "limited", why = ("nothing is left on it: %s"):format(balance),
-    balance = balance }
+    balance = balance, is_spent = true }
 end
 
 local function ask_models(provider, secret, timeout)

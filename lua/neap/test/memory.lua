@@ -96,7 +96,8 @@ function Health:view()
   return {
     state = state, since = self.since, why = self.why, in_flight = self.count, uses = self.uses,
     remaining = state ~= "ready" and self.ends and math.max(0, self.ends - clock.time) or nil,
-    latency = latency_of(self), rests = self.rest_count,
+    latency = latency_of(self), rests = self.rest_count, balance = self.known_balance,
+    balance_at = self.balance_at,
   }
 end
 
@@ -138,6 +139,12 @@ function Health:latency(seconds)
   local is_peak = self.seconds == 0 or seconds > known
   self.seconds = is_peak and seconds or known + (seconds - known) * share
   self.sampled = clock.time
+end
+
+function Health:balance() return self.known_balance end
+
+function Health:set_balance(balance)
+  self.known_balance, self.balance_at = balance, balance and clock.time or nil
 end
 
 --- Around each attempt.
