@@ -11,7 +11,7 @@ local provider_models = {}
 
 local PAGES = 20
 local PAGE_SIZE_MAX = 4 * 1024 * 1024 -- bytes
-local MODELS_MAX = 20000
+local MODELS_MAX = 5000
 local ID_MAX = 256 -- bytes
 
 ---@class neap.listed_model
