@@ -327,6 +327,48 @@ static void test_wrong_arguments_raise(void **arg)
 	close_story(&story);
 }
 
+/* -- the library on top ------------------------------------------------------------- */
+
+/* What neap.key_check says of a key of the provider, as "state why". */
+static const char *check(struct story *story)
+{
+	return run(story,
+		"local check = require('neap.key_check').check "
+		"local verdict = check({ url = URL:match('^%w+://[^/]+') .. '/v1', "
+		"dialect = 'openai', balance = { path = '/me', member = 'data.left' } }, "
+		"'sk-secret', { timeout = 0.2 }) "
+		"return verdict.state .. ' ' .. tostring(verdict.why or verdict.balance)");
+}
+
+static void test_a_check_of_a_key(void **arg)
+{
+	static const char *const cases[] = {
+		"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"data\":{\"left\":\"12.5\"}}",
+		"good 12.5",
+		"HTTP/1.1 401 No\r\nContent-Length: 24\r\n\r\n{\"message\":\"sk-secret?\"}\n",
+		"refused the provider refused the key: 401: …?",
+		"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n",
+		"limited its rate is limited: 429",
+		"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n",
+		"unknown the provider answered 503",
+		"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+		"unknown the provider redirects, which is not followed",
+		"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+		"unknown not finished within 200 ms",
+	};
+	struct story story;
+
+	(void)arg;
+	for (size_t i = 0; i < COUNT_OF(cases); i += 2) {
+		open_story(&story, script_answer, cases[i]);
+		assert_string_equal(check(&story), cases[i + 1]);
+		assert_non_null(strstr(story.upstream.request, "GET /me HTTP/1.1\r\n"));
+		assert_non_null(strstr(story.upstream.request,
+			"Authorization: Bearer sk-secret\r\n"));
+		close_story(&story);
+	}
+}
+
 /* -- TLS -------------------------------------------------------------------------- */
 
 static void test_tls(void **arg)
@@ -388,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancelled_fiber_takes_its_transfer_along),
 		cmocka_unit_test(test_one_after_the_other),
 		cmocka_unit_test(test_wrong_arguments_raise),
+		cmocka_unit_test(test_a_check_of_a_key),
 		cmocka_unit_test(test_tls),
 	};
 
