@@ -5,8 +5,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -29,13 +31,42 @@ struct health {
 	double latency_ms;        /* as of latency_at_ms */
 	int64_t latency_at_ms;
 	_Atomic unsigned rests;
+	_Atomic double balance; /* NAN: nobody knows */
+	int64_t balance_wall_us;
 	char why[sizeof(((struct health_view *)NULL)->why)];
+	struct list changed; /* in the list of those to be kept, or in none */
+	size_t name_size;
+	char name[];
 };
 
 static struct {
 	pthread_mutex_t lock;
 	struct map *entries;
 } registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Entries whose state is another than the one that was kept. */
+static struct {
+	pthread_mutex_t lock;
+	struct list entries;
+	health_changed_fn *on_change;
+	void *arg;
+} changes = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.entries = { &changes.entries, &changes.entries },
+};
+
+static struct health *new_entry(const char *name, size_t name_size)
+{
+	struct health *health = xcalloc(1, sizeof(*health) + name_size);
+
+	pthread_mutex_init(&health->lock, NULL);
+	list_init(&health->changed);
+	health->since_wall_us = clock_wall_us();
+	health->balance = (double)NAN;
+	health->name_size = name_size;
+	memcpy(health->name, name, name_size);
+	return health;
+}
 
 struct health *health_of(const char *name, size_t name_size)
 {
@@ -46,9 +77,7 @@ struct health *health_of(const char *name, size_t name_size)
 		registry.entries = map_new();
 	health = map_get(registry.entries, name, name_size);
 	if (!health) {
-		health = xcalloc(1, sizeof(*health));
-		pthread_mutex_init(&health->lock, NULL);
-		health->since_wall_us = clock_wall_us();
+		health = new_entry(name, name_size);
 		map_set(registry.entries, name, name_size, health);
 	}
 	pthread_mutex_unlock(&registry.lock);
@@ -78,6 +107,8 @@ struct health_view health_look(struct health *health)
 	view.latency_ms = latency_at(health, now);
 	view.probe_ms = health->probe_ms;
 	view.rests = health->rests;
+	view.balance = health->balance;
+	view.balance_wall_us = health->balance_wall_us;
 	pthread_mutex_unlock(&health->lock);
 	if (view.state == HEALTH_RESTING && view.until_ms <= now)
 		view.state = HEALTH_READY;
@@ -118,6 +149,7 @@ static void set_state(struct health *health, enum health_state state, int64_t un
 void health_rest(struct health *health, int64_t ms, const char *why)
 {
 	int64_t now = clock_ms();
+	bool is_other = true;
 
 	pthread_mutex_lock(&health->lock);
 	/* Disabled stays disabled: an attempt that began before may still end in a
@@ -125,13 +157,18 @@ void health_rest(struct health *health, int64_t ms, const char *why)
 	if (health->state == HEALTH_RESTING && health->until_ms > now) {
 		/* Attempts that ran side by side report the same trouble: it counts once,
 		 * and the longer rest stands. */
-		if (now + ms > health->until_ms)
+		is_other = now + ms > health->until_ms;
+		if (is_other)
 			set_state(health, HEALTH_RESTING, now + ms, why);
 	} else if (health->state != HEALTH_DISABLED) {
 		set_state(health, HEALTH_RESTING, now + ms, why);
 		health->rests++;
+	} else {
+		is_other = false;
 	}
 	pthread_mutex_unlock(&health->lock);
+	if (is_other)
+		health_change(health);
 }
 
 void health_disable(struct health *health, int64_t probe_ms, const char *why)
@@ -140,6 +177,7 @@ void health_disable(struct health *health, int64_t probe_ms, const char *why)
 	set_state(health, HEALTH_DISABLED, probe_ms ? clock_ms() + probe_ms : 0, why);
 	health->probe_ms = probe_ms;
 	pthread_mutex_unlock(&health->lock);
+	health_change(health);
 }
 
 void health_well(struct health *health)
@@ -151,6 +189,21 @@ void health_well(struct health *health)
 	set_state(health, HEALTH_READY, 0, "");
 	health->rests = 0;
 	pthread_mutex_unlock(&health->lock);
+	health_change(health);
+}
+
+void health_set_balance(struct health *health, double balance)
+{
+	pthread_mutex_lock(&health->lock);
+	health->balance = balance;
+	health->balance_wall_us = clock_wall_us();
+	pthread_mutex_unlock(&health->lock);
+	health_change(health);
+}
+
+double health_balance(const struct health *health)
+{
+	return health->balance;
 }
 
 bool health_probe(struct health *health)
@@ -209,4 +262,71 @@ double health_latency_at(struct health *health, int64_t now_ms)
 	latency_ms = latency_at(health, now_ms);
 	pthread_mutex_unlock(&health->lock);
 	return latency_ms;
+}
+
+/* -- what outlives the process ----------------------------------------------------- */
+
+void health_on_change(health_changed_fn *fn, void *arg)
+{
+	pthread_mutex_lock(&changes.lock);
+	changes.on_change = fn;
+	changes.arg = arg;
+	pthread_mutex_unlock(&changes.lock);
+}
+
+void health_change(struct health *health)
+{
+	pthread_mutex_lock(&changes.lock);
+	if (changes.on_change) {
+		bool is_first = list_is_empty(&changes.entries);
+
+		list_remove(&health->changed);
+		list_append(&changes.entries, &health->changed);
+		if (is_first)
+			changes.on_change(changes.arg);
+	}
+	pthread_mutex_unlock(&changes.lock);
+}
+
+struct health *health_take_changed(void)
+{
+	struct health *health = NULL;
+
+	pthread_mutex_lock(&changes.lock);
+	if (!list_is_empty(&changes.entries)) {
+		health = CONTAINER_OF(changes.entries.next, struct health, changed);
+		list_remove(&health->changed);
+	}
+	pthread_mutex_unlock(&changes.lock);
+	return health;
+}
+
+bool health_has_changed(void)
+{
+	bool has_changed;
+
+	pthread_mutex_lock(&changes.lock);
+	has_changed = !list_is_empty(&changes.entries);
+	pthread_mutex_unlock(&changes.lock);
+	return has_changed;
+}
+
+const char *health_name(const struct health *health, size_t *size)
+{
+	*size = health->name_size;
+	return health->name;
+}
+
+void health_restore(struct health *health, const struct health_view *view)
+{
+	pthread_mutex_lock(&health->lock);
+	health->until_ms = view->until_ms;
+	health->state = (int)view->state;
+	health->since_wall_us = view->since_wall_us;
+	health->probe_ms = view->probe_ms;
+	health->rests = view->rests;
+	health->balance = view->balance;
+	health->balance_wall_us = view->balance_wall_us;
+	snprintf(health->why, sizeof(health->why), "%s", view->why);
+	pthread_mutex_unlock(&health->lock);
 }

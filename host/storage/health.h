@@ -4,8 +4,9 @@
  * One entry per target and per key for the whole process: what one worker learns is in
  * force in all of them at once, and in no generation. An entry is found by name
  * ("key\0openai\0<hash>", "target\0openai\0gpt-4o") and lives as long as the process; the
- * number of names is bounded by the configurations that were loaded. Until a storage
- * thread keeps it, it is lost with the process. Any thread. */
+ * number of names is bounded by the configurations that were loaded. What it says of an
+ * entry's state and balance outlives the process: health_store.h writes what changes.
+ * Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -33,6 +34,8 @@ struct health_view {
 	double latency_ms;
 	int64_t probe_ms; /* of a DISABLED one: the distance of its probes */
 	unsigned rests;   /* in a row without a success between */
+	double balance;   /* of a key, in the provider's unit; NAN: nobody knows */
+	int64_t balance_wall_us;
 };
 
 /* Finds or makes the entry. */
@@ -46,6 +49,9 @@ void health_rest(struct health *health, int64_t ms, const char *why);
 /* probe_ms 0: until somebody says well. */
 void health_disable(struct health *health, int64_t probe_ms, const char *why);
 void health_well(struct health *health);
+/* What the provider says is left on a key; NAN: nothing is known any more. */
+void health_set_balance(struct health *health, double balance);
+double health_balance(const struct health *health);
 /* True for one caller at a time when a rest is over or a probe is due and nobody else
  * probes: the caller's attempt is the probe. It is concluded by health_rest(),
  * health_disable() or health_well(), or lapses after HEALTH_PROBE_MS. */
@@ -57,3 +63,19 @@ void health_end(struct health *health);
 void health_latency(struct health *health, double ms, int64_t now_ms);
 /* The average as it stands at now_ms. */
 double health_latency_at(struct health *health, int64_t now_ms);
+
+/* For health_store.c: */
+
+/* Called when an entry has changed and none was waiting to be taken; it may only wake
+ * somebody. Until then, and with NULL, changes are not noted. */
+typedef void health_changed_fn(void *arg);
+void health_on_change(health_changed_fn *fn, void *arg);
+/* One that has changed, which is then no longer noted; NULL: there is none. */
+struct health *health_take_changed(void);
+bool health_has_changed(void);
+/* Notes it (again), where it could not be kept. */
+void health_change(struct health *health);
+const char *health_name(const struct health *health, size_t *size);
+/* Before there are workers: state, until_ms, since_wall_us, why, probe_ms, rests and the
+ * balance of the view; nothing is noted. */
+void health_restore(struct health *health, const struct health_view *view);
