@@ -10,6 +10,8 @@
 #include "script/generation.h"
 #include "script/process.h"
 #include "script/sources.h"
+#include "script/stored.h"
+#include "storage/storage.h"
 
 static int count_workers(const struct generation_settings *settings)
 {
@@ -34,14 +36,39 @@ static int load_tls(const struct generation_settings *settings, struct tls **tls
 	return rc;
 }
 
+int loader_peek(struct loader *loader, struct generation **out, struct buf *errors)
+{
+	struct sources *sources = sources_new(loader->home, getenv("NEAP_LUA"));
+	int rc = generation_peek(out, sources, loader->config, errors);
+
+	sources_free(sources);
+	return rc;
+}
+
+static int read_stored(struct process *process, struct stored **out, struct buf *errors)
+{
+	struct err err;
+	int rc = stored_read(out, storage_state(process->storage), process->master_keys,
+		&err);
+
+	if (rc != 0)
+		buf_printf(errors, "the stored configuration could not be read: %s\n",
+			err.text);
+	return rc;
+}
+
 int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	struct buf *errors)
 {
 	struct sources *sources = sources_new(loader->home, getenv("NEAP_LUA"));
+	struct stored *stored = NULL;
 	uint64_t id = loader->last_id + 1;
 	int rc;
 
 	*out = (struct loaded) { 0 };
+	if ((rc = read_stored(loader->process, &stored, errors)) != 0)
+		goto fail;
+	sources_set_stored(sources, stored);
 	rc = generation_build(&out->own, sources, loader->config, id, errors);
 	if (rc != 0)
 		goto fail;
@@ -59,11 +86,13 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 		goto fail;
 	loader->last_id = id;
 	sources_free(sources);
+	stored_free(stored);
 	return 0;
 
 fail:
 	loaded_clear(out);
 	sources_free(sources);
+	stored_free(stored);
 	return rc;
 }
 
@@ -103,6 +132,18 @@ void loader_log_errors(const struct buf *errors)
 		line = strtok_r(NULL, "\n", &save))
 		log_error("config", "%s", line);
 	free(text);
+}
+
+void loader_log_stored(const struct generation_settings *settings)
+{
+	const char *at = settings->stored_problems;
+
+	while (at && *at) {
+		size_t size = strcspn(at, "\n");
+
+		log_warn("config", "left out: %.*s", (int)size, at);
+		at += size + (at[size] == '\n');
+	}
 }
 
 void loader_print_errors(const struct buf *errors)

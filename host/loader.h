@@ -16,6 +16,8 @@ struct loader {
 	const char *home;   /* the program's folder */
 	const char *config; /* the path of router.lua */
 	uint64_t last_id;   /* of the newest generation, 0 before the first */
+	/* Whose storage is read; opened after the peek and before the first load. */
+	struct process *process;
 };
 
 /* What one load gives: a generation for the loader itself, whose settings are in force, and
@@ -27,7 +29,11 @@ struct loaded {
 	struct tls *tls; /* NULL: plain */
 };
 
-/* All out of one snapshot of the files. worker_count 0: as many as router.lua says, or as
+/* router.lua alone, for what it says of the process: a generation with settings and nothing
+ * to run. errors as with loader_load(). */
+MUST_CHECK
+int loader_peek(struct loader *loader, struct generation **out, struct buf *errors);
+/* All out of one snapshot of the files and of what is stored. worker_count 0: as many as router.lua says, or as
  * there are cores. On failure nothing is left and errors has every message, one per line. */
 MUST_CHECK
 int loader_load(struct loader *loader, struct loaded *out, int worker_count,
@@ -36,6 +42,8 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 void loaded_clear(struct loaded *loaded);
 /* Log format and level as router.lua wants them. */
 void loader_configure_log(const struct generation_settings *settings);
+/* What of the stored configuration is left out, and why. */
+void loader_log_stored(const struct generation_settings *settings);
 /* Each message as a line of the log, or of standard error. */
 void loader_log_errors(const struct buf *errors);
 void loader_print_errors(const struct buf *errors);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,22 +15,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/listener.h"
-#include "http/spool.h"
 #include "loader.h"
 #include "options.h"
+#include "rollout.h"
 #include "script/generation.h"
 #include "script/process.h"
+#include "script/reloads.h"
 #include "script/sources.h"
-#include "storage/recent.h"
-#include "storage/shared.h"
 #include "worker.h"
 
-#define EXIT_CONFIG 78                       /* EX_CONFIG of sysexits.h */
-#define SHARED_MAX (64 * 1024 * 1024)        /* bytes of what policies share */
-#define RECENT_ENTRIES (128 * 1024)          /* of 64 bytes */
-#define SPOOL_MEMORY_MAX (256 * 1024 * 1024) /* bytes of bodies in memory */
+#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
 #define WATCH_MS 100
-#define LATE_US 250000 /* Lua that runs for longer holds up a worker */
+#define RELOAD_JOIN_MS 200 /* least time between two reloads that Lua asks for */
+#define LATE_US 250000     /* Lua that runs for longer holds up a worker */
 
 struct server {
 	struct loader loader;
@@ -37,7 +35,10 @@ struct server {
 	struct worker *workers[WORKERS_MAX];
 	int worker_count;
 	struct event_base *base;
-	struct event *events[4];
+	struct event *events[5];
+	int reload_fd; /* an eventfd: somebody asks for a reload */
+	struct event *reload_timer;
+	int64_t reload_ms;         /* when the last one began */
 	struct generation *loaded; /* the loader's own, the newest */
 	struct tls *tls;
 	int64_t drain_end_ms; /* 0: not draining */
@@ -47,11 +48,6 @@ struct server {
 };
 
 /* -- reload ----------------------------------------------------------------------- */
-
-static void adopt(struct worker *worker, void *arg)
-{
-	worker_adopt(worker, arg);
-}
 
 static void adopt_tls(struct worker *worker, void *arg)
 {
@@ -88,41 +84,84 @@ static void replace_tls(struct server *server, struct tls **fresh)
 	server->tls = tls;
 }
 
-static void refuse(struct server *server, struct buf *errors)
+static void refuse(struct server *server, const char *cause, struct list *waiting,
+	struct buf *errors)
 {
 	server->process.reload_errors++;
 	loader_log_errors(errors);
 	log_error("config", "the reload was refused; generation %llu stays in force",
 		(unsigned long long)server->process.generation);
+	buf_append(errors, "", 1);
+	reloads_note(server->process.reloads, cause, 0, buf_data(errors));
+	reloads_tell(waiting, 0, buf_data(errors));
 	buf_clear(errors);
 }
 
-static void reload(struct server *server)
+/* Whoever asks for a reload until it begins shares this one. */
+static void reload(struct server *server, const char *cause)
 {
 	struct buf errors = { 0 };
+	struct list waiting;
 	struct loaded fresh;
 
+	evtimer_del(server->reload_timer);
+	server->reload_ms = clock_ms();
+	reloads_take(server->process.reloads, &waiting);
 	if (loader_load(&server->loader, &fresh, server->worker_count, &errors) != 0) {
-		refuse(server, &errors);
+		refuse(server, cause, &waiting, &errors);
 		return;
 	}
 	warn_of_fixed(generation_settings(server->loaded),
 		generation_settings(fresh.own));
 	loader_configure_log(generation_settings(fresh.own));
-	for (int i = 0; i < server->worker_count; i++) {
-		worker_post(server->workers[i], adopt, fresh.workers[i]);
-		fresh.workers[i] = NULL;
-	}
+	loader_log_stored(generation_settings(fresh.own));
+	reloads_note(server->process.reloads, cause, server->loader.last_id, NULL);
+	rollout_start(&server->process, server->workers, &fresh, server->loader.last_id,
+		&waiting);
 	replace_tls(server, &fresh.tls);
 	generation_unref(server->loaded);
 	server->loaded = fresh.own;
 	fresh.own = NULL;
 	loaded_clear(&fresh);
-	server->process.generation = server->loader.last_id;
-	server->process.reload_count++;
-	log_info("config", "generation %llu is in force",
-		(unsigned long long)server->loader.last_id);
 	buf_clear(&errors);
+}
+
+/* On any thread. */
+static void wake_for_reload(void *arg)
+{
+	struct server *server = arg;
+	uint64_t one = 1;
+
+	while (write(server->reload_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+/* Somebody asks for a reload: at once, or where the last one was a moment ago a little
+ * later, so that a row of writes makes few generations. */
+static void on_reload_asked(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	int64_t wait_ms = server->reload_ms + RELOAD_JOIN_MS - clock_ms();
+	struct timeval wait = { .tv_usec = (suseconds_t)wait_ms * 1000 };
+	uint64_t count;
+
+	(void)what;
+	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+	/* A load in between may have been for them, too. */
+	if (server->drain_end_ms || !reloads_are_asked(server->process.reloads))
+		return;
+	if (wait_ms > 0)
+		evtimer_add(server->reload_timer, &wait);
+	else
+		reload(server, "api");
+}
+
+static void on_reload_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	reload(arg, "api");
 }
 
 /* -- the end ---------------------------------------------------------------------- */
@@ -146,6 +185,8 @@ static void begin_drain(struct server *server)
 	log_info("server", "stopping: open requests have %d s", ms / 1000);
 	server->process.is_draining = 1;
 	server->drain_end_ms = clock_ms() + ms;
+	evtimer_del(server->reload_timer);
+	reloads_stop(server->process.reloads);
 	for (int i = 0; i < server->worker_count; i++)
 		worker_post(server->workers[i], drain, NULL);
 }
@@ -156,7 +197,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 	(void)what;
 	if (number == SIGHUP) {
-		reload(server);
+		if (!server->drain_end_ms)
+			reload(server, "signal");
 		return;
 	}
 	if (server->drain_end_ms) {
@@ -222,7 +264,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 	watch_workers(server);
 	if (!server->drain_end_ms) {
 		if (has_config_changed(server))
-			reload(server);
+			reload(server, "watch");
 		return;
 	}
 	if (have_all_ended(server)) {
@@ -235,43 +277,6 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 }
 
 /* -- start ------------------------------------------------------------------------ */
-
-static int make_folder(const char *path, struct err *err)
-{
-	char *part = xstrdup(path);
-	int rc = 0;
-
-	for (char *at = part + 1; rc == 0; at++) {
-		if (*at != '/' && *at != '\0')
-			continue;
-		char end = *at;
-
-		*at = '\0';
-		if (mkdir(part, 0700) != 0 && errno != EEXIST)
-			rc = err_set(err, -errno, "%s could not be made: %s", part,
-				strerror(errno));
-		*at = end;
-		if (!end)
-			break;
-	}
-	free(part);
-	return rc;
-}
-
-static int open_process(struct server *server, struct err *err)
-{
-	const struct generation_settings *settings = generation_settings(server->loaded);
-	char folder[4096];
-	int rc;
-
-	if ((rc = make_folder(settings->storage, err)) != 0)
-		return rc;
-	snprintf(folder, sizeof(folder), "%s/spool", settings->storage);
-	server->process.shared = shared_new(SHARED_MAX);
-	server->process.recent = recent_new(RECENT_ENTRIES);
-	return spools_open(&server->process.spools, folder, SPOOL_MEMORY_MAX,
-		settings->spool_max, err);
-}
 
 static int start_workers(struct server *server, struct generation **mine, struct err *err)
 {
@@ -327,6 +332,10 @@ static int add_events(struct server *server)
 	}
 	server->events[3] = event_new(server->base, -1, EV_PERSIST, on_watch, server);
 	event_add(server->events[3], &watch);
+	server->events[4] = event_new(server->base, server->reload_fd,
+		EV_READ | EV_PERSIST, on_reload_asked, server);
+	event_add(server->events[4], NULL);
+	server->reload_timer = evtimer_new(server->base, on_reload_timer, server);
 	return 0;
 }
 
@@ -378,14 +387,19 @@ static void close_server(struct server *server)
 	for (size_t i = 0; i < COUNT_OF(server->events); i++)
 		if (server->events[i])
 			event_free(server->events[i]);
+	if (server->reload_timer)
+		event_free(server->reload_timer);
 	if (server->base)
 		event_base_free(server->base);
 	tls_unref(server->tls);
-	if (server->process.spools)
-		spools_close(server->process.spools);
-	shared_free(server->process.shared);
-	recent_free(server->process.recent);
-	generation_unref(server->loaded);
+	process_close(&server->process);
+	if (server->process.reloads)
+		reloads_stop(server->process.reloads);
+	reloads_free(server->process.reloads);
+	if (server->reload_fd >= 0)
+		close(server->reload_fd);
+	if (server->loaded)
+		generation_unref(server->loaded);
 }
 
 static int serve(struct server *server, struct loaded *fresh, struct err *err)
@@ -393,8 +407,6 @@ static int serve(struct server *server, struct loaded *fresh, struct err *err)
 	int rc;
 
 	server->process.worker_count = fresh->worker_count;
-	if ((rc = open_process(server, err)) != 0)
-		return rc;
 	if ((rc = add_events(server)) != 0)
 		return rc;
 	if ((rc = start_workers(server, fresh->workers, err)) != 0)
@@ -405,37 +417,63 @@ static int serve(struct server *server, struct loaded *fresh, struct err *err)
 	return 0;
 }
 
+/* Everything but the workers, as router.lua says alone: what is stored is part of the first
+ * load. */
+static int open_process(struct server *server, struct buf *errors, struct err *err)
+{
+	struct generation *peeked;
+	int rc = loader_peek(&server->loader, &peeked, errors);
+
+	if (rc != 0)
+		return rc;
+	loader_configure_log(generation_settings(peeked));
+	log_start();
+	server->process.start_us = clock_us();
+	server->process.reloads = reloads_new(wake_for_reload, server);
+	rc = process_open(&server->process, generation_settings(peeked), err);
+	generation_unref(peeked);
+	return rc;
+}
+
+static int load_first(struct server *server, struct loaded *fresh, struct buf *errors)
+{
+	int rc = loader_load(&server->loader, fresh, 0, errors);
+
+	if (rc != 0)
+		return rc;
+	server->loaded = fresh->own;
+	server->tls = fresh->tls;
+	fresh->own = NULL;
+	fresh->tls = NULL;
+	loader_log_stored(generation_settings(server->loaded));
+	reloads_note(server->process.reloads, "start", server->loader.last_id, NULL);
+	return 0;
+}
+
 int server_run(const struct options *options, const char *home)
 {
 	struct server *server = xcalloc(1, sizeof(*server));
 	struct buf errors = { 0 };
 	struct err err = { "" };
-	struct loaded fresh;
+	struct loaded fresh = { 0 };
 	int status = 0;
 
-	server->loader = (struct loader) { home, options->config, 0 };
-	server->process.start_us = clock_us();
+	server->loader = (struct loader) { home, options->config, 0, &server->process };
+	server->reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	raise_file_limit();
-	if (loader_load(&server->loader, &fresh, 0, &errors) != 0) {
-		loader_print_errors(&errors);
-		buf_clear(&errors);
-		free(server);
-		return EXIT_CONFIG;
-	}
-	server->loaded = fresh.own;
-	server->tls = fresh.tls;
-	fresh.own = NULL;
-	fresh.tls = NULL;
-	loader_configure_log(generation_settings(server->loaded));
-	log_start();
-	if (serve(server, &fresh, &err) != 0) {
+	if (open_process(server, &errors, &err) != 0 ||
+		load_first(server, &fresh, &errors) != 0 ||
+		serve(server, &fresh, &err) != 0)
+		status = buf_size(&errors) ? EXIT_CONFIG : 1;
+	if (*err.text)
 		log_error("server", "%s", err.text);
-		status = 1;
-	}
 	loaded_clear(&fresh);
 	close_server(server);
-	log_info("server", "stopped");
+	if (server->loader.last_id)
+		log_info("server", "stopped");
 	log_stop();
+	loader_print_errors(&errors);
+	buf_clear(&errors);
 	free(server);
 	return status;
 }

@@ -2,6 +2,8 @@
 
 #include "script/api_json.h"
 #include "script/modules.h"
+#include "script/reloads.h"
+#include "script/spawn.h"
 
 int api_l_open(lua_State *L)
 {
@@ -16,6 +18,10 @@ int api_l_open(lua_State *L)
 	attempt_register(L);
 	legs_register(L);
 	fetch_register(L);
+	api_storage_register(L);
+	api_secret_register(L);
+	reloads_register(L);
+	spawn_register(L);
 	lua_getglobal(L, "require");
 	lua_pushvalue(L, 2);
 	lua_call(L, 1, 1);

@@ -22,6 +22,8 @@ int api_l_open(lua_State *L);
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
 void api_request_register(lua_State *L);
+void api_secret_register(lua_State *L);
+void api_storage_register(lua_State *L);
 void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
 /* In api_body.c: methods of a request's handle. */

@@ -213,14 +213,15 @@ static int l_in_flight(lua_State *L)
 	return 1;
 }
 
-/* view() -> { state, remaining, since, why, in_flight, uses, latency, rests }; seconds */
+/* view() -> { state, remaining, since, why, in_flight, uses, latency, rests, balance,
+ * balance_at }; seconds */
 static int l_view(lua_State *L)
 {
 	static const char *const states[] = { "ready", "resting", "disabled" };
 	struct health_view view = health_look(api_check_health(L, 1));
 	double remaining = (double)(view.until_ms - clock_ms()) / 1000;
 
-	lua_createtable(L, 0, 8);
+	lua_createtable(L, 0, 10);
 	lua_pushstring(L, states[view.state]);
 	lua_setfield(L, -2, "state");
 	if (view.state != HEALTH_READY && view.until_ms) {
@@ -239,6 +240,12 @@ static int l_view(lua_State *L)
 	lua_setfield(L, -2, "latency");
 	lua_pushinteger(L, (lua_Integer)view.rests);
 	lua_setfield(L, -2, "rests");
+	if (!isnan(view.balance)) {
+		lua_pushnumber(L, view.balance);
+		lua_setfield(L, -2, "balance");
+		lua_pushnumber(L, (double)view.balance_wall_us / 1e6);
+		lua_setfield(L, -2, "balance_at");
+	}
 	return 1;
 }
 
@@ -299,6 +306,29 @@ static int l_latency(lua_State *L)
 	return 0;
 }
 
+/* balance() -> number | nil, where nobody knows */
+static int l_balance(lua_State *L)
+{
+	double balance = health_balance(api_check_health(L, 1));
+
+	if (isnan(balance))
+		return 0;
+	lua_pushnumber(L, balance);
+	return 1;
+}
+
+/* set_balance(number | nil) */
+static int l_set_balance(lua_State *L)
+{
+	struct health *health = api_check_health(L, 1);
+	double balance = luaL_optnumber(L, 2, (double)NAN);
+
+	luaL_argcheck(L, lua_isnoneornil(L, 2) || isfinite(balance), 2,
+		"a balance is a number");
+	health_set_balance(health, balance);
+	return 0;
+}
+
 static const luaL_Reg health_methods[] = {
 	{ "is_ready", l_is_ready },
 	{ "in_flight", l_in_flight },
@@ -310,6 +340,8 @@ static const luaL_Reg health_methods[] = {
 	{ "well", l_well },
 	{ "probe", l_probe },
 	{ "latency", l_latency },
+	{ "balance", l_balance },
+	{ "set_balance", l_set_balance },
 	{ NULL, NULL },
 };
 

@@ -11,12 +11,18 @@
 
 #define SECRET_MAX 4096 /* bytes of a token; a longer one is none of ours */
 
-static unsigned char process_key[crypto_generichash_KEYBYTES];
+static unsigned char process_key[CREDENTIAL_KEY_SIZE];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void make_key(void)
 {
 	randombytes_buf(process_key, sizeof(process_key));
+}
+
+void credential_use_key(const unsigned char key[CREDENTIAL_KEY_SIZE])
+{
+	pthread_once(&once, make_key);
+	memcpy(process_key, key, sizeof(process_key));
 }
 
 void credential_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *secret,

@@ -8,10 +8,14 @@
 #include <stddef.h>
 
 #define CREDENTIAL_DIGEST 32 /* bytes */
+#define CREDENTIAL_KEY_SIZE 32
 
 struct exchange;
 
-/* BLAKE2b under a key of this process. Any thread. */
+/* From now on digests are made with this key, so that they are the same as in another run;
+ * without it with one of this process alone. Before there are other threads. */
+void credential_use_key(const unsigned char key[CREDENTIAL_KEY_SIZE]);
+/* BLAKE2b under the key. Any thread. */
 void credential_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *secret,
 	size_t size);
 /* The digest of the request's token: of Authorization: Bearer, x-api-key, x-goog-api-key

@@ -12,6 +12,8 @@
 #include "script/script.h"
 #include "script/sources.h"
 
+#define SELF "neap.generation" /* registry: the generation, a light userdata */
+
 struct generation {
 	struct state *state;
 	struct generation_settings settings;
@@ -67,20 +69,21 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 		.body_max = (uint64_t)get_number(L, "body_max"),
 		.has_tokens = get_boolean(L, "has_tokens"),
 		.is_watched = get_boolean(L, "watch"),
+		.stored_problems = get_text(L, "stored_problems"),
 		.greeting = get_text(L, "greeting"),
 	};
 	luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* router.open(path) -> settings | nil, message, … */
-static int open_router(struct generation *generation, const char *path,
-	struct buf *errors)
+/* router.open(path) or router.peek(path) -> settings | nil, message, … */
+static int open_router(struct generation *generation, const char *function,
+	const char *path, struct buf *errors)
 {
 	lua_State *L = state_lua(generation->state);
 	struct err err;
 	int top = lua_gettop(L);
 
-	generation_push(generation, "open");
+	generation_push(generation, function);
 	lua_pushstring(L, path);
 	if (state_call(generation->state, 1, 2, 0, &err) != 0) {
 		buf_append_text(errors, err.text);
@@ -99,8 +102,8 @@ static int open_router(struct generation *generation, const char *path,
 	return -EINVAL;
 }
 
-int generation_build(struct generation **out, struct sources *sources, const char *path,
-	uint64_t id, struct buf *errors)
+static int build(struct generation **out, struct sources *sources, const char *function,
+	const char *path, uint64_t id, struct buf *errors)
 {
 	struct generation *generation = xcalloc(1, sizeof(*generation));
 	struct buf unread = { 0 };
@@ -114,6 +117,8 @@ int generation_build(struct generation **out, struct sources *sources, const cha
 	L = state_lua(generation->state);
 	errors = errors ? errors : &unread;
 	sandbox_open(L);
+	lua_pushlightuserdata(L, generation);
+	lua_setfield(L, LUA_REGISTRYINDEX, SELF);
 	lua_pushcfunction(L, api_l_open);
 	lua_pushlightuserdata(L, sources);
 	lua_pushliteral(L, "neap.router");
@@ -123,7 +128,7 @@ int generation_build(struct generation **out, struct sources *sources, const cha
 		buf_append_text(errors, "\n");
 	} else {
 		generation->router_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-		rc = open_router(generation, path, errors);
+		rc = open_router(generation, function, path, errors);
 	}
 	modules_close(L);
 	buf_clear(&unread);
@@ -134,6 +139,18 @@ int generation_build(struct generation **out, struct sources *sources, const cha
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	*out = generation;
 	return 0;
+}
+
+int generation_build(struct generation **out, struct sources *sources, const char *path,
+	uint64_t id, struct buf *errors)
+{
+	return build(out, sources, "open", path, id, errors);
+}
+
+int generation_peek(struct generation **out, struct sources *sources, const char *path,
+	struct buf *errors)
+{
+	return build(out, sources, "peek", path, 0, errors);
 }
 
 uint64_t generation_id(const struct generation *generation)
@@ -149,6 +166,16 @@ const struct generation_settings *generation_settings(const struct generation *g
 struct state *generation_state(const struct generation *generation)
 {
 	return generation->state;
+}
+
+struct generation *generation_of(lua_State *L)
+{
+	struct generation *generation;
+
+	lua_getfield(L, LUA_REGISTRYINDEX, SELF);
+	generation = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return generation;
 }
 
 void generation_set_script(struct generation *generation, struct script *script)

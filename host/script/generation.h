@@ -36,7 +36,8 @@ struct generation_settings {
 	uint64_t body_max;  /* bytes */
 	bool has_tokens;
 	bool is_watched;
-	const char *greeting; /* what serve prints behind the address */
+	const char *stored_problems; /* of stored configuration; a line each, or NULL */
+	const char *greeting;        /* what serve prints behind the address */
 };
 
 /* path: of router.lua. On failure errors (may be NULL) gets every message, one per line,
@@ -44,10 +45,16 @@ struct generation_settings {
 MUST_CHECK
 int generation_build(struct generation **out, struct sources *sources, const char *path,
 	uint64_t id, struct buf *errors);
+/* Reads and checks router.lua alone: no more than settings can be asked of it. */
+MUST_CHECK
+int generation_peek(struct generation **out, struct sources *sources, const char *path,
+	struct buf *errors);
 uint64_t generation_id(const struct generation *generation);
 const struct generation_settings *generation_settings(
 	const struct generation *generation);
 struct state *generation_state(const struct generation *generation);
+/* The generation whose state this is; NULL for a state that is none's (tests). */
+struct generation *generation_of(lua_State *L);
 /* What the state's bindings work on; NULL while it is being built. */
 void generation_set_script(struct generation *generation, struct script *script);
 /* Pushes a function of neap.router on the main stack. */

@@ -8,6 +8,7 @@
 
 #include "script/sandbox.h"
 #include "script/sources.h"
+#include "script/stored.h"
 
 #define LOADED "neap.loaded"   /* registry: module name to module */
 #define SOURCES "neap.sources" /* registry: the snapshot, a light userdata */
@@ -111,6 +112,29 @@ static int l_home(lua_State *L)
 	return 1;
 }
 
+const struct stored *modules_stored(lua_State *L)
+{
+	struct sources *sources;
+
+	lua_getfield(L, LUA_REGISTRYINDEX, SOURCES);
+	sources = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return sources ? sources_stored(sources) : NULL;
+}
+
+/* stored(table) -> { key, value, … } | nil where nothing is stored, as in neap check */
+static int l_stored(lua_State *L)
+{
+	static const char *const tables[] = { "config", "keys", NULL };
+	int table = luaL_checkoption(L, 1, NULL, tables);
+	const struct stored *stored = sources_stored(get_sources(L));
+
+	if (!stored)
+		return 0;
+	stored_push(L, stored, tables[table]);
+	return 1;
+}
+
 /* load_policy(text, name, environment) -> chunk | nil, message */
 static int l_load_policy(lua_State *L)
 {
@@ -151,6 +175,7 @@ static const luaL_Reg functions[] = {
 	{ "read", l_read },
 	{ "env", l_env },
 	{ "home", l_home },
+	{ "stored", l_stored },
 	{ "load_policy", l_load_policy },
 	{ "environment", l_environment },
 	{ "readonly", l_readonly },

@@ -8,10 +8,13 @@
 #include <lua.h>
 
 struct sources;
+struct stored;
 
 /* Adds require (global, for the library) and the loading functions read, env, home,
- * load_policy, environment, readonly to the table at the top of the stack, which is the
+ * stored, load_policy, environment, readonly to the table at the top of the stack, which is the
  * module neap.host. The sources are used until modules_close(). */
 void modules_register(lua_State *L, struct sources *sources);
+/* The stored configuration while a generation is built, and only then; or NULL. */
+const struct stored *modules_stored(lua_State *L);
 /* From now on nothing can be read any more. */
 void modules_close(lua_State *L);

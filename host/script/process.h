@@ -1,13 +1,25 @@
 /* process.h - what all workers of the process share, and the figures that health
- * shows. */
+ * shows.
+ *
+ * Opened before there are workers, once router.lua has said where the storage is, and closed
+ * after them. In between any thread uses what stands here; neap check and neap test have no
+ * process. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
+struct generation_settings;
+struct health_store;
+struct master_keys;
+struct passwords;
 struct recent;
+struct reloads;
 struct shared;
 struct spools;
+struct storage;
 
 #define WORKERS_MAX 256
 
@@ -21,6 +33,11 @@ struct process {
 	struct shared *shared;
 	struct recent *recent;
 	struct spools *spools;
+	struct storage *storage;
+	struct master_keys *master_keys;
+	struct passwords *passwords;
+	struct health_store *health_store;
+	struct reloads *reloads;
 	int64_t start_us; /* clock_us() */
 	int worker_count;
 	_Atomic uint64_t generation; /* the newest that is in force in all workers */
@@ -34,3 +51,11 @@ struct process {
 	_Atomic uint64_t late_count; /* times that the watchdog found a worker late */
 	_Atomic uint64_t tallies[TALLY_COUNT]; /* what the library counts */
 };
+
+/* Opens the storage folder with all that lies in it. What was opened when it fails is
+ * closed by process_close(). -EBUSY: another neap has the folder. */
+MUST_CHECK
+int process_open(struct process *process, const struct generation_settings *settings,
+	struct err *err);
+/* Writes what still waits to be written. After the workers. */
+void process_close(struct process *process);

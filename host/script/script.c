@@ -5,9 +5,11 @@
 
 #include <event2/event.h>
 
+#include "script/errand.h"
 #include "script/generation.h"
 #include "script/process.h"
 #include "script/request.h"
+#include "script/spawn.h"
 
 static void bury_now(struct script *script)
 {
@@ -40,7 +42,9 @@ struct script *script_new(struct event_base *base, struct transfers *transfers,
 	script->transfers = transfers;
 	script->process = process;
 	script->worker = worker;
+	script->errands = errands_new(base);
 	list_init(&script->requests);
+	list_init(&script->spawned);
 	script->reaper = evtimer_new(base, on_reaper, script);
 	return script;
 }
@@ -82,9 +86,12 @@ void script_free(struct script *script)
 		request_free(CONTAINER_OF(script->requests.next, struct request, link));
 		bury_now(script); /* the requests may be of many generations */
 	}
+	while (spawn_cancel_one(script))
+		bury_now(script);
 	if (script->current)
 		generation_unref(script->current);
 	bury_now(script);
+	errands_free(script->errands);
 	event_free(script->reaper);
 	buf_clear(&script->line);
 	free(script);

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "http/exchange.h"
 
+struct errands;
 struct event_base;
 struct generation;
 struct process;
@@ -21,8 +22,12 @@ struct script {
 	struct transfers *transfers;
 	struct process *process;
 	int worker;
+	bool is_admin; /* may seal, unseal and reload */
+	struct errands *errands;
 	struct generation *current;
-	struct list requests;        /* every request that is not freed yet */
+	struct list requests; /* every request that is not freed yet */
+	struct list spawned;  /* fibers that belong to no request: script/spawn.c */
+	int spawned_count;
 	struct generation *dead[16]; /* nobody refers to them; freed by the reaper */
 	int dead_count;
 	struct event *reaper;

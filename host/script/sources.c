@@ -20,6 +20,7 @@ struct sources {
 	char *home;
 	char *library;
 	struct map *files;
+	const struct stored *stored;
 };
 
 static int read_whole(int fd, struct file *file)
@@ -81,6 +82,16 @@ const char *sources_home(const struct sources *sources)
 const char *sources_library(const struct sources *sources)
 {
 	return sources->library;
+}
+
+void sources_set_stored(struct sources *sources, const struct stored *stored)
+{
+	sources->stored = stored;
+}
+
+const struct stored *sources_stored(const struct sources *sources)
+{
+	return sources->stored;
 }
 
 const char *sources_read(struct sources *sources, const char *path, size_t *size,

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct sources;
+struct stored;
 
 #define SOURCE_MAX (4 * 1024 * 1024) /* bytes of one file */
 
@@ -22,4 +23,8 @@ const char *sources_library(const struct sources *sources); /* or NULL */
  * file or directory"). */
 const char *sources_read(struct sources *sources, const char *path, size_t *size,
 	const char **why);
+/* The stored configuration that belongs to the files, borrowed; NULL: none, as for neap
+ * check and tests. */
+void sources_set_stored(struct sources *sources, const struct stored *stored);
+const struct stored *sources_stored(const struct sources *sources);
 void sources_free(struct sources *sources);

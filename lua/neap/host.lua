@@ -34,7 +34,7 @@ function host.hash(text) end
 function host.fold(text) end
 
 ---@param text string
----@return string # 32 bytes, keyed for this process
+---@return string # 32 bytes, keyed for this storage folder, or for the process where it has none
 function host.digest(text) end
 
 --- Writes the log line of a finished request.
@@ -152,6 +152,8 @@ function host.health(name) end
 ---@field uses number
 ---@field latency number
 ---@field rests integer in a row without a success between
+---@field balance number?
+---@field balance_at number? seconds since 1970
 
 ---@class neap.host_health
 local health = {}
@@ -187,6 +189,106 @@ function health:probe() end
 ---@param seconds number to the first event
 function health:latency(seconds) end
 
+---@return number? # what is left on a key; nil where nobody knows
+function health:balance() end
+
+---@param balance number? nil: it is not known any more
+function health:set_balance(balance) end
+
+-- ------------------------------------------------------------------------------------
+-- What is stored (api_storage.c). A text that says why comes with "failed" and "full"; "full" is
+-- the disk.
+
+---@alias neap.host_table "config"|"keys"|"objects"
+
+--- Waits.
+---@param table neap.host_table
+---@param key string of 1 to 511 bytes
+---@return string? value, "failed"? problem, string? why
+function host.store_get(table, key) end
+
+---@class neap.host_range all optional; bounds are not part of it
+---@field prefix string
+---@field after string
+---@field before string
+---@field limit integer rows, 1 to 1000 (100); a page ends after 4 MiB, too
+---@field reverse boolean from the greatest key to the least
+
+--- Waits. The cursor is the last key of a page behind which there may be more: the next page's
+--- `after`, or its `before` where it is reversed.
+---@param table neap.host_table
+---@param range neap.host_range?
+---@return string[]? rows key, value, key, value, …
+---@return string? cursor_or_problem
+---@return string? why
+function host.store_scan(table, range) end
+
+--- All of the ops in one transaction or none of them: { "put", table, key, value },
+--- { "delete", table, key }, { "expect", table, key, value | nil } (the row is exactly this, or
+--- there is none). Waits until it is on disk.
+---@param ops table[] 1 to 10,000, of 16 MiB together; a value has 1 MiB at most
+---@return true?, "conflict"|"full"|"failed"|nil problem, integer|string|nil place_or_why
+function host.store_write(ops) end
+
+-- ------------------------------------------------------------------------------------
+-- Secrets (api_secret.c)
+
+--- In the admin's worker and while a generation is built; raises elsewhere.
+---@param record string where it belongs: table and key of its row
+---@param field string
+---@param secret string
+---@return string? sealed base64
+---@return string? why
+function host.seal(record, field, secret) end
+
+--- As seal.
+---@param record string
+---@param field string
+---@param sealed string
+---@return string? secret, string? why
+function host.unseal(record, field, sealed) end
+
+--- Waits.
+---@param password string
+---@return string? hash, "busy"|"failed"|nil problem
+function host.password_hash(password) end
+
+--- Waits. Without a hash (there is no such user) it takes as long and is false. is_weak: right, and
+--- to be hashed again.
+---@param hash string?
+---@param password string
+---@return boolean? is_right, boolean|"busy"|"failed"|nil is_weak_or_problem
+function host.password_verify(hash, password) end
+
+---@return string token, string digest as host.digest gives it
+function host.token_new() end
+
+-- ------------------------------------------------------------------------------------
+-- Generations and jobs (reloads.c, spawn.c)
+
+--- Loads everything anew, as SIGHUP does. Waits until it is in force in all workers; who asks within
+--- 200 ms shares one load.
+---@return number? generation, string? errors one a line
+function host.reload() end
+
+---@class neap.host_load
+---@field generation number? nil: refused
+---@field at number seconds since 1970
+---@field cause "start"|"signal"|"watch"|"api"
+---@field errors string?
+
+---@return { current: number, loads: neap.host_load[] } # the last 32, the newest first
+function host.generations() end
+
+--- Runs fn(…) soon, in a fiber of its own that belongs to no request. It lives on when its
+--- generation is replaced, and ends with the worker.
+---@param fn function
+---@param ... any at most 16
+function host.spawn(fn, ...) end
+
+---@return boolean # whether new requests come to this generation
+function host.is_current() end
+
 -- ------------------------------------------------------------------------------------
 -- Files and policies, while a generation is built (modules.c)
 
@@ -200,6 +302,10 @@ function host.env(name) end
 
 ---@return string # the folder that holds lua/ and policies/
 function host.home() end
+
+---@param table "config"|"keys"
+---@return string[]? # key, value, key, value, …; nil where nothing is stored, as in neap check
+function host.stored(table) end
 
 ---@param text string
 ---@param name string shown in messages

@@ -79,12 +79,7 @@ function router.load(path, lookups)
   return made, configuration
 end
 
---- Loads router.lua and the policies. Returns the settings that the host itself needs, or nil and
---- every error, one per line.
-function router.open(path)
-  local made, configuration = router.load(path)
-  if not made then return nil, configuration end
-  known = made
+local function settings_of(configuration)
   local log = configuration.log or {}
   return {
     listen = configuration.listen, storage = configuration.storage,
@@ -92,9 +87,27 @@ function router.open(path)
     key = configuration.tls and configuration.tls.key, log_format = log.format,
     log_level = log.level, workers = configuration.workers or 0,
     drain_timeout = configuration.drain_timeout, spool = configuration.spool,
-    body_max = configuration.body_max or 0, has_tokens = known.has_tokens,
-    watch = configuration.watch, greeting = greeting(configuration),
+    body_max = configuration.body_max or 0, watch = configuration.watch,
   }
+end
+
+--- Reads router.lua alone: the settings that the host needs before it opens its storage, or nil
+--- and every error, one per line.
+function router.peek(path)
+  local configuration, problem = open_configuration(path)
+  if not configuration then return nil, problem end
+  return settings_of(configuration)
+end
+
+--- Loads router.lua, what is stored, and the policies. Returns the settings that the host itself
+--- needs, or nil and every error, one per line.
+function router.open(path)
+  local made, configuration = router.load(path)
+  if not made then return nil, configuration end
+  known = made
+  local settings = settings_of(configuration)
+  settings.has_tokens, settings.greeting = known.has_tokens, greeting(configuration)
+  return settings
 end
 
 -- ------------------------------------------------------------------------------------
