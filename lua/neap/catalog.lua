@@ -93,7 +93,8 @@ catalog.Key = object.class("key", {
     remaining = function(self) return key_view(self).remaining end,
     rests = function(self) return self.key.health:rests() end,
     why = function(self) return key_view(self).why end,
-    balance = function(self) return self.key.balance end,
+    -- What a refresh has stored, else what the configuration says.
+    balance = function(self) return self.key.health:balance() or self.key.balance end,
     in_flight = function(self) return self.key.health:in_flight() end,
   },
   methods = {

@@ -1,6 +1,7 @@
 -- Who is found under which name, who may use it, and in which order things come.
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
+local object = require "neap.object"
 
 local function provider(name, models, fields)
   local made = { name = name, dialect = "openai", url = "https://" .. name .. ".test",
@@ -141,4 +142,15 @@ test("a key that is disabled is probed at its time, by one at a time", function(
   test.equal({ key:probe(), key:probe() }, { true, false })
   key:well()
   test.equal(key.state, "ready")
+end)
+
+test("a key's balance is the configuration's until another one is stored", function()
+  local world = test.world { policies = {}, targets = { "a/m" },
+    keys = { a = { { id = "k1", balance = 10 }, "k2" } } }
+  local key, other = world:key("a", "k1"), world:key("a", "k2")
+  test.equal({ key.balance, other.balance }, { 10, nil })
+  object.inside(catalog.Key, key).key.health:set_balance(2.5)
+  test.equal(key.balance, 2.5)
+  object.inside(catalog.Key, key).key.health:set_balance(nil)
+  test.equal(key.balance, 10)
 end)

@@ -127,6 +127,12 @@ class Neap {
     return !this.has_ended;
   }
 
+  /* kill -9, and waits until it is gone. */
+  async kill() {
+    this.signal("SIGKILL");
+    assert.equal(await this.ended(), "SIGKILL");
+  }
+
   /* How it ended: the exit code, or the signal's name. */
   async ended(ms) {
     await until(
@@ -193,6 +199,20 @@ export async function serve(t, config, options = {}) {
   );
   neap.idle = await neap.open();
   return neap;
+}
+
+/* After it was killed, or has ended: starts neap again on the same folder, with what
+ * router.lua says now. */
+export async function start_again(neap, options = {}) {
+  assert.ok(!neap.is_running(), "neap still runs");
+  neap.has_ended = false;
+  forget_connections();
+  launch(neap, options);
+  await until(
+    () => is_ready(neap),
+    () => `neap to be ready again; it says\n${neap.tail(40)}`,
+    patience(15000),
+  );
 }
 
 /* Runs neap with these arguments to its end. */
