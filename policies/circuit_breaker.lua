@@ -7,10 +7,12 @@ local breaker = policy.define {
   summary  = "Rests targets that fail, and tries each with one request when its rest is over.",
   orders   = "target",
   settings = {
-    failures = setting.integer { default = 2, min = 1, max = 1000,
-      help = "Failures within the window, without a success between, that rest a target." },
-    window   = setting.seconds { default = 300, min = 1, max = 86400,
-      help = "How long the first of these failures counts." },
+    failures = setting.integer { min = 1, max = 1000,
+      help = "Failures within the window, without a success between, that rest a target; "
+        .. "without it the stored failure_threshold (2)." },
+    window   = setting.seconds { min = 1, max = 86400,
+      help = "How long the first of these failures counts; without it the stored "
+        .. "failure_window (300)." },
     rest     = setting.seconds { default = 30, min = 1, max = 3600,
       help = "The first rest; it doubles each time that the probe after it fails." },
     max_rest = setting.seconds { default = 600, min = 1, max = 86400, help = "The longest rest." },

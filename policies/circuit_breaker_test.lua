@@ -223,3 +223,20 @@ test("a failure counts for when it was, however long the answer elsewhere went o
     { { "a/m 500", "b/m 200" }, { "a/m 500", "b/m 200" }, { "a/m 200" } })
   test.equal(world:target("a/m").state, "ready")
 end)
+
+test("the stored threshold and window count where the settings say nothing", function()
+  local function states_after(failures, settings, stored)
+    local world = test.world { policies = { { "circuit_breaker", settings }, "priority_failover" },
+      targets = { "a/m" }, stored = stored, upstream = { ["a/m"] = { status = 500 } } }
+    for _ = 1, failures do
+      world:run()
+      world:sleep(40)
+    end
+    return world:target("a/m").rests
+  end
+  test.equal(states_after(2, {}, nil), 1)
+  test.equal(states_after(2, {}, { failure_threshold = 3 }), 0)
+  test.equal(states_after(3, {}, { failure_threshold = 3 }), 1)
+  test.equal(states_after(3, {}, { failure_threshold = 3, failure_window = 60 }), 0)
+  test.equal(states_after(2, { failures = 2 }, { failure_threshold = 3 }), 1)
+end)

@@ -9,7 +9,8 @@ local NAME_MAX = 256 -- bytes of a keyword that name it in self.shared
 local keyword = policy.define {
   summary  = "Fails answers that contain a keyword, so that the next target is tried.",
   settings = {
-    keywords = setting.words { default = {}, help = "Texts that must not occur, in any case." },
+    keywords = setting.words { default = {},
+      help = "Texts that must not occur, in any case; besides those that are stored." },
     window   = setting.integer { default = 512, min = 1, max = 65536,
       help = "Characters of content to look at." },
     seconds  = setting.seconds { default = 2, max = 60,
@@ -23,11 +24,15 @@ local function plain(body)
   return document ~= nil and json.encode(document) or body
 end
 
-local function find(text, keywords)
-  text = policy.fold(text)
+local function find_one(text, keywords)
   for _, word in ipairs(keywords) do
     if text:find(policy.fold(word), 1, true) then return word end
   end
+end
+
+local function find(self, text)
+  text = policy.fold(text)
+  return find_one(text, self.settings.keywords) or find_one(text, self.stored.keywords)
 end
 
 -- What is known of a keyword, for whoever looks after them: how often it hit, and when last.
@@ -41,12 +46,12 @@ end
 
 function keyword:run(request, next)
   local response = next(request)
-  local keywords = self.settings.keywords
+  local has_words = self.settings.keywords[1] or self.stored.keywords[1]
   -- What has no time is neap's own text, and no provider's.
-  if not keywords[1] or response.failure or not response.seconds then return response end
+  if not has_words or response.failure or not response.seconds then return response end
   local text = response.body and plain(response.body)
     or response:text(self.settings.window, self.settings.seconds)
-  local hit = find(text, keywords)
+  local hit = find(self, text)
   if not hit then return response end
   note_hit(self, hit)
   return response:fail("keyword", hit)

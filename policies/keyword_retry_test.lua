@@ -139,3 +139,14 @@ test("hits are counted, and when the last one was is known", function()
   test.equal({ known "hits", known "last_triggered" }, { 2, "2026-01-01T00:01:10Z" })
   test.equal(world:shared("keyword_retry", "hits quota exceeded"), nil)
 end)
+
+test("keywords that are stored count in every group, behind the setting's own", function()
+  local spec = { policies = { "priority_failover", "keyword_retry" }, targets = { "a/m", "b/m" },
+    stored = { keywords = { "Quota" } },
+    upstream = { ["a/m"] = { text = "no QUOTA left" }, ["b/m"] = { text = "fine" } } }
+  local got = test.run(spec)
+  test.equal(got.tried, { "a/m keyword", "b/m 200" })
+  test.equal(got.notes[1], "the answer says \"Quota\"")
+  spec.policies[2] = { "keyword_retry", { keywords = { "left" } } }
+  test.equal(test.run(spec).notes[1], "the answer says \"left\"")
+end)

@@ -6,6 +6,7 @@
 local host = require "neap.host"
 local object = require "neap.object"
 local prices = require "neap.price"
+local stored_settings = require "neap.stored_settings"
 local usage = require "neap.usage"
 
 local catalog = {}
@@ -205,6 +206,10 @@ local function set_of(list)
   return set
 end
 
+local function from_hex(text)
+  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
 local function make_token(given)
   return {
     name = given.name, groups = set_of(given.groups), providers = set_of(given.providers),
@@ -216,8 +221,10 @@ end
 function catalog.new(configuration)
   local self = {
     providers = {}, provider_list = {}, groups = {}, group_list = {}, tokens = {},
-    implicit = {}, target_count = 0, has_tokens = #configuration.tokens > 0, key_count = 0,
-    cors = configuration.cors, is_guessing = configuration.guess_conversations ~= false,
+    implicit = {}, target_count = 0, key_count = 0, cors = configuration.cors,
+    is_guessing = configuration.guess_conversations ~= false,
+    has_tokens = #configuration.tokens > 0 or configuration.needs_token == true,
+    of_policies = configuration.of_policies or stored_settings.of_policies(),
   }
   for _, given in ipairs(configuration.providers) do
     local provider = make_provider(given)
@@ -231,9 +238,19 @@ function catalog.new(configuration)
     self.group_list[#self.group_list + 1] = group
   end
   for _, given in ipairs(configuration.tokens) do
-    self.tokens[host.digest(given.secret)] = make_token(given)
+    local digest = given.secret and host.digest(given.secret) or from_hex(given.digest)
+    -- router.lua's come first: a stored one with the same secret changes nothing.
+    self.tokens[digest] = self.tokens[digest] or make_token(given)
   end
   return self
+end
+
+--- Takes a group out again, whose chain is not what can run.
+function catalog.remove_group(self, group)
+  self.groups[group.name] = nil
+  for place, one in ipairs(self.group_list) do
+    if one == group then return table.remove(self.group_list, place) end
+  end
 end
 
 -- ------------------------------------------------------------------------------------

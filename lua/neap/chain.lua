@@ -128,7 +128,7 @@ function methods.calendar(_, name)
 end
 
 local Self = object.class("policy",
-  { fields = { "settings", "shared", "name" }, methods = methods })
+  { fields = { "settings", "shared", "name", "stored" }, methods = methods })
 
 local function make_instance(definition, entry, group)
   local settings, problems = setting.compile(definition.settings, entry.settings or {})
@@ -137,7 +137,7 @@ local function make_instance(definition, entry, group)
   return {
     name = entry.name, definition = definition, is_by_provider = is_by_provider,
     self = object.new(Self, {
-      name = entry.name, settings = settings,
+      name = entry.name, settings = settings, stored = group.of_policies,
       shared = shared.new(entry.name, group, is_by_provider),
     }),
   }
@@ -228,21 +228,31 @@ local function default_entries(loader, group)
   return entries
 end
 
+local function attach(loader, group, innermost, path, errors)
+  local given = group.given
+  group.chain = build(loader, given.policies or default_entries(loader, group), group, innermost,
+    path, errors)
+  if given.fallback then
+    group.fallback = build(loader, given.fallback, group, innermost, path, errors)
+  end
+end
+
 --- Gives every group of the catalog its chain, and its fallback where it names one. innermost: the
---- step that makes an attempt. Returns a list of errors.
+--- step that makes an attempt. Returns a list of errors, and those of stored groups: a list of
+--- { group, text }.
 function chain.attach(catalog, loader, innermost, path)
-  local errors = {}
+  local errors, of_stored = {}, {}
   for _, group in ipairs(catalog.group_list) do
-    local given = group.given
-    group.chain = build(loader, given.policies or default_entries(loader, group), group,
-      innermost, path, errors)
-    if given.fallback then
-      group.fallback = build(loader, given.fallback, group, innermost, path, errors)
+    local own = group.given.is_stored and {} or errors
+    group.of_policies = catalog.of_policies
+    attach(loader, group, innermost, path, own)
+    for index = 1, own ~= errors and #own or 0 do
+      of_stored[#of_stored + 1] = { group = group, text = own[index].text }
     end
   end
-  local all = { name = "", given = {} }
+  local all = { name = "", given = {}, of_policies = catalog.of_policies }
   catalog.default_chain = build(loader, default_entries(loader, all), all, innermost, path, errors)
-  return errors
+  return errors, of_stored
 end
 
 return chain

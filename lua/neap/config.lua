@@ -99,6 +99,17 @@ function Check:refer(word, name, at)
   self.references[#self.references + 1] = { word = word, name = name, at = at }
 end
 
+--- A check of what stands in no file: messages have no lines.
+---@param options { path: string, dialects: string[]? }
+---@return neap.config.check
+function config.new_check(options)
+  return setmetatable({
+    router = options.path, folder = "/", source = place.source("", {}),
+    getenv = function() end, read = function() return nil, "no files are read here" end,
+    dialects = options.dialects, errors = {}, references = {},
+  }, Check)
+end
+
 local function new_check(options, script, text)
   local starts = {}
   for _, declaration in ipairs(script.list) do starts[#starts + 1] = declaration.line end
@@ -118,7 +129,10 @@ local function new_check(options, script, text)
 end
 
 --- What is wrong with a word before its fields are looked at.
-local function word_problem(declaration, names)
+---@param declaration neap.config.declaration
+---@param names table<string, integer> of the word, with their lines
+---@return string?
+function config.word_problem(declaration, names)
   local word, name = declaration.word, declaration.name
   if type(name) ~= "string" or name == "" or #name > 200 or name:find("%c") then
     return ("%s is followed by its name: %s \"name\" { … }"):format(word, word)
@@ -140,7 +154,7 @@ local function check_declarations(check, script, configuration)
   local names = { provider = {}, group = {}, token = {} }
   for _, declaration in ipairs(script.list) do
     local word = declaration.word
-    local problem = word_problem(declaration, names[word])
+    local problem = config.word_problem(declaration, names[word])
     -- An error in its table ended the file: that it has none is not worth another.
     local is_cut_off = declaration.fields == nil and not script.is_whole
       and type(declaration.name) == "string"

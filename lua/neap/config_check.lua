@@ -165,6 +165,15 @@ local function read_keys(provider)
   end
 end
 
+--- One key that is stored: its secret is at hand.
+---@param check neap.config.check
+---@param declaration neap.config.declaration its provider
+---@param given table secret, id and balance
+---@return table? key
+function config_check.key(check, declaration, given)
+  return check:take(key_fields, given, check:place(declaration):field(given.id))
+end
+
 local function account_path(check, value, place)
   if type(value) == "string" and value:find("^/[^%s%c]*$") then return value end
   check:fail(place, ("%s must be a path that begins with /"):format(place.title))
@@ -196,6 +205,12 @@ local function filled(given, defaults)
   return result
 end
 
+--- A provider without keys is off unless it needs none.
+---@param provider table
+function config_check.switch(provider)
+  provider.is_on = provider.url ~= nil and (#provider.keys > 0 or provider.keyless)
+end
+
 ---@param check neap.config.check
 ---@param declaration neap.config.declaration
 ---@return table? provider
@@ -206,7 +221,7 @@ function config_check.provider(check, declaration)
   provider.name, provider.line = declaration.name, declaration.line
   provider.keys = provider.keys or {}
   provider.keyless = provider.keyless or false
-  provider.is_on = provider.url ~= nil and (#provider.keys > 0 or provider.keyless)
+  config_check.switch(provider)
   provider.models = provider.models or {}
   provider.timeouts_given = provider.timeouts or {}
   provider.timeouts = filled(provider.timeouts_given, TIMEOUTS)
@@ -342,14 +357,34 @@ local function rights(check, value, place)
   return result
 end
 
-local token_fields = record({
-  secret = fields.secret(16),
-  groups = list(reference("group")),
-  providers = list(reference("provider")),
-  limits = limits {},
-  expires = fields.moment,
-  rights = rights,
-}, { secret = "a text of 16 or more characters, env \"NAME\" or file \"path\"" })
+--- What a token has, with how it is known: by its secret or, stored, by its digest.
+local function token_kind(known_by, kind, missing)
+  return record({
+    [known_by] = kind,
+    groups = list(reference("group")),
+    providers = list(reference("provider")),
+    limits = limits {},
+    expires = fields.moment,
+    rights = rights,
+  }, { [known_by] = missing })
+end
+
+local token_fields = token_kind("secret", fields.secret(16),
+  "a text of 16 or more characters, env \"NAME\" or file \"path\"")
+
+local function digest(check, value, place)
+  if type(value) == "string" and #value == 64 and not value:find("[^0-9a-f]") then return value end
+  check:fail(place, ("%s must be 64 hexadecimal digits"):format(place.title))
+end
+
+local stored_token_fields = token_kind("digest", digest, "64 hexadecimal digits")
+
+local function finish_token(token, declaration)
+  token.name, token.line = declaration.name, declaration.line
+  token.limits = token.limits or {}
+  token.rights = filled(token.rights or {}, { trace = false, keys = false })
+  return token
+end
 
 ---@param check neap.config.check
 ---@param declaration neap.config.declaration
@@ -364,10 +399,16 @@ function config_check.token(check, declaration)
     check:fail(place:at(secret.line), ("%s has no secret: the variable %s is not set")
       :format(place.title, secret.name))
   end
-  token.name, token.line = declaration.name, declaration.line
-  token.limits = token.limits or {}
-  token.rights = filled(token.rights or {}, { trace = false, keys = false })
-  return token
+  return finish_token(token, declaration)
+end
+
+--- A token of which a digest is kept and no secret.
+---@param check neap.config.check
+---@param declaration neap.config.declaration
+---@return table? token
+function config_check.stored_token(check, declaration)
+  local token = check:take(stored_token_fields, declaration.fields, check:place(declaration))
+  return token and finish_token(token, declaration)
 end
 
 --- A provider's name stands before the "/" of a model and in a header of the answer.

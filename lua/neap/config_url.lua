@@ -31,6 +31,27 @@ local function is_link_local(host)
     or host:find("^::ffff:169%.254%.")
 end
 
+local PRIVATE = {
+  "^localhost$", "%.localhost$", "^127%.", "^10%.", "^192%.168%.", "^0%.", "^::1$", "^::$",
+  "^f[cd]%x%x:", "^::ffff:",
+}
+
+--- Whether the host of a URL is written as an address of this machine or of a private network.
+--- What a name leads to is seen when it is connected to.
+---@param url string
+---@return boolean
+function urls.is_private(url)
+  local _, _, host = split(url)
+  if not host then return false end
+  for _, pattern in ipairs(PRIVATE) do
+    if host:find(pattern) then return true end
+  end
+  local first, second = host:match("^(%d+)%.(%d+)%.%d+%.%d+$")
+  first, second = tonumber(first), tonumber(second)
+  return first == 172 and second >= 16 and second < 32 or first == 100 and second >= 64
+    and second < 128
+end
+
 --- A provider's base URL. One that comes from the environment may lack its scheme, as
 --- OLLAMA_HOST usually does: then it is http.
 ---@type neap.config.kind

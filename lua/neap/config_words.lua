@@ -63,6 +63,15 @@ function words.is_value(value) return getmetatable(value) == Value end
 ---@return boolean
 function words.is_use(value) return getmetatable(value) == Use end
 
+--- A policy with settings, as `use` makes it.
+---@param name any
+---@param settings any
+---@param line integer
+---@return neap.config.use
+function words.use(name, settings, line)
+  return setmetatable({ name = name, settings = settings, line = line }, Use)
+end
+
 ---@param value any
 ---@return boolean
 function words.is_nothing(value) return value == nothing end
@@ -119,9 +128,7 @@ local function names_of(script)
   names.string, names.table, names.math = copy(string, "dump"), copy(table), copy(math)
   for _, word in ipairs { "provider", "group", "token" } do names[word] = declarer(script, word) end
   for _, kind in ipairs { "env", "file" } do names[kind] = value_maker(script, kind) end
-  function names.use(name, settings)
-    return setmetatable({ name = name, settings = settings, line = current_line() }, Use)
-  end
+  function names.use(name, settings) return words.use(name, settings, current_line()) end
   return names
 end
 

@@ -10,6 +10,7 @@ local attempt = require "neap.attempt"
 local catalog = require "neap.catalog"
 local chain = require "neap.chain"
 local config = require "neap.config"
+local config_stored = require "neap.config_stored"
 local context = require "neap.context"
 local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
@@ -35,7 +36,7 @@ local known -- the catalog of this generation
 
 local function greeting(configuration)
   local lines = {}
-  if #configuration.tokens == 0 then
+  if not known.has_tokens then
     lines[#lines + 1] = "No token is configured: only this machine is served, without one.\n"
   end
   if known.groups.echo then
@@ -62,16 +63,38 @@ local function open_configuration(path, lookups)
   return configuration
 end
 
---- The catalog and the configuration that router.lua and the policies give, or nil and every
---- error, one per line.
+--- Puts what is stored behind it. A mistake in here must not keep neap from starting either.
+local function merge_stored(configuration)
+  local config_rows, key_rows = host.stored("config"), host.stored("keys")
+  local rows = config_rows and { config = config_rows, keys = key_rows, unseal = host.unseal }
+  local ok, problem = pcall(config_stored.merge, configuration, rows,
+    { path = "stored", dialects = dialects() })
+  if ok then return end
+  configuration.stored = { shadowed = {}, errors = { { record = "*", text = tostring(problem) } } }
+  configuration.needs_token = rows ~= nil
+end
+
+--- Takes out the stored groups whose chain cannot run.
+local function remove_broken(made, configuration, of_stored)
+  for _, problem in ipairs(of_stored) do
+    local errors = configuration.stored.errors
+    errors[#errors + 1] = { record = "group/" .. problem.group.name, text = problem.text }
+    catalog.remove_group(made, problem.group)
+  end
+end
+
+--- The catalog and the configuration that router.lua, what is stored and the policies give, or nil
+--- and every error, one per line. configuration.stored says what of the stored is left out.
 function router.load(path, lookups)
   local configuration, problem = open_configuration(path, lookups)
   if not configuration then return nil, problem end
+  merge_stored(configuration)
   local ok, made = pcall(catalog.new, configuration)
   if not ok then return nil, ("%s:1: %s"):format(path, tostring(made)) end
   local loader = chain.loader { configuration.policies, host.home() .. "/policies" }
-  local errors = chain.attach(made, loader, attempt.run, path)
+  local errors, of_stored = chain.attach(made, loader, attempt.run, path)
   if errors[1] then return nil, table.concat(config.format(errors), "\n") end
+  remove_broken(made, configuration, of_stored)
   if not made.has_tokens and not access.is_loopback(configuration.listen) then
     return nil, ("%s:1: without a token neap serves loopback only: give it a token, "
       .. "or listen on 127.0.0.1"):format(path)
@@ -91,6 +114,14 @@ local function settings_of(configuration)
   }
 end
 
+local function stored_problems(report)
+  local lines = {}
+  for index, problem in ipairs(report.errors) do
+    lines[index] = ("%s: %s"):format(problem.record, (problem.text:gsub("%s+", " ")))
+  end
+  return table.concat(lines, "\n")
+end
+
 --- Reads router.lua alone: the settings that the host needs before it opens its storage, or nil
 --- and every error, one per line.
 function router.peek(path)
@@ -107,6 +138,7 @@ function router.open(path)
   known = made
   local settings = settings_of(configuration)
   settings.has_tokens, settings.greeting = known.has_tokens, greeting(configuration)
+  settings.stored_problems = stored_problems(configuration.stored)
   return settings
 end
 

@@ -27,6 +27,7 @@ local memory = require "neap.test.memory"
 local object = require "neap.object"
 local response = require "neap.response"
 local stand_in = require "neap.test.stand_in"
+local stored_settings = require "neap.stored_settings"
 local tap = require "neap.tap"
 local trace = require "neap.trace"
 
@@ -50,6 +51,7 @@ local folder = debug.getinfo(3, "S").source:match("^@(.*)/[^/]*$") or "."
 ---@field texts table<string, string>? policies by name, as the text of their file
 ---@field random number? what self:random() gives each time
 ---@field wall number? seconds since 1970 at the beginning
+---@field stored table? what self.stored has besides defaults: keywords, failure_threshold, …
 
 ---@class neap.test_run
 ---@field status integer what the client got
@@ -129,7 +131,9 @@ local function configuration_of(world)
   local group = { name = GROUP, targets = targets, policies = entries_of(world.policies),
     limits = world.limits, timeouts = world.timeouts,
     fallback = world.fallback and entries_of(world.fallback) }
-  return { providers = providers, groups = { group }, tokens = {} }
+  local stored = world.stored or {}
+  return { providers = providers, groups = { group }, tokens = {},
+    of_policies = stored_settings.of_policies(stored, stored.keywords) }
 end
 
 --- A group with its providers, whose state lasts over several requests. Raises what is wrong

@@ -6,11 +6,13 @@ local tally = {}
 --- A failure at the time `at` (self:now()); rests the target where it was one too many.
 function tally.failure(self, target, at)
   local name, settings = target.name, self.settings
+  local threshold = settings.failures or self.stored.failure_threshold
   if at < (self.shared:get("well " .. name) or at) then return end
   self.shared:set("failed " .. name, at)
-  local count = self.shared:add("failures " .. name, 1, settings.window)
+  local window = settings.window or self.stored.failure_window
+  local count = self.shared:add("failures " .. name, 1, window)
   local rests = target.rests -- before the state: what rests meanwhile must not rest twice as long
-  if target.state ~= "ready" or (rests == 0 and count < settings.failures) then return end
+  if target.state ~= "ready" or (rests == 0 and count < threshold) then return end
   local seconds = math.min(settings.max_rest, settings.rest * 2 ^ math.min(rests, 16))
   target:rest(seconds, ("failed %d times"):format(count))
 end

@@ -1,0 +1,40 @@
+--- neap.stored_settings: the settings that are stored rather than written in router.lua, with what
+--- is right for each, its default and its help. Another one is added here, and nowhere else.
+
+local setting = require "neap.setting"
+
+local settings = {}
+
+---@type table<string, neap.schema>
+settings.schema = {
+  failure_threshold = setting.integer { default = 2, min = 1, max = 1000,
+    help = "Failures within failure_window, without a success between, that rest a target." },
+  failure_window = setting.seconds { default = 300, min = 1, max = 86400,
+    help = "How long the first of these failures counts." },
+}
+
+-- What policies see of them as self.stored, and the stored failure keywords.
+local OF_POLICIES = {
+  failure_threshold = settings.schema.failure_threshold,
+  failure_window = settings.schema.failure_window,
+  keywords = setting.words { default = {} },
+}
+
+--- All settings, with the defaults of those that are not given; read-only.
+---@param values table<string, any>? checked before
+---@return table<string, any>
+function settings.all(values) return (assert(setting.compile(settings.schema, values))) end
+
+--- What a policy has as self.stored.
+---@param values table<string, any>?
+---@param keywords string[]?
+---@return table<string, any>
+function settings.of_policies(values, keywords)
+  local given = { keywords = keywords }
+  for name in pairs(OF_POLICIES) do
+    if values and name ~= "keywords" then given[name] = values[name] end
+  end
+  return (assert(setting.compile(OF_POLICIES, given)))
+end
+
+return settings
