@@ -266,8 +266,8 @@ function host.token_new() end
 -- ------------------------------------------------------------------------------------
 -- Generations and jobs (reloads.c, spawn.c)
 
---- Loads everything anew, as SIGHUP does. Waits until it is in force in all workers; who asks within
---- 200 ms shares one load.
+--- Loads everything anew, as SIGHUP does. Waits until it is in force in all workers; who asks
+--- within 200 ms shares one load.
 ---@return number? generation, string? errors one a line
 function host.reload() end
 

@@ -7,7 +7,8 @@ local test = require "neap.tap"
 
 local DIGEST = ("0a"):rep(32)
 local BASE = [[
-provider "own" { dialect = "openai", url = "https://own.test", keys = { { secret = "sk-own", id = "k1" } } }
+provider "own" { dialect = "openai", url = "https://own.test",
+  keys = { { secret = "sk-own", id = "k1" } } }
 group "pool" { targets = { { "own", "m" } } }
 ]]
 
@@ -156,7 +157,8 @@ end)
 test("a key that cannot be opened is left out, and its provider stays", function()
   local configuration = load({ ["provider/a"] = provider {} }, {
     ["a/k1"] = { sealed = { secret = "keys/b/k1|secret|sk" } }, ["a/k2"] = sealed("a/k2", "sk-2"),
-    ["a/k3"] = {}, ["a/k4"] = sealed("a/k4", "sk\n4"), ["a/k5"] = "{", ["gone/k"] = sealed("gone/k", "x"),
+    ["a/k3"] = {}, ["a/k4"] = sealed("a/k4", "sk\n4"), ["a/k5"] = "{",
+    ["gone/k"] = sealed("gone/k", "x"),
   })
   test.equal(#find(configuration.providers, "a").keys, 1)
   local found = {}
