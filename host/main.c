@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "key_rotate.h"
 #include "options.h"
 #include "script/explain_run.h"
 #include "script/sources.h"
@@ -156,6 +157,8 @@ int main(int argc, char **argv)
 		return run_tests(&options, home);
 	if (options.command == COMMAND_EXPLAIN)
 		return run_explain(&options, home);
+	if (options.command == COMMAND_KEY)
+		return key_rotate(&options, home);
 	if (options.command == COMMAND_CHECK)
 		return server_check(&options, home);
 	return server_run(&options, home);

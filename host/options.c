@@ -12,6 +12,8 @@ const char options_help[] =
 	"       neap explain [-c FILE] [OPTION…] REQUEST.json\n"
 	"                                   shows chain, targets and what would be tried, and\n"
 	"                                   sends nothing; - reads the request from stdin\n"
+	"       neap key rotate [-c FILE]   seals all stored secrets with a fresh master key,\n"
+	"                                   also while neap runs\n"
 	"       neap version\n"
 	"\n"
 	"  -c, --config FILE   the configuration (default: router.lua)\n"
@@ -35,6 +37,7 @@ static const struct {
 	{ "check", COMMAND_CHECK, false, true },
 	{ "test", COMMAND_TEST, true, false },
 	{ "explain", COMMAND_EXPLAIN, true, true },
+	{ "key", COMMAND_KEY, false, true },
 	{ "version", COMMAND_VERSION, false, false },
 	{ "help", COMMAND_HELP, false, false },
 };
@@ -127,6 +130,8 @@ static int finish(struct options *out, struct err *err)
 	if (out->command == COMMAND_EXPLAIN && !out->file_count)
 		return err_set(err, -EINVAL,
 			"explain needs a request: a file, or - for stdin");
+	if (out->command == COMMAND_KEY && out->file_count != 1)
+		return err_set(err, -EINVAL, "key is followed by rotate");
 	return 0;
 }
 
@@ -157,6 +162,10 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 			rc = take_explain_word(out, argc, argv, &at, err);
 			if (rc != 0)
 				return rc;
+			continue;
+		}
+		if (out->command == COMMAND_KEY && strcmp(argv[at], "rotate") == 0) {
+			out->file_count++;
 			continue;
 		}
 		if (!commands[command].takes_files || argv[at][0] == '-')

@@ -22,6 +22,8 @@
 #include "script/process.h"
 #include "script/reloads.h"
 #include "script/sources.h"
+#include "storage/rotation.h"
+#include "storage/storage.h"
 #include "worker.h"
 
 #define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
@@ -35,7 +37,7 @@ struct server {
 	struct worker *workers[WORKERS_MAX];
 	int worker_count;
 	struct event_base *base;
-	struct event *events[5];
+	struct event *events[6];
 	int reload_fd; /* an eventfd: somebody asks for a reload */
 	struct event *reload_timer;
 	int64_t reload_ms;         /* when the last one began */
@@ -191,11 +193,28 @@ static void begin_drain(struct server *server)
 		worker_post(server->workers[i], drain, NULL);
 }
 
+/* neap key rotate asks for it. Nothing waits for this thread but other loads. */
+static void rotate_key(struct server *server)
+{
+	struct err err;
+	size_t count;
+
+	if (rotation_run(storage_state(server->process.storage),
+		    server->process.master_keys, &count, &err) != 0)
+		log_error("storage", "the master key is not rotated yet: %s", err.text);
+	else
+		log_info("storage", "the master key is rotated: secrets=%zu", count);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct server *server = arg;
 
 	(void)what;
+	if (number == SIGUSR1) {
+		rotate_key(server);
+		return;
+	}
 	if (number == SIGHUP) {
 		if (!server->drain_end_ms)
 			reload(server, "signal");
@@ -319,7 +338,7 @@ static int start_workers(struct server *server, struct generation **mine, struct
 
 static int add_events(struct server *server)
 {
-	static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
+	static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR1 };
 	struct timeval watch = { .tv_usec = WATCH_MS * 1000 };
 
 	server->base = event_base_new();
@@ -330,11 +349,11 @@ static int add_events(struct server *server)
 			server);
 		event_add(server->events[i], NULL);
 	}
-	server->events[3] = event_new(server->base, -1, EV_PERSIST, on_watch, server);
-	event_add(server->events[3], &watch);
-	server->events[4] = event_new(server->base, server->reload_fd,
+	server->events[4] = event_new(server->base, -1, EV_PERSIST, on_watch, server);
+	event_add(server->events[4], &watch);
+	server->events[5] = event_new(server->base, server->reload_fd,
 		EV_READ | EV_PERSIST, on_reload_asked, server);
-	event_add(server->events[4], NULL);
+	event_add(server->events[5], NULL);
 	server->reload_timer = evtimer_new(server->base, on_reload_timer, server);
 	return 0;
 }
@@ -460,6 +479,8 @@ int server_run(const struct options *options, const char *home)
 
 	server->loader = (struct loader) { home, options->config, 0, &server->process };
 	server->reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* From the moment on that others can find us by the folder. */
+	signal(SIGUSR1, SIG_IGN);
 	raise_file_limit();
 	if (open_process(server, &errors, &err) != 0 ||
 		load_first(server, &fresh, &errors) != 0 ||

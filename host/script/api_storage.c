@@ -10,6 +10,7 @@
 #include "script/script.h"
 #include "script/state.h"
 #include "storage/cursor.h"
+#include "storage/rotation.h"
 #include "storage/storage.h"
 #include "storage/table.h"
 
@@ -270,17 +271,21 @@ struct write {
 	struct store_errand at;
 	struct op *ops;
 	size_t count;
-	char *texts;     /* of the ops */
+	char *texts; /* of the ops */
+	struct master_keys *master_keys;
 	size_t conflict; /* place of the expectation that was not met, from 1; 0: none */
 };
 
-static int run_op(struct txn *txn, const struct op *op)
+static int run_op(struct txn *txn, const struct op *op, struct master_keys *master_keys,
+	struct err *err)
 {
 	struct bytes found;
 	int rc;
 
-	if (op->kind == OP_PUT)
-		return table_put(txn, op->table, op->key, op->value);
+	if (op->kind == OP_PUT) {
+		rc = rotation_check(master_keys, op->value, err);
+		return rc ? rc : table_put(txn, op->table, op->key, op->value);
+	}
 	if (op->kind == OP_DELETE) {
 		rc = table_delete(txn, op->table, op->key);
 		return rc == -ENOENT ? 0 : rc;
@@ -302,7 +307,7 @@ static int run_write(struct txn *txn, void *job, struct err *err)
 
 	write->conflict = 0;
 	for (size_t i = 0; i < write->count; i++) {
-		int rc = run_op(txn, &write->ops[i]);
+		int rc = run_op(txn, &write->ops[i], write->master_keys, err);
 
 		if (rc == -ECANCELED) {
 			write->conflict = i + 1;
@@ -409,6 +414,7 @@ static int l_write(lua_State *L)
 	state_charge(L, size + count * 1000);
 
 	write = store_errand_new(L, sizeof(*write), run_write, push_write, free_write);
+	write->master_keys = api_script(L)->process->master_keys;
 	copy_ops(L, write, count, size);
 	return store_errand_start(L, &write->at, storage_state_writer(storage));
 }

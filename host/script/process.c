@@ -4,6 +4,7 @@
 
 #include <sodium.h>
 
+#include "base/log.h"
 #include "http/spool.h"
 #include "script/credential.h"
 #include "script/generation.h"
@@ -12,6 +13,7 @@
 #include "storage/master_key.h"
 #include "storage/password.h"
 #include "storage/recent.h"
+#include "storage/rotation.h"
 #include "storage/shared.h"
 #include "storage/storage.h"
 
@@ -20,6 +22,22 @@
 #define SPOOL_MEMORY_MAX (256 * 1024 * 1024) /* bytes of bodies in memory */
 
 _Static_assert(CREDENTIAL_KEY_SIZE == CLIENT_TOKEN_KEY_SIZE, "one hash for both");
+
+/* One that was cut off. What cannot be finished keeps nobody from starting: all keys are
+ * there still. */
+static void finish_rotation(struct process *process)
+{
+	struct err err;
+	size_t count;
+
+	if (master_keys_count(process->master_keys) == 1)
+		return;
+	if (rotation_finish(storage_state(process->storage), process->master_keys, &count,
+		    &err) != 0)
+		log_error("storage", "the master key is not rotated yet: %s", err.text);
+	else
+		log_info("storage", "the master key is rotated: secrets=%zu", count);
+}
 
 /* Tokens and keys are found by the same hash in every run of neap, since it names what is
  * stored of them. */
@@ -36,6 +54,7 @@ static int open_secrets(struct process *process, const char *folder, struct err 
 		return rc;
 	credential_use_key(key);
 	sodium_memzero(key, sizeof(key));
+	finish_rotation(process);
 	return passwords_start(&process->passwords, err);
 }
 

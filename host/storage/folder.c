@@ -45,6 +45,22 @@ int folder_sync(const char *path, struct err *err)
 	return rc;
 }
 
+int folder_owner(const char *path)
+{
+	char name[4096], owner[16] = "";
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/" LOCK_NAME, path);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	/* Who could lock it is alone. */
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0 || read(fd, owner, sizeof(owner) - 1) < 0)
+		owner[0] = '\0';
+	close(fd);
+	return (int)strtol(owner, NULL, 10);
+}
+
 int folder_lock(const char *path, struct err *err)
 {
 	char name[4096], owner[16] = "";

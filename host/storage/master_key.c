@@ -211,7 +211,8 @@ int master_keys_open_file(struct master_keys **out, const char *path, bool is_ma
 	return 0;
 }
 
-int master_keys_open(struct master_keys **out, const char *folder, struct err *err)
+static int open_found(struct master_keys **out, const char *folder, bool is_made,
+	struct err *err)
 {
 	const char *given = getenv("NEAP_MASTER_KEY_FILE");
 	char path[4096];
@@ -219,7 +220,17 @@ int master_keys_open(struct master_keys **out, const char *folder, struct err *e
 	if (given && *given)
 		return master_keys_open_file(out, given, false, err);
 	snprintf(path, sizeof(path), "%s/master.key", folder);
-	return master_keys_open_file(out, path, true, err);
+	return master_keys_open_file(out, path, is_made, err);
+}
+
+int master_keys_open(struct master_keys **out, const char *folder, struct err *err)
+{
+	return open_found(out, folder, true, err);
+}
+
+int master_keys_open_old(struct master_keys **out, const char *folder, struct err *err)
+{
+	return open_found(out, folder, false, err);
 }
 
 void master_keys_close(struct master_keys *keys)
@@ -276,6 +287,16 @@ int master_keys_drop_old(struct master_keys *keys, struct err *err)
 	}
 	pthread_mutex_unlock(&keys->lock);
 	return rc;
+}
+
+size_t master_keys_count(struct master_keys *keys)
+{
+	size_t count;
+
+	pthread_mutex_lock(&keys->lock);
+	count = keys->count;
+	pthread_mutex_unlock(&keys->lock);
+	return count;
 }
 
 void master_keys_current(struct master_keys *keys, unsigned char id[MASTER_KEY_ID_SIZE])

@@ -24,6 +24,9 @@ struct master_keys;
  * else's, or torn is refused: -EACCES, -EPERM, -EBADMSG. */
 MUST_CHECK
 int master_keys_open(struct master_keys **out, const char *folder, struct err *err);
+/* The same where the file has to be there: -ENOENT. */
+MUST_CHECK
+int master_keys_open_old(struct master_keys **out, const char *folder, struct err *err);
 /* The same with the file's path. */
 MUST_CHECK
 int master_keys_open_file(struct master_keys **out, const char *path, bool is_made,
@@ -37,6 +40,8 @@ int master_keys_drop_old(struct master_keys *keys, struct err *err);
 /* Wipes. NULL is fine. */
 void master_keys_close(struct master_keys *keys);
 
+/* 1, and the old ones while a rotation is under way. */
+size_t master_keys_count(struct master_keys *keys);
 void master_keys_current(struct master_keys *keys, unsigned char id[MASTER_KEY_ID_SIZE]);
 /* Copies a key out, to be wiped after use; NULL: the one in force, whose id is written.
  * -ENOKEY: there is none with that id. */

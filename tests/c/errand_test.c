@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "script_world.h"
+#include "storage/rotation.h"
 
 static struct world world;
 
@@ -228,6 +229,30 @@ static void only_the_admin_opens_secrets(void **state)
 		"well");
 }
 
+static void what_was_sealed_before_a_rotation_is_not_written(void **state)
+{
+	struct err err;
+	size_t count;
+
+	(void)state;
+	world.script->is_admin = true;
+	world_run(&world,
+		"sealed = host.seal('keys/a/k', 'secret', 'sk') "
+		"write = function() return host.store_write { { 'put', 'keys', 'a/k', "
+		"'{\"sealed\":{\"secret\":\"' .. sealed .. '\"}}' } } end "
+		"return tostring(write())",
+		"true");
+	assert_int_equal(rotation_run(storage_state(world.process.storage),
+				 world.process.master_keys, &count, &err),
+		0);
+	assert_int_equal(count, 1);
+	world_run(&world,
+		"local ok, what, why = write() "
+		"assert(ok == nil and what == 'failed' and why:find('seal it again')) "
+		"sealed = host.seal('keys/a/k', 'secret', 'sk') return tostring(write())",
+		"true");
+}
+
 static void passwords_are_hashed_and_checked(void **state)
 {
 	(void)state;
@@ -395,6 +420,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_secret_is_sealed_for_its_place, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(only_the_admin_opens_secrets, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_was_sealed_before_a_rotation_is_not_written, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(passwords_are_hashed_and_checked, set_up,
 			tear_down),
