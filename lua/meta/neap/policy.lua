@@ -26,6 +26,11 @@ function policy.hash(text) end
 ---@return string
 function policy.fold(text) end
 
+---@class neap.stored
+---@field failure_threshold integer failures that rest a target
+---@field failure_window number seconds in which they count
+---@field keywords string[] that no answer may hold
+
 ---@alias neap.next fun(request: neap.request): neap.response the rest of the chain
 
 ---@class neap.policy a policy; in its functions, `self`
@@ -34,6 +39,7 @@ function policy.fold(text) end
 ---@field name string as router.lua names it
 ---@field settings table<string, any> checked, with defaults, read-only
 ---@field shared neap.shared small values that all workers see at once
+---@field stored neap.stored settings that are stored rather than written, read-only
 local self = {}
 
 --- A line in the request's trace, with file and line.

@@ -18,6 +18,7 @@ local test = {}
 ---@field texts? table<string, string> further policies, as the text of their files
 ---@field random? number what self:random() gives each time
 ---@field wall? number seconds since 1970, when the world begins
+---@field stored? table<string, any> what self.stored has besides its defaults
 ---@field request? neap.test_request of `test.run`
 
 ---@class neap.test_answer
