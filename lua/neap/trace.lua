@@ -119,7 +119,7 @@ steps["return"] = function(self, name, outcome)
 end
 
 function steps.leg(self, name, place)
-  self:add(self:enter(name) + 1, ("%s begins leg %d"):format(name, place))
+  self:add(self:enter(name), ("%s begins leg %d"):format(name, place))
 end
 
 function steps.note(self, where, text)

@@ -154,3 +154,22 @@ test("times and states are told as people read them", function()
   key:disable("refused")
   test.equal(state(), "disabled (refused)")
 end)
+
+test("a race: where each leg begins, and which one was lost", function()
+  local lines = story {
+    policies = { { "hedge", { after = 1, share = 1 } }, "priority_failover" },
+    targets = { "a/m", "b/m" },
+    upstream = { ["a/m"] = { text = "slow", after = 9 }, ["b/m"] = { text = "quick" } },
+  }
+  lines[6] = lines[6]:gsub(" %[.*%]$", "")
+  test.equal(lines, {
+    "request 1: 200",
+    "  hedge begins leg 1",
+    "  priority_failover takes a/m",
+    "    attempt 1: a/m with key k1: lost after 1 s",
+    "  hedge begins leg 2",
+    "  nothing from a/m after 1.000 s: asking b/m, too",
+    "  priority_failover takes b/m",
+    "    attempt 2: b/m with key k1: 200",
+  })
+end)
