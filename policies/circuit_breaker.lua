@@ -41,13 +41,22 @@ function breaker:run(request, next)
   return next(request)
 end
 
+-- The place of the attempt that the client was answered with: in a race others may come behind it.
+local function answered_with(attempts, target)
+  for place = #attempts, 1, -1 do
+    local attempt = attempts[place]
+    if attempt.failure ~= "lost" and (not target or attempt.target == target) then return place end
+  end
+end
+
 function breaker:done(request, outcome)
   local attempts = request.attempts
+  local last = answered_with(attempts, outcome.target)
   for index, attempt in ipairs(attempts) do
     local status, failure = attempt.status, attempt.failure
     local is_answer = not failure and status and status < 400
     local at = attempt.started + (attempt.seconds or 0)
-    if is_answer and index == #attempts and outcome.failure and not outcome.aborted then
+    if is_answer and index == last and outcome.failure and not outcome.aborted then
       is_answer, failure, at = false, outcome.failure, self:now() -- it broke off later
     end
     if attempt.target and is_answer then

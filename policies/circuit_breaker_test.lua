@@ -93,6 +93,19 @@ test("a stream that breaks off counts, although the answer had begun", function(
   test.equal(world:target("a/m").state, "resting")
 end)
 
+test("in a race the one that breaks off counts, what was lost does not", function()
+  local world = test.world {
+    policies = { "circuit_breaker", { "hedge", { after = 1, share = 1 } }, "priority_failover" },
+    targets = { "a/m", "b/m" },
+    upstream = {
+      ["a/m"] = { stream = { { "he", at = 2 }, { failure = "reset", at = 3 } } },
+      ["b/m"] = { stream = { { "late", at = 9 } } },
+    },
+  }
+  for _ = 1, 2 do test.equal(world:run { stream = true }.tried, { "a/m 200", "b/m lost" }) end
+  test.equal({ world:target("a/m").state, world:target("b/m").state }, { "resting", "ready" })
+end)
+
 for _, status in ipairs { 400, 404, 408, 413, 422 } do
   test("a client's own fault never counts: " .. status, function()
     test.equal((state_after({ status = status }, 20)), "ready")
