@@ -426,11 +426,12 @@ static int serve(struct server *server, struct loaded *fresh, struct err *err)
 	int rc;
 
 	server->process.worker_count = fresh->worker_count;
+	/* Before a worker can be asked for it. */
+	server->process.generation = server->loader.last_id;
 	if ((rc = add_events(server)) != 0)
 		return rc;
 	if ((rc = start_workers(server, fresh->workers, err)) != 0)
 		return rc;
-	server->process.generation = server->loader.last_id;
 	greet(server);
 	event_base_dispatch(server->base);
 	return 0;
