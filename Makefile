@@ -163,7 +163,7 @@ deps-bench: deps ## the same for the benchmark
 
 install: build/neap ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 build/neap $(DESTDIR)$(PREFIX)/bin/neap
-	find $(wildcard lua policies admin) -type f \
+	find $(wildcard lua policies admin) -type f ! -path 'admin/test/*' \
 		\( ! -name '*_test.lua' -o -path 'policies/cookbook/*' \) \
 		-exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/neap/{} \;
 

@@ -69,15 +69,23 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	if ((rc = read_stored(loader->process, &stored, errors)) != 0)
 		goto fail;
 	sources_set_stored(sources, stored);
-	rc = generation_build(&out->own, sources, loader->config, id, errors);
+	rc = generation_build(&out->own, sources, GENERATION_CLIENTS, loader->config, id,
+		errors);
 	if (rc != 0)
 		goto fail;
-	if (!worker_count)
-		worker_count = count_workers(generation_settings(out->own));
+	if (!worker_count) {
+		loader->has_admin = generation_settings(out->own)->admin_listen != NULL;
+		worker_count = count_workers(generation_settings(out->own)) +
+			loader->has_admin;
+	}
 	out->workers = xcalloc((size_t)worker_count, sizeof(struct generation *));
 	for (; out->worker_count < worker_count; out->worker_count++) {
+		bool is_admin = loader->has_admin &&
+			out->worker_count == worker_count - 1;
+
 		rc = generation_build(&out->workers[out->worker_count], sources,
-			loader->config, id, errors);
+			is_admin ? GENERATION_ADMIN : GENERATION_CLIENTS, loader->config,
+			id, errors);
 		if (rc != 0)
 			goto fail;
 	}

@@ -1,8 +1,11 @@
 /* loader.h - builds generations: everything is checked before a worker sees any of it.
  *
- * One thread (the main one) loads; the workers go on meanwhile. */
+ * One thread (the main one) loads; the workers go on meanwhile. Whether there is an admin
+ * worker is decided by the first load: later ones build its generation or do not, whatever
+ * router.lua says by then. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -18,10 +21,11 @@ struct loader {
 	uint64_t last_id;   /* of the newest generation, 0 before the first */
 	/* Whose storage is read; opened after the peek and before the first load. */
 	struct process *process;
+	bool has_admin;
 };
 
 /* What one load gives: a generation for the loader itself, whose settings are in force, and
- * one for each worker. */
+ * one for each worker; the last of them is the admin worker's, where there is one. */
 struct loaded {
 	struct generation *own;
 	struct generation **workers;
@@ -33,8 +37,9 @@ struct loaded {
  * to run. errors as with loader_load(). */
 MUST_CHECK
 int loader_peek(struct loader *loader, struct generation **out, struct buf *errors);
-/* All out of one snapshot of the files and of what is stored. worker_count 0: as many as router.lua says, or as
- * there are cores. On failure nothing is left and errors has every message, one per line. */
+/* All out of one snapshot of the files and of what is stored. worker_count, with the admin
+ * worker, is 0 at the first load: as many as router.lua says, or as there are cores. On
+ * failure nothing is left and errors has every message, one per line. */
 MUST_CHECK
 int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	struct buf *errors);

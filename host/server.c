@@ -26,7 +26,8 @@
 #include "storage/storage.h"
 #include "worker.h"
 
-#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
+#define EXIT_CONFIG 78                   /* EX_CONFIG of sysexits.h */
+#define ADMIN_BODY_MAX (2 * 1024 * 1024) /* bytes: what a spool keeps in memory */
 #define WATCH_MS 100
 #define RELOAD_JOIN_MS 200 /* least time between two reloads that Lua asks for */
 #define LATE_US 250000     /* Lua that runs for longer holds up a worker */
@@ -34,7 +35,7 @@
 struct server {
 	struct loader loader;
 	struct process process;
-	struct worker *workers[WORKERS_MAX];
+	struct worker *workers[WORKERS_MAX + 1]; /* the admin worker is the last */
 	int worker_count;
 	struct event_base *base;
 	struct event *events[6];
@@ -44,7 +45,7 @@ struct server {
 	struct generation *loaded; /* the loader's own, the newest */
 	struct tls *tls;
 	int64_t drain_end_ms; /* 0: not draining */
-	int64_t late_since_us[WORKERS_MAX];
+	int64_t late_since_us[WORKERS_MAX + 1];
 	struct timespec config_time; /* for watch */
 	int exit_status;
 };
@@ -57,17 +58,23 @@ static void adopt_tls(struct worker *worker, void *arg)
 	tls_unref(arg);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void warn_of_fixed(const struct generation_settings *old,
 	const struct generation_settings *now)
 {
 	if (strcmp(old->listen, now->listen) != 0 ||
+		!is_same_text(old->admin_listen, now->admin_listen) ||
 		strcmp(old->storage, now->storage) != 0 ||
 		old->worker_count != now->worker_count ||
 		old->spool_max != now->spool_max ||
 		!old->certificate != !now->certificate)
 		log_warn("config",
-			"listen, storage, workers, spool and whether there is tls change "
-			"with a restart only");
+			"listen, admin, storage, workers, spool and whether there is tls "
+			"change with a restart only");
 }
 
 /* New certificates for new connections; takes them, where neap speaks TLS at all. */
@@ -297,6 +304,20 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 
 /* -- start ------------------------------------------------------------------------ */
 
+/* The next worker, with its generation out of mine. */
+static int start_worker(struct server *server, struct generation **mine,
+	const struct listener_options *options, struct err *err)
+{
+	int i = server->worker_count, rc;
+	struct generation *taken = mine[i];
+
+	mine[i] = NULL;
+	rc = worker_start(&server->workers[i], &server->process, i, options, taken, err);
+	if (rc == 0)
+		server->worker_count++;
+	return rc;
+}
+
 static int start_workers(struct server *server, struct generation **mine, struct err *err)
 {
 	const struct generation_settings *settings = generation_settings(server->loaded);
@@ -312,14 +333,8 @@ static int start_workers(struct server *server, struct generation **mine, struct
 	if (settings->body_max)
 		options.limits.body_max = settings->body_max;
 	for (int i = 0; i < server->process.worker_count; i++) {
-		struct generation *taken = mine[i];
-
-		mine[i] = NULL;
-		rc = worker_start(&server->workers[i], &server->process, i, &options,
-			taken, err);
-		if (rc != 0)
+		if ((rc = start_worker(server, mine, &options, err)) != 0)
 			return rc;
-		server->worker_count++;
 		if (i == 0) { /* port 0 is chosen once, for all of them */
 			char host[256];
 			int port;
@@ -333,7 +348,11 @@ static int start_workers(struct server *server, struct generation **mine, struct
 			options.address = same;
 		}
 	}
-	return 0;
+	if (!server->loader.has_admin)
+		return 0;
+	options.address = settings->admin_listen;
+	options.limits.body_max = ADMIN_BODY_MAX;
+	return start_worker(server, mine, &options, err);
 }
 
 static int add_events(struct server *server)
@@ -370,12 +389,12 @@ static void greet(const struct server *server)
 	port = worker_port(server->workers[0]);
 	if (!log_is_text())
 		log_info("server", "listening on %s, port %d, workers %d",
-			settings->listen, port, server->worker_count);
+			settings->listen, port, server->process.worker_count);
 	fprintf(stdout, "neap %s listens on %s://%s%s%s:%d (%d worker%s)\n%s",
 		NEAP_VERSION, server->tls ? "https" : "http",
 		strchr(host, ':') ? "[" : "", *host ? host : "0.0.0.0",
-		strchr(host, ':') ? "]" : "", port, server->worker_count,
-		server->worker_count == 1 ? "" : "s",
+		strchr(host, ':') ? "]" : "", port, server->process.worker_count,
+		server->process.worker_count == 1 ? "" : "s",
 		settings->greeting ? settings->greeting : "");
 	if (settings->greeting)
 		fprintf(stdout,
@@ -425,7 +444,7 @@ static int serve(struct server *server, struct loaded *fresh, struct err *err)
 {
 	int rc;
 
-	server->process.worker_count = fresh->worker_count;
+	server->process.worker_count = fresh->worker_count - server->loader.has_admin;
 	/* Before a worker can be asked for it. */
 	server->process.generation = server->loader.last_id;
 	if ((rc = add_events(server)) != 0)
@@ -478,7 +497,11 @@ int server_run(const struct options *options, const char *home)
 	struct loaded fresh = { 0 };
 	int status = 0;
 
-	server->loader = (struct loader) { home, options->config, 0, &server->process };
+	server->loader = (struct loader) {
+		.home = home,
+		.config = options->config,
+		.process = &server->process,
+	};
 	server->reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* From the moment on that others can find us by the folder. */
 	signal(SIGUSR1, SIG_IGN);
@@ -505,7 +528,8 @@ int server_check(const struct options *options, const char *home)
 	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
 	struct generation *generation;
 	struct buf errors = { 0 };
-	int rc = generation_build(&generation, sources, options->config, 1, &errors);
+	int rc = generation_build(&generation, sources, GENERATION_CLIENTS,
+		options->config, 1, &errors);
 
 	if (rc != 0) {
 		loader_print_errors(&errors);

@@ -228,13 +228,15 @@ static int l_figures(lua_State *L)
 
 	for (int i = 0; i < process->worker_count; i++)
 		connections += process->connection_counts[i];
-	lua_createtable(L, 0, 12);
+	lua_createtable(L, 0, 13);
 	set_number(L, "uptime", (double)(clock_us() - process->start_us) / 1e6);
 	set_number(L, "workers", process->worker_count);
 	set_number(L, "generation", (double)process->generation);
 	set_number(L, "reloads", (double)process->reload_count);
 	set_number(L, "reload_errors", (double)process->reload_errors);
 	set_number(L, "connections", connections);
+	set_number(L, "admin_connections",
+		process->connection_counts[process->worker_count]);
 	set_number(L, "requests", process->request_count);
 	set_number(L, "attempts", process->attempt_count);
 	set_number(L, "log_dropped", (double)log_dropped());

@@ -17,9 +17,10 @@
 struct generation {
 	struct state *state;
 	struct generation_settings settings;
+	enum generation_side side;
 	uint64_t id;
 	int refs;
-	int router_ref; /* the module neap.router */
+	int router_ref; /* the module of the side */
 	struct script *script;
 };
 
@@ -58,6 +59,7 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 {
 	*out = (struct generation_settings) {
 		.listen = get_text(L, "listen"),
+		.admin_listen = get_text(L, "admin_listen"),
 		.storage = get_text(L, "storage"),
 		.certificate = get_text(L, "certificate"),
 		.key = get_text(L, "key"),
@@ -75,7 +77,7 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 	luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* router.open(path) or router.peek(path) -> settings | nil, message, … */
+/* open(path) or peek(path) of the side's module -> settings | nil, messages */
 static int open_router(struct generation *generation, const char *function,
 	const char *path, struct buf *errors)
 {
@@ -102,9 +104,11 @@ static int open_router(struct generation *generation, const char *function,
 	return -EINVAL;
 }
 
-static int build(struct generation **out, struct sources *sources, const char *function,
-	const char *path, uint64_t id, struct buf *errors)
+static int build(struct generation **out, struct sources *sources,
+	enum generation_side side, const char *function, const char *path, uint64_t id,
+	struct buf *errors)
 {
+	static const char *const modules[] = { "neap.router", "admin.api.init" };
 	struct generation *generation = xcalloc(1, sizeof(*generation));
 	struct buf unread = { 0 };
 	struct err err;
@@ -112,6 +116,7 @@ static int build(struct generation **out, struct sources *sources, const char *f
 	int rc;
 
 	generation->state = state_new(&state_default_limits);
+	generation->side = side;
 	generation->id = id;
 	generation->refs = 1;
 	L = state_lua(generation->state);
@@ -121,7 +126,7 @@ static int build(struct generation **out, struct sources *sources, const char *f
 	lua_setfield(L, LUA_REGISTRYINDEX, SELF);
 	lua_pushcfunction(L, api_l_open);
 	lua_pushlightuserdata(L, sources);
-	lua_pushliteral(L, "neap.router");
+	lua_pushstring(L, modules[side]);
 	rc = state_call(generation->state, 2, 1, 0, &err);
 	if (rc != 0) {
 		buf_append_text(errors, err.text);
@@ -141,16 +146,21 @@ static int build(struct generation **out, struct sources *sources, const char *f
 	return 0;
 }
 
-int generation_build(struct generation **out, struct sources *sources, const char *path,
-	uint64_t id, struct buf *errors)
+int generation_build(struct generation **out, struct sources *sources,
+	enum generation_side side, const char *path, uint64_t id, struct buf *errors)
 {
-	return build(out, sources, "open", path, id, errors);
+	return build(out, sources, side, "open", path, id, errors);
 }
 
 int generation_peek(struct generation **out, struct sources *sources, const char *path,
 	struct buf *errors)
 {
-	return build(out, sources, "peek", path, 0, errors);
+	return build(out, sources, GENERATION_CLIENTS, "peek", path, 0, errors);
+}
+
+enum generation_side generation_side(const struct generation *generation)
+{
+	return generation->side;
 }
 
 uint64_t generation_id(const struct generation *generation)
@@ -182,6 +192,14 @@ void generation_set_script(struct generation *generation, struct script *script)
 {
 	generation->script = script;
 	state_set_data(generation->state, script);
+}
+
+int generation_begin(struct generation *generation, struct err *err)
+{
+	if (generation->side != GENERATION_ADMIN)
+		return 0;
+	generation_push(generation, "start");
+	return state_call(generation->state, 0, 0, 0, err);
 }
 
 void generation_push(const struct generation *generation, const char *function)

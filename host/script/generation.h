@@ -18,6 +18,12 @@
 #include "base/err.h"
 #include "script/state.h"
 
+/* Whom a generation's state serves: it is the module that the host calls. */
+enum generation_side {
+	GENERATION_CLIENTS, /* neap.router */
+	GENERATION_ADMIN,   /* admin.api.init, which has the same functions */
+};
+
 struct generation;
 struct script;
 struct sources;
@@ -25,8 +31,9 @@ struct sources;
 /* What the host itself needs to know of router.lua. Texts belong to the generation. */
 struct generation_settings {
 	const char *listen;
-	const char *storage;     /* absolute path */
-	const char *certificate; /* NULL: plain */
+	const char *admin_listen; /* NULL: there is no admin side */
+	const char *storage;      /* absolute path */
+	const char *certificate;  /* NULL: plain */
 	const char *key;
 	const char *log_format; /* "auto", "text", "json" */
 	const char *log_level;
@@ -43,12 +50,13 @@ struct generation_settings {
 /* path: of router.lua. On failure errors (may be NULL) gets every message, one per line,
  * each "file:line: text"; returns -EINVAL. */
 MUST_CHECK
-int generation_build(struct generation **out, struct sources *sources, const char *path,
-	uint64_t id, struct buf *errors);
+int generation_build(struct generation **out, struct sources *sources,
+	enum generation_side side, const char *path, uint64_t id, struct buf *errors);
 /* Reads and checks router.lua alone: no more than settings can be asked of it. */
 MUST_CHECK
 int generation_peek(struct generation **out, struct sources *sources, const char *path,
 	struct buf *errors);
+enum generation_side generation_side(const struct generation *generation);
 uint64_t generation_id(const struct generation *generation);
 const struct generation_settings *generation_settings(
 	const struct generation *generation);
@@ -57,7 +65,10 @@ struct state *generation_state(const struct generation *generation);
 struct generation *generation_of(lua_State *L);
 /* What the state's bindings work on; NULL while it is being built. */
 void generation_set_script(struct generation *generation, struct script *script);
-/* Pushes a function of neap.router on the main stack. */
+/* Tells the admin side's module that it is in force: start(), which begins jobs. */
+MUST_CHECK
+int generation_begin(struct generation *generation, struct err *err);
+/* Pushes a function of the side's module on the main stack. */
 void generation_push(const struct generation *generation, const char *function);
 void generation_ref(struct generation *generation);
 /* The last one hands a worker's generation to script_bury(). */

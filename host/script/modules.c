@@ -26,6 +26,12 @@ static struct sources *get_sources(lua_State *L)
 	return sources;
 }
 
+/* The admin side's modules have a folder of their own beside the library's. */
+static const char *folder_of(const char *name)
+{
+	return strncmp(name, "admin.", 6) == 0 ? "" : "lua/";
+}
+
 /* Text of a module, or NULL; name is checked and has dots. path gets where it was
  * found. */
 static const char *find_module(struct sources *sources, const char *name, char *path,
@@ -38,7 +44,8 @@ static const char *find_module(struct sources *sources, const char *name, char *
 	for (char *at = file; *at; at++)
 		if (*at == '.')
 			*at = '/';
-	snprintf(path, path_size, "%s/lua/%s.lua", sources_home(sources), file);
+	snprintf(path, path_size, "%s/%s%s.lua", sources_home(sources), folder_of(name),
+		file);
 	text = sources_read(sources, path, size, &why);
 	if (text || !sources_library(sources))
 		return text;
@@ -65,8 +72,8 @@ static int l_require(lua_State *L)
 	if (!text)
 		return luaL_error(L, "there is no module \"%s\"", name);
 	/* Messages show a path without the machine's folders. */
-	snprintf(chunk, sizeof(chunk), "@lua/%s.lua", name);
-	for (char *at = chunk + 5; at + 4 < chunk + strlen(chunk); at++)
+	snprintf(chunk, sizeof(chunk), "@%s%s.lua", folder_of(name), name);
+	for (char *at = chunk + 1; at + 4 < chunk + strlen(chunk); at++)
 		if (*at == '.')
 			*at = '/';
 	if (luaL_loadbuffer(L, text, size, chunk) != 0)

@@ -21,7 +21,7 @@ struct shared;
 struct spools;
 struct storage;
 
-#define WORKERS_MAX 256
+#define WORKERS_MAX 256 /* that serve clients */
 
 enum tally {
 	TALLY_FAULTS,       /* failures of policies */
@@ -39,7 +39,7 @@ struct process {
 	struct health_store *health_store;
 	struct reloads *reloads;
 	int64_t start_us; /* clock_us() */
-	int worker_count;
+	int worker_count; /* that serve clients; the admin side's comes after them */
 	_Atomic uint64_t generation; /* the newest that is in force in all workers */
 	_Atomic uint64_t reload_count;
 	_Atomic uint64_t reload_errors; /* reloads refused */
@@ -47,7 +47,7 @@ struct process {
 	_Atomic int request_count; /* open exchanges that the script side holds */
 	_Atomic int attempt_count; /* open transfers to providers */
 	/* Per worker; published a few times a second. */
-	_Atomic int connection_counts[WORKERS_MAX];
+	_Atomic int connection_counts[WORKERS_MAX + 1];
 	_Atomic uint64_t late_count; /* times that the watchdog found a worker late */
 	_Atomic uint64_t tallies[TALLY_COUNT]; /* what the library counts */
 };

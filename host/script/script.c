@@ -5,6 +5,7 @@
 
 #include <event2/event.h>
 
+#include "base/log.h"
 #include "script/errand.h"
 #include "script/generation.h"
 #include "script/process.h"
@@ -53,9 +54,13 @@ void script_adopt(struct script *script, struct generation *generation)
 {
 	struct generation *old = script->current;
 	struct list *at, *next;
+	struct err err;
 
 	script->current = generation;
+	script->is_admin = generation_side(generation) == GENERATION_ADMIN;
 	generation_set_script(generation, script);
+	if (generation_begin(generation, &err) != 0)
+		log_error("script", "%s", err.text);
 	if (!old)
 		return;
 	for (at = script->requests.next; at != &script->requests; at = next) {

@@ -40,7 +40,8 @@ end
 
 local TOP = {
   listen = fields.address,
-  admin = record({ listen = fields.address }, { listen = "the address of the admin server" }),
+  admin = record({ listen = fields.address, names = list(text) },
+    { listen = "the address of the admin side" }),
   storage = fields.path,
   policies = fields.path,
   workers = number { min = 1, max = 256, is_whole = true, what = "a whole number from 1 to 256" },

@@ -29,7 +29,8 @@ local NONE = {}
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
 
-local known -- the catalog of this generation
+local known  -- the catalog of this generation
+local loaded -- the configuration that it is made of
 
 -- ------------------------------------------------------------------------------------
 -- Loading
@@ -106,6 +107,7 @@ local function settings_of(configuration)
   local log = configuration.log or {}
   return {
     listen = configuration.listen, storage = configuration.storage,
+    admin_listen = configuration.admin and configuration.admin.listen,
     certificate = configuration.tls and configuration.tls.certificate,
     key = configuration.tls and configuration.tls.key, log_format = log.format,
     log_level = log.level, workers = configuration.workers or 0,
@@ -135,12 +137,15 @@ end
 function router.open(path)
   local made, configuration = router.load(path)
   if not made then return nil, configuration end
-  known = made
+  known, loaded = made, configuration
   local settings = settings_of(configuration)
   settings.has_tokens, settings.greeting = known.has_tokens, greeting(configuration)
   settings.stored_problems = stored_problems(configuration.stored)
   return settings
 end
+
+--- What `open` has loaded: the configuration and its catalog.
+function router.loaded() return loaded, known end
 
 -- ------------------------------------------------------------------------------------
 -- Chat

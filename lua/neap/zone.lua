@@ -19,6 +19,7 @@ local HOUR, DAY = 3600, 86400
 ---@field rule table? what holds after the last of them
 
 local known = {} -- by name
+local kept = {}  -- the texts of files, by name
 
 --- Days from 1970-01-01, for dates of the Gregorian calendar.
 function zone.days_of(year, month, day)
@@ -147,7 +148,8 @@ local function load(name)
   if not name:find("^%a[%w_+-]*$") and not name:find("^%a[%w_+-]*/%a[%w_+/-]*$") then
     return nil, ("\"%s\" is no zone: \"Europe/Berlin\", \"+08:00\""):format(name)
   end
-  local is_read, text = pcall(host.read, FOLDER .. name)
+  local is_read, text = true, kept[name]
+  if not text then is_read, text = pcall(host.read, FOLDER .. name) end
   if not is_read then return nil, ("the zone \"%s\" is not loaded"):format(name) end
   if not text then return nil, ("there is no zone \"%s\" in %s"):format(name, FOLDER) end
   local is_parsed, made = pcall(parse, text)
@@ -167,6 +169,14 @@ function zone.find(name)
   if not made then return nil, problem end
   known[name] = made
   return made
+end
+
+--- Keeps the files of all zones that the system's table names, so that any of them is found later.
+--- While a generation is built; some hundred small files.
+function zone.keep_all()
+  local text = host.read(FOLDER .. "tzdata.zi") or ""
+  for name in ("\n" .. text):gmatch("\nZ (%S+)") do kept[name] = host.read(FOLDER .. name) end
+  for name in ("\n" .. text):gmatch("\nL %S+ (%S+)") do kept[name] = host.read(FOLDER .. name) end
 end
 
 --- Seconds from UTC at a moment.

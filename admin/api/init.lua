@@ -1,0 +1,287 @@
+--- admin.api.init: the admin side: one request from arrival to answer: who asks, may he, is what he
+--- sends right, and the operation itself.
+---
+--- Takes the place of neap.router in the admin worker: the host calls the same functions, and
+--- `start` once the generation is in force. It loads the same router.lua, so that catalog and
+--- policies are at hand. Answers nothing but `open` operations to whoever is not logged in: 401,
+--- unknown paths too.
+
+local auth = require "admin.api.auth"
+local host = require "neap.host"
+local json = require "neap.json"
+local openapi = require "admin.api.openapi"
+local origin = require "admin.api.origin"
+local problem = require "admin.api.problem"
+local query = require "admin.api.query"
+local reply = require "admin.api.reply"
+local router = require "neap.router"
+local routes = require "admin.api.routes"
+local schema = require "admin.api.schema"
+local session = require "admin.api.session"
+local setup = require "admin.api.setup"
+local zone = require "neap.zone"
+
+local admin = {}
+
+local BODY_MAX = 2 * 1024 * 1024 -- bytes; the listener takes no more either
+
+local known              -- the routes
+local configuration      -- of router.lua: listen, names
+local is_secure          -- whether the listener speaks TLS
+local password           -- that the environment gives
+local document           -- openapi.json, as text
+
+-- ------------------------------------------------------------------------------------
+-- Loading
+
+local function openapi_operation()
+  return { id = "get_openapi", method = "GET", path = "/openapi.json", tag = "health",
+    scope = "open", summary = "This document",
+    run = function() return 200, reply.raw("application/json", document) end,
+    responses = { { 200, "An OpenAPI 3.1 document.", { type = "object",
+      additionalProperties = true } } } }
+end
+
+--- Loads router.lua as clients' workers do, and the routes. See neap.router.open.
+function admin.open(path)
+  local problem_text
+  password, problem_text = setup.read_environment()
+  if problem_text then return nil, ("%s:1: %s"):format(path, problem_text) end
+  local settings, errors = router.open(path)
+  if not settings then return nil, errors end
+  -- Whether there is an admin side is decided at the start; what is left of it is this machine's.
+  admin.prepare(router.loaded().admin or { listen = "127.0.0.1:8081" },
+    settings.certificate ~= nil)
+  return settings
+end
+
+--- Builds the routes and their document.
+---@param given table { listen, names } of router.lua
+---@param has_tls boolean
+function admin.prepare(given, has_tls)
+  configuration, is_secure = given, has_tls
+  zone.keep_all()
+  known = routes.all()
+  routes.add(known, openapi_operation())
+  document = json.encode(openapi.document(known.list,
+    { cookie = session.cookie_name(is_secure) }))
+  return known
+end
+
+--- The generation is in force.
+function admin.start()
+  host.spawn(function()
+    local is_done, raised = pcall(setup.start, configuration, is_secure, password)
+    password = nil
+    if is_done then return end
+    local of = problem.of(raised)
+    host.log("error", "admin", "setup: " .. (of and of.message or tostring(raised)))
+  end)
+end
+
+-- ------------------------------------------------------------------------------------
+-- What the request holds
+
+local function invalid(status, code, name, message, field)
+  problem.raise(status, code, name .. " " .. message, { field = field or name })
+end
+
+local function read_params(of, values)
+  local params = routes.params(of.op, values)
+  if not params then problem.not_found("such path: it holds a % without two hex digits") end
+  for name, self in pairs(of.op.params or {}) do
+    local value = params[name]
+    if schema.check(self, value) then problem.not_found(("%s %q"):format(name, value)) end
+  end
+  of.params = params
+end
+
+local function read_query(of)
+  local given, trouble = query.parse(of.query_text)
+  if not given then problem.raise(400, "invalid_query", "the query cannot be read: " .. trouble) end
+  local specs, values = of.op.query or {}, {}
+  for name, text in pairs(given) do
+    local spec = specs[name]
+    if not spec then invalid(400, "invalid_query", name, "is not known here", name) end
+    local value = schema.from_text(spec, text)
+    if value == nil then value = text end
+    local place, message = schema.check(spec, value)
+    if place then invalid(400, "invalid_query", name, message) end
+    values[name] = value
+  end
+  for name, spec in pairs(specs) do
+    if values[name] == nil then
+      if spec.is_required then invalid(400, "invalid_query", name, "is missing") end
+      values[name] = spec.default
+    end
+  end
+  of.query = values
+end
+
+--- The body's text; nil where there is none.
+local function receive(of)
+  local handle = of.handle
+  handle:receive()
+  local is_whole, status, message = handle:received()
+  if not is_whole then
+    if status == 400 then problem.raise(400, "invalid_json", "the body is no JSON: " .. message) end
+    problem.raise(status, status == 413 and "too_large" or "invalid_body", message)
+  end
+  if handle:size() == 0 then return nil end
+  local text = handle:body(BODY_MAX)
+  if not text then problem.raise(413, "too_large", "the body is longer than 2 MiB") end
+  return text
+end
+
+local FORM = "application/x-www-form-urlencoded"
+
+local function decode_json(text)
+  local value, message = json.decode(text)
+  if value == nil then
+    problem.raise(400, "invalid_json", "the body is no JSON: " .. tostring(message))
+  end
+  return value
+end
+
+--- The members of a form, as an object; numbers and booleans as the schema has them.
+local function decode_form(text, self)
+  local given, trouble = query.parse(text)
+  if not given then problem.raise(400, "invalid_form", "the form cannot be read: " .. trouble) end
+  local result = json.object {}
+  for name, value in pairs(given) do
+    local property = self.properties[name]
+    local read = property and schema.from_text(property, value)
+    if read == nil then read = value end
+    result[name] = read
+  end
+  return result
+end
+
+--- The body as the operation takes it. What its type says decides; curl's own, which people send
+--- JSON with, counts as none where no form is taken.
+local function decode(of, text, kind)
+  local op = of.op
+  if op.takes == "text" and not kind:find("json", 1, true) then
+    of.text = text
+    return nil
+  end
+  if op.takes == "form" and kind == FORM and not text:find("^%s*{") then
+    return decode_form(text, op.body)
+  end
+  if kind ~= "" and kind ~= FORM and not kind:find("json", 1, true) then
+    problem.raise(415, "unsupported_type", "the body must be JSON", { field = "Content-Type" })
+  end
+  return decode_json(text)
+end
+
+local function read_body(of)
+  local op = of.op
+  if not op.body and not op.takes then return end
+  local text = receive(of)
+  if not text then
+    if op.is_body_optional then return end
+    problem.raise(422, "invalid", "there is no body", { field = "" })
+  end
+  local kind = (of.handle:header("content-type") or ""):lower():match("^%s*([^;%s]*)")
+  of.body = decode(of, text, kind)
+  if of.body == nil or not op.body then return end
+  local pointer, message = schema.check(op.body, of.body)
+  if pointer then
+    invalid(422, "invalid", pointer == "" and "the body" or pointer, message, pointer)
+  end
+end
+
+-- ------------------------------------------------------------------------------------
+-- Dispatch
+
+local function allowed_of(methods)
+  local list = {}
+  for method in pairs(methods) do list[#list + 1] = method end
+  if methods.GET then list[#list + 1] = "HEAD" end
+  list[#list + 1] = "OPTIONS"
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+local function refuse_method(of, methods)
+  local allowed = allowed_of(methods)
+  problem.raise(405, "method_not_allowed", ("%s takes %s, not %s"):format(of.path, allowed,
+    of.method), { headers = { "allow", allowed } })
+end
+
+--- The operation asked for, once it is known who asks: a stranger learns nothing of what there is.
+local function find_operation(of)
+  local methods, values = known:find(of.path)
+  local op = methods and (methods[of.method] or (of.method == "HEAD" and methods.GET))
+  if not (op and op.scope == "open") then of.who = auth.require(of) end
+  if not methods then problem.not_found(of.path) end
+  if of.method == "OPTIONS" then return nil, methods end
+  if not op then refuse_method(of, methods) end
+  of.op = op
+  read_params(of, values)
+  return op
+end
+
+local function dispatch(of)
+  origin.check_host(of, configuration)
+  local op, methods = find_operation(of)
+  if not op then return 204, nil, { "allow", allowed_of(methods) } end
+  if of.who then auth.check_scope(of.who, op.scope) end
+  origin.check_forgery(of)
+  read_query(of)
+  read_body(of)
+  -- A write goes on to its end when its caller leaves.
+  if of.method ~= "GET" and of.method ~= "HEAD" then of.handle:on_disconnect("detach") end
+  return op.run(of)
+end
+
+local function new_context(handle)
+  local method, path, query_text = handle:line()
+  local of = { handle = handle, id = host.id(), method = method, path = path,
+    query_text = query_text or "", address = (handle:peer()), is_secure = is_secure,
+    start = host.now(), fields = {}, op = nil, who = nil }
+  handle:set_record({ context = of })
+  return of
+end
+
+--- A request of the admin side.
+function admin.serve(handle)
+  local of = new_context(handle)
+  local is_done, status, answer, fields = pcall(dispatch, of)
+  if is_done then
+    -- A handler that has answered by itself (a stream, a relay) returns nothing.
+    if status then reply.send(of, status, answer, fields) end
+    return
+  end
+  local raised = problem.of(status)
+  if raised and not of.is_answered then return reply.refuse(of, raised) end
+  error(raised and raised.message or status, 0)
+end
+
+--- A request that breaks the protocol or a limit; its head may be incomplete.
+function admin.fault(handle, status, message)
+  local of = new_context(handle)
+  reply.send(of, status, problem.document { code = status == 413 and "too_large" or "bad_request",
+    message = message })
+end
+
+--- The fiber of the request failed: an error of neap itself, or an overrun of its limits.
+function admin.failed(handle, message)
+  host.log("error", "admin", message)
+  local self = handle:record()
+  local of = self and self.context or new_context(handle)
+  if of.is_answered then return of.handle:cut() end
+  reply.send(of, 500, problem.document { code = "internal_error",
+    message = "neap could not process the request; its log says why" })
+end
+
+--- The client left before its answer was complete.
+function admin.gone(handle)
+  local self = handle:record()
+  if self and self.context then reply.write_log(self.context, 499) end
+end
+
+-- Relays are the playground's: requests of the router's own.
+admin.finish, admin.finish_packed, admin.pack = router.finish, router.finish_packed, router.pack
+
+return admin

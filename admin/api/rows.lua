@@ -1,0 +1,73 @@
+--- admin.api.rows: JSON documents in the store, by table and key. Everything here waits.
+---
+--- What the store cannot do right now is raised as a problem: 503 where it failed, 507 where the
+--- disk is full, 412 where a row is not the one that was read.
+
+local host = require "neap.host"
+local json = require "neap.json"
+local problem = require "admin.api.problem"
+
+local rows = {}
+
+local PAGE = 500 -- rows that are read at once
+
+local function raise_failure(why, text)
+  if why == "conflict" then
+    problem.raise(412, "changed", "it was changed by somebody else in the meantime: read it again")
+  elseif why == "full" then
+    problem.raise(507, "storage_full", "the disk is full: nothing was changed")
+  end
+  host.log("error", "admin", "the store failed: " .. tostring(text or why))
+  problem.raise(503, "storage_failed", "the store failed; neap's log says why")
+end
+
+--- The document and its text as stored, or nil.
+---@param table_name "config"|"keys"|"objects"
+---@return table? document, string? text
+function rows.get(table_name, key)
+  local text, why, detail = host.store_get(table_name, key)
+  if not text then
+    if why then raise_failure(why, detail) end
+    return nil
+  end
+  return json.decode(text), text
+end
+
+--- One page: { { key, document, text }, … } and whether there may be more.
+---@param options table as host.store_scan has them: prefix, after, before, limit, reverse
+function rows.page(table_name, options)
+  local flat, cursor, detail = host.store_scan(table_name, options)
+  if not flat then raise_failure(cursor, detail) end
+  local list = {}
+  for index = 1, #flat, 2 do
+    list[#list + 1] = { key = flat[index], text = flat[index + 1],
+      document = json.decode(flat[index + 1]) }
+  end
+  return list, cursor ~= nil
+end
+
+--- All rows of a prefix; for what is never many.
+function rows.all(table_name, prefix)
+  local list, after = {}, nil
+  repeat
+    local some, has_more = rows.page(table_name, { prefix = prefix, after = after, limit = PAGE })
+    for _, row in ipairs(some) do list[#list + 1] = row end
+    after = some[1] and some[#some].key
+  until not has_more or not after
+  return list
+end
+
+--- Writes all of it or nothing, and returns when it is on disk. ops: { "put", table, key, document
+--- }, { "delete", table, key }, { "expect", table, key, text or nil }.
+function rows.write(ops)
+  local plain = {}
+  for index, op in ipairs(ops) do
+    local value = op[4]
+    if op[1] == "put" and type(value) == "table" then value = json.encode(value) end
+    plain[index] = { op[1], op[2], op[3], value }
+  end
+  local ok, why, detail = host.store_write(plain)
+  if not ok then raise_failure(why, detail) end
+end
+
+return rows
