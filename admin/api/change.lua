@@ -3,34 +3,43 @@
 
 local audit = require "admin.api.audit"
 local host = require "neap.host"
+local json = require "neap.json"
 local problem = require "admin.api.problem"
 local rows = require "admin.api.rows"
 
 local change = {}
 
---- What undoes the ops, in reverse; `before` are the texts by table and key.
-local function undo_of(ops, before)
-  local undo = {}
-  for index = #ops, 1, -1 do
-    local op = ops[index]
-    if op[1] ~= "expect" then
-      local text = before[op[2]][op[3]]
-      undo[#undo + 1] = text and { "put", op[2], op[3], text } or { "delete", op[2], op[3] }
-    end
-  end
-  return undo
+--- The lines of a text as a list, none of nil.
+function change.lines(text)
+  local lines = json.array {}
+  for line in (text or ""):gmatch("[^\n]+") do lines[#lines + 1] = line end
+  return lines
 end
 
+--- The texts of the rows that the ops are about to change, by place of the op.
 local function read_before(ops)
   local before = {}
-  for _, op in ipairs(ops) do
-    before[op[2]] = before[op[2]] or {}
+  for index, op in ipairs(ops) do
     if op[1] ~= "expect" then
       local _, text = rows.get(op[2], op[3])
-      before[op[2]][op[3]] = text
+      before[index] = text
     end
   end
   return before
+end
+
+--- Takes the ops back, where the rows still are what they made of them.
+local function undo(ops, before)
+  local back = {}
+  for index, op in ipairs(ops) do
+    if op[1] ~= "expect" then
+      local now = op[1] == "put" and rows.text(op[4]) or nil
+      back[#back + 1] = { "expect", op[2], op[3], now }
+      local text = before[index]
+      back[#back + 1] = text and { "put", op[2], op[3], text } or { "delete", op[2], op[3] }
+    end
+  end
+  if back[1] then rows.write(back) end
 end
 
 --- Writes; returns when it is on disk. ops: see admin.api.rows. entry: see admin.api.audit.
@@ -39,23 +48,32 @@ function change.commit(of, ops, entry)
   rows.write(ops)
 end
 
---- Writes configuration; returns when it is in force in all workers. What the loader refuses is
---- taken back and raised as 422 with its reasons.
+--- Loads anew, and returns when the generation is in force in all workers; raises 422 with the
+--- reasons where it is refused.
+---@return integer generation
+function change.reload()
+  local generation, errors = host.reload()
+  if generation then return generation end
+  local lines = change.lines(errors)
+  problem.raise(422, "invalid_configuration", lines[1] or "the configuration was refused",
+    { details = lines })
+end
+
+--- Writes configuration and returns when it is in force. What the loader refuses is taken back, so
+--- that nothing has changed, and raised as 422.
 ---@return integer generation
 function change.configure(of, ops, entry)
   local before = read_before(ops)
-  rows.write(ops)
-  local generation, errors = host.reload()
-  if not generation then
-    rows.write(undo_of(ops, before))
-    local lines = type(errors) == "table" and errors or { tostring(errors) }
-    problem.raise(422, "invalid_configuration", lines[1] or "the configuration was refused",
-      { details = lines })
-  end
-  local noted = {}
+  local noted = { unpack(ops) }
   audit.note(noted, of, entry)
   rows.write(noted)
-  return generation
+  local is_done, got = pcall(change.reload)
+  if is_done then return got end
+  undo(ops, before)
+  local refused = {}
+  audit.note(refused, of, { action = "refused", object = entry.object })
+  rows.write(refused)
+  error(got, 0)
 end
 
 return change

@@ -57,14 +57,17 @@ function rows.all(table_name, prefix)
   return list
 end
 
+--- A document as it is stored.
+function rows.text(document)
+  return type(document) == "table" and json.encode(document) or document
+end
+
 --- Writes all of it or nothing, and returns when it is on disk. ops: { "put", table, key, document
 --- }, { "delete", table, key }, { "expect", table, key, text or nil }.
 function rows.write(ops)
   local plain = {}
   for index, op in ipairs(ops) do
-    local value = op[4]
-    if op[1] == "put" and type(value) == "table" then value = json.encode(value) end
-    plain[index] = { op[1], op[2], op[3], value }
+    plain[index] = { op[1], op[2], op[3], rows.text(op[4]) }
   end
   local ok, why, detail = host.store_write(plain)
   if not ok then raise_failure(why, detail) end

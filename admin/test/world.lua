@@ -100,6 +100,10 @@ host.password_verify = function(hash, text)
   now_used.verified = now_used.verified + 1
   return hash == "hash of " .. text
 end
+host.id = function()
+  now_used.ids = now_used.ids + 1
+  return ("01900000-0000-7000-8000-%012x"):format(now_used.ids)
+end
 host.token_new = function()
   now_used.tokens = now_used.tokens + 1
   local text = ("neap-test%d"):format(now_used.tokens)
@@ -115,10 +119,14 @@ host.figures = function()
     log_dropped = 0, late = 0, done_skipped = 0, draining = false }
 end
 host.reload = function()
-  if now_used.reload_errors then return nil, now_used.reload_errors end
-  now_used.generation = now_used.generation + 1
+  local errors, loads = now_used.reload_errors, now_used.loads
+  if not errors then now_used.generation = now_used.generation + 1 end
+  table.insert(loads, 1, { at = host.wall(), cause = "api", errors = errors,
+    generation = not errors and now_used.generation or nil })
+  if errors then return nil, errors end
   return now_used.generation
 end
+host.generations = function() return { current = now_used.generation, loads = now_used.loads } end
 
 -- ------------------------------------------------------------------------------------
 -- A request
@@ -256,8 +264,10 @@ end
 --- is_bare (no account).
 function world.new(options)
   options = options or {}
+  clock.time = 0
   local self = setmetatable({ store = { config = {}, keys = {}, objects = {} }, generation = 1,
-    lines = {}, tokens = 0, verified = 0, secrets = {}, host = options.host or "127.0.0.1:8081",
+    loads = {}, lines = {}, ids = 0, tokens = 0, verified = 0, secrets = {},
+    host = options.host or "127.0.0.1:8081",
     cookie = options.is_secure and "__Host-neap_session" or "neap_session", statuses = {},
     problem = require("admin.api.openapi").problem }, World)
   now_used = self

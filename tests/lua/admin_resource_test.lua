@@ -1,0 +1,237 @@
+-- What resources are built of (versions, patches, pages, writes), shown on the first of them.
+local admin_world = require "admin.test.world"
+local audit = require "admin.api.audit"
+local clock = require "neap.test.clock"
+local json = require "neap.json"
+local openapi = require "admin.api.openapi"
+local patch = require "admin.api.patch"
+local query = require "admin.api.query"
+local routes = require "admin.api.routes"
+local test = require "neap.tap"
+
+local function code(got) return got.status .. " " .. (got.json and got.json.error.code or "-") end
+
+local SETTINGS = "/api/v1/settings"
+
+local function set(world, value, headers)
+  return world:request { path = SETTINGS, method = "PATCH", as = "write", headers = headers,
+    body = { time_zone = value } }
+end
+
+-- ------------------------------------------------------------------------------------
+
+test("merge patches are those of RFC 7396", function()
+  -- Its own table of examples: document, patch, result.
+  local cases = {
+    { '{"a":"b"}', '{"a":"c"}', '{"a":"c"}' },
+    { '{"a":"b"}', '{"b":"c"}', '{"a":"b","b":"c"}' },
+    { '{"a":"b"}', '{"a":null}', '{}' },
+    { '{"a":"b","b":"c"}', '{"a":null}', '{"b":"c"}' },
+    { '{"a":["b"]}', '{"a":"c"}', '{"a":"c"}' },
+    { '{"a":"c"}', '{"a":["b"]}', '{"a":["b"]}' },
+    { '{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}', '{"a":{"b":"d"}}' },
+    { '{"a":[{"b":"c"}]}', '{"a":[1]}', '{"a":[1]}' },
+    { '["a","b"]', '["c","d"]', '["c","d"]' },
+    { '{"a":"b"}', '["c"]', '["c"]' },
+    { '{"a":"foo"}', 'null', 'null' },
+    { '{"a":"foo"}', '"bar"', '"bar"' },
+    { '{"e":null}', '{"a":1}', '{"a":1,"e":null}' },
+    { '[1,2]', '{"a":"b","c":null}', '{"a":"b"}' },
+    { '{}', '{"a":{"bb":{"ccc":null}}}', '{"a":{"bb":{}}}' },
+  }
+  for _, case in ipairs(cases) do
+    local document, given = json.decode(case[1]), json.decode(case[2])
+    test.equal(json.encode(patch.merge(document, given)), case[3], case[1] .. " " .. case[2])
+    test.equal(json.encode(document), case[1], "the document stays")
+  end
+end)
+
+test("queries and forms", function()
+  test.equal(query.parse("a=1&b=x%20y+z&c"), { a = "1", b = "x y z", c = "" })
+  test.equal(query.parse(""), {})
+  test.equal((query.parse("a=%zz")), nil)
+  test.equal((query.parse("a=%4")), nil)
+  test.equal((query.parse("a=1&%61=2")), nil)
+end)
+
+-- ------------------------------------------------------------------------------------
+-- Settings, as the pattern of what can be changed
+
+test("settings have defaults, are changed and given back", function()
+  local world = admin_world.new()
+  local got = world:request { path = SETTINGS, as = "read" }
+  test.equal(got.json.time_zone, "UTC")
+  test.equal(set(world, "Asia/Shanghai").json.time_zone, "Asia/Shanghai")
+  test.equal(world:request { path = SETTINGS, as = "read" }.json.time_zone, "Asia/Shanghai")
+  test.equal(set(world, json.null).json.time_zone, "UTC")
+  test.equal(next(world.store.config), nil)
+  test.equal(world.generation, 3, "each change is a generation")
+end)
+
+test("If-Match refuses what was made for another version, If-None-Match spares a body", function()
+  local world = admin_world.new()
+  local first = world:request { path = SETTINGS, as = "read" }.headers.etag
+  local second = set(world, "+01:00", { ["if-match"] = first }).headers.etag
+  test.equal(first ~= second, true)
+  local got = set(world, "+02:00", { ["if-match"] = first })
+  test.equal(code(got), "412 changed")
+  test.equal(got.headers.etag, second)
+  test.equal(set(world, "+03:00", { ["if-match"] = '"x", ' .. second }).status, 200)
+  test.equal(set(world, "+04:00", { ["if-match"] = "*" }).status, 200)
+  local now = world:request { path = SETTINGS, as = "read" }.headers.etag
+  got = world:request { path = SETTINGS, as = "read", headers = { ["if-none-match"] = now } }
+  test.equal(got.status, 304)
+  test.equal(got.answer, "")
+end)
+
+test("of two writes at once one is refused", function()
+  local world = admin_world.new()
+  set(world, "+01:00")
+  local host = require "neap.host"
+  local write = host.store_write
+  host.store_write = function(ops) -- somebody else comes first
+    host.store_write = write
+    world.store.config["setting/time_zone"] = '{"value":"+09:00","version":7}'
+    return write(ops)
+  end
+  test.equal(code(set(world, "+02:00")), "412 changed")
+  test.equal(world:request { path = SETTINGS, as = "read" }.json.time_zone, "+09:00")
+end)
+
+test("what the loader refuses is taken back", function()
+  local world = admin_world.new()
+  set(world, "+01:00")
+  world.reload_errors = "router.lua:3: one\nrouter.lua:4: two\n"
+  local got = set(world, "+02:00")
+  test.equal(code(got), "422 invalid_configuration")
+  test.equal(got.json.error.details, { "router.lua:3: one", "router.lua:4: two" })
+  world.reload_errors = nil
+  test.equal(world:request { path = SETTINGS, as = "read" }.json.time_zone, "+01:00")
+end)
+
+-- ------------------------------------------------------------------------------------
+-- Generations
+
+test("generations: loading anew, and what was refused", function()
+  local world = admin_world.new()
+  local got = world:request { path = "/api/v1/generations", method = "POST", as = "write" }
+  test.equal(got.json.generation, 2)
+  world.reload_errors = "router.lua:1: wrong"
+  got = world:request { path = "/api/v1/generations", method = "POST", as = "write" }
+  test.equal(code(got), "422 invalid_configuration")
+  got = world:request { path = "/api/v1/generations", as = "read" }.json
+  test.equal(got.current, 2)
+  test.equal(got.loads[1].generation, json.null)
+  test.equal(got.loads[1].errors, { "router.lua:1: wrong" })
+  test.equal(got.loads[2].generation, 2)
+end)
+
+-- ------------------------------------------------------------------------------------
+-- The audit log
+
+test("every write is noted: who, what, before and after", function()
+  local world = admin_world.new()
+  set(world, "+01:00")
+  local item = world:request { path = "/api/v1/audit?action=update", as = "read" }.json.items[1]
+  test.equal(item.object, "settings")
+  test.equal(item.actor.kind .. " " .. item.actor.name, "token token write")
+  test.equal(item.before.time_zone, "UTC")
+  test.equal(item.after.time_zone, "+01:00")
+  test.equal(item.address, "127.0.0.1")
+end)
+
+test("every operation that writes leaves a row", function()
+  local bodies = { update_settings = { time_zone = "+01:00" },
+    create_admin_token = { name = "a", scopes = json.array { "read" } },
+    change_password = { password = "the password", new_password = "another password" },
+    login = { username = "admin", password = "the password" },
+    login_for_token = { username = "admin", password = "the password" } }
+  for _, op in ipairs(admin_world.new().routes.list) do
+    if (op.method ~= "GET" or op.has_effect) and not op.path:find("{", 1, true)
+      and op.id ~= "create_account" then
+      local world = admin_world.new()
+      world:log_in()
+      local function count()
+        local sum = 0
+        for key in pairs(world.store.objects) do sum = sum + (key:find("^audit/") and 1 or 0) end
+        return sum
+      end
+      local before = count()
+      local got = world:request { path = op.path, method = op.method, as = "session",
+        body = bodies[op.id] }
+      test.equal(got.status < 400, true, op.id .. " " .. got.answer)
+      test.equal(count(), before + 1, op.id)
+    end
+  end
+end)
+
+test("what has a secret's name does not come into the log", function()
+  local hidden = audit.hide(json.decode(
+    '{"name":"a","Secret":"s1","keys":[{"id":"k","secret":"s2"}],"password":null}'))
+  test.equal(json.encode(hidden),
+    '{"Secret":"(hidden)","keys":[{"id":"k","secret":"(hidden)"}],"name":"a",'
+    .. '"password":"(hidden)"}')
+end)
+
+test("pages follow each other without gap or overlap, the newest first", function()
+  local world = admin_world.new()
+  for index = 1, 7 do
+    clock.time = index
+    set(world, ("+0%d:00"):format(index))
+  end
+  local seen, cursor, pages = {}, nil, 0
+  repeat
+    local got = world:request { path = "/api/v1/audit?limit=3&action=update"
+      .. (cursor and "&cursor=" .. cursor or ""), as = "read" }.json
+    for _, item in ipairs(got.items) do seen[#seen + 1] = item.after.time_zone end
+    cursor, pages = got.next_cursor, pages + 1
+  until cursor == json.null
+  test.equal(seen, { "+07:00", "+06:00", "+05:00", "+04:00", "+03:00", "+02:00", "+01:00" })
+  test.equal(pages, 3)
+  test.equal(code(world:request { path = "/api/v1/audit?cursor=zz", as = "read" }),
+    "400 invalid_query")
+  test.equal(code(world:request { path = "/api/v1/audit?limit=0", as = "read" }),
+    "400 invalid_query")
+  test.equal(code(world:request { path = "/api/v1/audit?limit=x", as = "read" }),
+    "400 invalid_query")
+end)
+
+-- ------------------------------------------------------------------------------------
+-- The routes themselves
+
+test("two operations cannot have the same path and method, or the same id", function()
+  local function op(id, path)
+    return { id = id, method = "GET", path = path, tag = "t", summary = "s", scope = "read",
+      responses = { { 200, "x" } }, run = function() end }
+  end
+  test.equal(pcall(routes.new, { { op("a", "/x"), op("b", "/x/") } }), true)
+  test.equal((pcall(routes.new, { { op("a", "/x"), op("b", "/x") } })), false)
+  test.equal((pcall(routes.new, { { op("a", "/x"), op("a", "/y") } })), false)
+  local known = routes.new { { op("a", "/x/{id}"), op("b", "/x/fixed"), op("c", "/x/{id}/y") } }
+  test.equal(known:find("/x/fixed").GET.id, "b")
+  local methods, values = known:find("/x/a%2Fb")
+  test.equal(methods.GET.id, "a")
+  test.equal(routes.params(methods.GET, values), { id = "a/b" })
+  test.equal(known:find("/x/fixed/y").GET.id, "c")
+  for _, path in ipairs { "/x", "/x/", "/x/a/", "/x/a/y/z", "x/a", "" } do
+    test.equal((known:find(path)), nil, path)
+  end
+end)
+
+test("the document has every operation, with all of its statuses", function()
+  local world = admin_world.new()
+  local document = world:request { path = "/openapi.json" }.json
+  test.equal(document.openapi, "3.1.0")
+  local count = 0
+  for _, op in ipairs(world.routes.list) do
+    local described = document.paths[op.path][op.method:lower()]
+    test.equal(described.operationId, op.id)
+    test.equal(described["x-scope"], op.scope)
+    for status in pairs(routes.statuses(op)) do
+      test.equal(described.responses[tostring(status)] ~= nil, true, op.id .. " " .. status)
+    end
+    count = count + 1
+  end
+  test.equal(count > 10, true)
+  test.equal(json.encode(openapi.problem) ~= nil, true)
+end)
