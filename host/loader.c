@@ -142,6 +142,25 @@ void loader_log_errors(const struct buf *errors)
 	free(text);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+void loader_warn_of_fixed(const struct generation_settings *old,
+	const struct generation_settings *now)
+{
+	if (strcmp(old->listen, now->listen) != 0 ||
+		!is_same_text(old->admin_listen, now->admin_listen) ||
+		strcmp(old->storage, now->storage) != 0 ||
+		old->worker_count != now->worker_count ||
+		old->spool_max != now->spool_max ||
+		!old->certificate != !now->certificate)
+		log_warn("config",
+			"listen, admin, storage, workers, spool and whether there is tls "
+			"change with a restart only");
+}
+
 void loader_log_stored(const struct generation_settings *settings)
 {
 	const char *at = settings->stored_problems;

@@ -47,6 +47,9 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 void loaded_clear(struct loaded *loaded);
 /* Log format and level as router.lua wants them. */
 void loader_configure_log(const struct generation_settings *settings);
+/* Warns where a reload has other words than before that only a restart can follow. */
+void loader_warn_of_fixed(const struct generation_settings *old,
+	const struct generation_settings *now);
 /* What of the stored configuration is left out, and why. */
 void loader_log_stored(const struct generation_settings *settings);
 /* Each message as a line of the log, or of standard error. */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "greeting.h"
 #include "http/listener.h"
 #include "loader.h"
 #include "options.h"
@@ -56,25 +57,6 @@ static void adopt_tls(struct worker *worker, void *arg)
 {
 	worker_set_tls(worker, arg);
 	tls_unref(arg);
-}
-
-static bool is_same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static void warn_of_fixed(const struct generation_settings *old,
-	const struct generation_settings *now)
-{
-	if (strcmp(old->listen, now->listen) != 0 ||
-		!is_same_text(old->admin_listen, now->admin_listen) ||
-		strcmp(old->storage, now->storage) != 0 ||
-		old->worker_count != now->worker_count ||
-		old->spool_max != now->spool_max ||
-		!old->certificate != !now->certificate)
-		log_warn("config",
-			"listen, admin, storage, workers, spool and whether there is tls "
-			"change with a restart only");
 }
 
 /* New certificates for new connections; takes them, where neap speaks TLS at all. */
@@ -120,7 +102,7 @@ static void reload(struct server *server, const char *cause)
 		refuse(server, cause, &waiting, &errors);
 		return;
 	}
-	warn_of_fixed(generation_settings(server->loaded),
+	loader_warn_of_fixed(generation_settings(server->loaded),
 		generation_settings(fresh.own));
 	loader_configure_log(generation_settings(fresh.own));
 	loader_log_stored(generation_settings(fresh.own));
@@ -379,31 +361,16 @@ static int add_events(struct server *server)
 
 static void greet(const struct server *server)
 {
-	const struct generation_settings *settings = generation_settings(server->loaded);
-	char host[256];
-	struct err err;
-	int port;
+	struct greeting greeting = {
+		.port = worker_port(server->workers[0]),
+		.worker_count = server->process.worker_count,
+		.is_tls = server->tls != NULL,
+	};
 
-	if (address_parse(settings->listen, host, sizeof(host), &port, &err) != 0)
-		return;
-	port = worker_port(server->workers[0]);
-	if (!log_is_text())
-		log_info("server", "listening on %s, port %d, workers %d",
-			settings->listen, port, server->process.worker_count);
-	fprintf(stdout, "neap %s listens on %s://%s%s%s:%d (%d worker%s)\n%s",
-		NEAP_VERSION, server->tls ? "https" : "http",
-		strchr(host, ':') ? "[" : "", *host ? host : "0.0.0.0",
-		strchr(host, ':') ? "]" : "", port, server->process.worker_count,
-		server->process.worker_count == 1 ? "" : "s",
-		settings->greeting ? settings->greeting : "");
-	if (settings->greeting)
-		fprintf(stdout,
-			"  curl -N http%s://127.0.0.1:%d/v1/chat/completions "
-			"-H 'content-type: application/json' "
-			"-d '{\"model\": \"echo\", \"stream\": true, "
-			"\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
-			server->tls ? "s" : "", port);
-	fflush(stdout);
+	if (server->loader.has_admin)
+		greeting.admin_port = worker_port(
+			server->workers[server->worker_count - 1]);
+	greeting_print(&greeting, generation_settings(server->loaded));
 }
 
 static void raise_file_limit(void)
