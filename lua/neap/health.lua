@@ -34,7 +34,7 @@ function health.show(of, known)
       done_skipped = figures.done_skipped,
       open = json.object {
         connections = figures.connections, requests = figures.requests,
-        attempts = figures.attempts,
+        attempts = figures.attempts, admin_connections = figures.admin_connections,
       },
     },
   })

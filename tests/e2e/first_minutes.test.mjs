@@ -8,16 +8,19 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { chat, get, open, say } from "./support/client.mjs";
 import { root, serve } from "./support/neap.mjs";
+import { free_port } from "./support/story.mjs";
 import { client_of } from "./support/sdk.mjs";
 
-const example = () => {
+const example = async () => {
   const text = readFileSync(path.join(root, "router.lua.example"), "utf8");
   assert.match(text, /127\.0\.0\.1:8080/, "the example listens on 127.0.0.1:8080");
-  return text.replaceAll("127.0.0.1:8080", "127.0.0.1:PORT");
+  return text
+    .replaceAll("127.0.0.1:8080", "127.0.0.1:PORT")
+    .replace("127.0.0.1:8081", `127.0.0.1:${await free_port()}`);
 };
 
 test("the example works without any key", async (t) => {
-  const neap = await serve(t, example(), { whole: true });
+  const neap = await serve(t, await example(), { whole: true });
 
   await t.test("its banner names the address and a curl line that works", async () => {
     await neap.says(new RegExp(`127\\.0\\.0\\.1:${neap.port}`));
@@ -81,7 +84,7 @@ test("the example works without any key", async (t) => {
 });
 
 test("without a token only this machine comes in", async (t) => {
-  const neap = await serve(t, example(), { whole: true });
+  const neap = await serve(t, await example(), { whole: true });
 
   await t.test("neap says so at its start", async () => {
     await neap.says(/token/i);

@@ -158,6 +158,17 @@ class Neap {
     );
   }
 
+  /* Starts it, also anew after stop(), and waits until it is ready. */
+  async start() {
+    this.has_ended = false;
+    launch(this, this.options);
+    await until(
+      () => is_ready(this),
+      () => `neap to be ready; it says\n${this.tail(40)}`,
+      patience(15000),
+    );
+  }
+
   async stop() {
     if (!this.is_running()) return this.child.exitCode;
     this.signal("SIGTERM");
@@ -190,13 +201,9 @@ export async function serve(t, config, options = {}) {
         .join(" ")}\n`;
   for (const [name, text] of Object.entries(options.files ?? {})) neap.write(name, text);
   neap.configure(options.whole ? config.replaceAll("PORT", port) : config);
-  launch(neap, options);
+  neap.options = options;
   later(t, () => finish(neap, options));
-  await until(
-    () => is_ready(neap),
-    () => `neap to be ready; it says\n${neap.tail(40)}`,
-    patience(15000),
-  );
+  await neap.start();
   neap.idle = await neap.open();
   return neap;
 }
