@@ -15,7 +15,7 @@ ARCH := $(shell uname -m)
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .PHONY: all run deps deps-test deps-bench test check unit deep bench bench-quick fuzz \
-	asan tsan layers lint format install clean help FORCE
+	asan tsan layers docs lint format install clean help FORCE
 all: build/neap
 
 # --- sources and libraries -----------------------------------------------------------
@@ -219,10 +219,15 @@ LUA_FILES := $(wildcard lua admin tests/lua tests/policies tests/dialects tests/
 layers: ## does every include and require point down?
 	@tools/layers
 
-lint: layers ## clang-format, luacheck, cppcheck, clang-tidy
+docs: build/neap ## the table of routes in docs/api.md, from the OpenAPI document
+	@build/neap openapi >build/openapi.json
+	@tools/with-node tools/api-routes.mjs build/openapi.json docs/api.md
+
+lint: layers build/neap ## clang-format, luacheck, cppcheck, clang-tidy, redocly
 	clang-format --dry-run -Werror $(C_FILES)
 	luacheck --no-color --quiet $(LUA_FILES)
 	luacheck --no-color --quiet --config policies/.luacheckrc policies
+	tools/lint-api build/neap
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 		--inconclusive --inline-suppr --error-exitcode=1 \
 		--suppressions-list=tools/cppcheck.suppress \

@@ -16,6 +16,7 @@
 #include "key_rotate.h"
 #include "options.h"
 #include "script/explain_run.h"
+#include "script/openapi_run.h"
 #include "script/sources.h"
 #include "script/test_run.h"
 #include "server.h"
@@ -129,6 +130,15 @@ static int run_tests(const struct options *options, const char *home)
 	return status;
 }
 
+static int print_openapi(const char *home)
+{
+	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
+	int status = openapi_run(sources);
+
+	sources_free(sources);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -159,6 +169,8 @@ int main(int argc, char **argv)
 		return run_explain(&options, home);
 	if (options.command == COMMAND_KEY)
 		return key_rotate(&options, home);
+	if (options.command == COMMAND_OPENAPI)
+		return print_openapi(home);
 	if (options.command == COMMAND_CHECK)
 		return server_check(&options, home);
 	return server_run(&options, home);

@@ -14,6 +14,7 @@ const char options_help[] =
 	"                                   sends nothing; - reads the request from stdin\n"
 	"       neap key rotate [-c FILE]   seals all stored secrets with a fresh master key,\n"
 	"                                   also while neap runs\n"
+	"       neap openapi                prints the OpenAPI document of the admin API\n"
 	"       neap version\n"
 	"\n"
 	"  -c, --config FILE   the configuration (default: router.lua)\n"
@@ -38,6 +39,7 @@ static const struct {
 	{ "test", COMMAND_TEST, true, false },
 	{ "explain", COMMAND_EXPLAIN, true, true },
 	{ "key", COMMAND_KEY, false, true },
+	{ "openapi", COMMAND_OPENAPI, false, false },
 	{ "version", COMMAND_VERSION, false, false },
 	{ "help", COMMAND_HELP, false, false },
 };

@@ -68,6 +68,12 @@ function admin.prepare(given, has_tls)
   return known
 end
 
+--- The OpenAPI document without anything configured, for neap openapi.
+function admin.describe()
+  admin.prepare({ listen = "127.0.0.1:8081" }, false)
+  return document
+end
+
 --- The generation is in force.
 function admin.start()
   host.spawn(function()
@@ -213,6 +219,7 @@ end
 local function find_operation(of)
   local methods, values = known:find(of.path)
   local op = methods and (methods[of.method] or (of.method == "HEAD" and methods.GET))
+  if op and of.method == "HEAD" and op.has_effect then op = nil end
   if not (op and op.scope == "open") then of.who = auth.require(of) end
   if not methods then problem.not_found(of.path) end
   if of.method == "OPTIONS" then return nil, methods end

@@ -33,6 +33,15 @@ local SCOPES = {
   session = "A person who is logged in; no token.",
 }
 
+-- What an operation's tag stands for.
+local TAGS = {
+  audit = "Who changed what.",
+  generations = "What is in force, and loading it anew.",
+  health = "Whether neap is well.",
+  login = "Who comes in: passwords, sessions and admin tokens.",
+  settings = "Settings of the whole that take effect without a restart.",
+}
+
 local problem_schema = schema.named("Error", schema.object({
   error = schema.object({
     code = { type = "string", description = "Stable: programs decide by it." },
@@ -150,8 +159,13 @@ end
 
 local function tags_of(list)
   local seen, tags = {}, json.array {}
-  for _, op in ipairs(list) do seen[op.tag] = true end
-  for _, name in ipairs(sorted_keys(seen)) do tags[#tags + 1] = json.object { name = name } end
+  for _, op in ipairs(list) do
+    if not TAGS[op.tag] then error(op.id .. ": its tag has no text: " .. op.tag) end
+    seen[op.tag] = true
+  end
+  for index, name in ipairs(sorted_keys(seen)) do
+    tags[index] = json.object { name = name, description = TAGS[name] }
+  end
   return tags
 end
 

@@ -9,6 +9,7 @@ local json = require "neap.json"
 local rows = require "admin.api.rows"
 local schema = require "admin.api.schema"
 local suggest = require "neap.suggest"
+local zone = require "neap.zone"
 
 local settings = {}
 
@@ -41,6 +42,16 @@ function settings.get(name)
   local row = rows.get("config", PREFIX .. name)
   if row then return row.value end
   return KNOWN[name].default
+end
+
+--- The query parameter of what is counted by days or months.
+settings.zone_query = { type = "string", format = "zone", maxLength = 100,
+  description = "The time zone of days and months; without it the setting time_zone." }
+
+--- The zone of a request with this parameter, as neap.zone has it, and its name. Waits.
+function settings.zone(of)
+  local name = of.query.zone or settings.get("time_zone")
+  return assert(zone.find(name)), name
 end
 
 local function show()

@@ -21,6 +21,7 @@ local setup = {}
 
 -- The hash of the link's secret, in the memory of the process: it outlives reloads, not restarts.
 local KEY = "admin\0setup"
+local GUESSES = "the setup link" -- no name of an account: it has spaces
 
 -- ------------------------------------------------------------------------------------
 -- At the start
@@ -97,11 +98,11 @@ end
 
 --- Raises unless the secret is that of the link.
 local function check(of, secret)
-  throttle.enter("setup", of.address)
+  throttle.enter(GUESSES, of.address)
   if not secret or not is_near(of) then return refuse() end
   local known = host.shared_get(KEY)
   if not known or known ~= host.digest(secret) or account.exists() then return refuse() end
-  throttle.pass("setup", of.address)
+  throttle.pass(GUESSES, of.address)
   return known
 end
 

@@ -116,7 +116,7 @@ end
 host.figures = function()
   return { uptime = 1, workers = 1, generation = now_used.generation, reloads = 0,
     reload_errors = 0, connections = 0, requests = 0, attempts = 0, admin_connections = 1,
-    log_dropped = 0, late = 0, done_skipped = 0, draining = false }
+    log_dropped = 0, late = 0, done_skipped = 0, draining = now_used.is_draining or false }
 end
 host.reload = function()
   local errors, loads = now_used.reload_errors, now_used.loads
@@ -172,7 +172,7 @@ function Handle:start(status, fields)
 end
 
 function Handle:write(text) self.answer = self.answer .. text end
-function Handle:finish() end
+function Handle:finish() self.is_finished = true end
 function Handle:cut() self.is_cut = true end
 
 --- The secret of the session cookie that the answer sets.

@@ -7,7 +7,10 @@ local openapi = require "admin.api.openapi"
 local patch = require "admin.api.patch"
 local query = require "admin.api.query"
 local routes = require "admin.api.routes"
+local settings = require "admin.api.settings"
+local stream = require "admin.api.stream"
 local test = require "neap.tap"
+local zone = require "neap.zone"
 
 local function code(got) return got.status .. " " .. (got.json and got.json.error.code or "-") end
 
@@ -234,4 +237,50 @@ test("the document has every operation, with all of its statuses", function()
   end
   test.equal(count > 10, true)
   test.equal(json.encode(openapi.problem) ~= nil, true)
+end)
+
+-- ------------------------------------------------------------------------------------
+-- Answers that go on
+
+test("a stream of events comments on silence, and ends when neap stops", function()
+  local world = admin_world.new()
+  local rests = 0
+  local op = { id = "watch", method = "GET", path = "/test/watch", tag = "health", summary = "s",
+    scope = "read", responses = { { 200, "Events.", { type = "string" }, "text/event-stream" } } }
+  function op.run(of)
+    local events = stream.events(of)
+    events:send("tick", json.object { text = "a\nb" }, "7")
+    while events:is_wanted() do
+      rests = rests + 1
+      world.is_draining = rests == 4
+      events:rest(10)
+    end
+    events:finish()
+  end
+  routes.add(world.routes, op)
+  local got = world:request { path = "/test/watch", as = "read" }
+  test.equal(got.headers["content-type"], "text/event-stream")
+  test.equal(got.headers["x-content-type-options"], "nosniff")
+  test.equal(got.answer, 'id: 7\nevent: tick\ndata: {"text":"a\\nb"}\n\n'
+    .. ": still here\n\n: still here\n\n")
+  test.equal(got.is_finished, true)
+  test.equal(got.leave, "cancel")
+end)
+
+test("a zone is that of the request, else of the settings", function()
+  local world = admin_world.new()
+  local op = { id = "days", method = "GET", path = "/test/days", tag = "health", summary = "s",
+    scope = "read", query = { zone = settings.zone_query }, responses = { { 200, "x", {} } } }
+  function op.run(of)
+    local zone_of, name = settings.zone(of)
+    return 200, json.object { name = name, offset = zone.offset(zone_of, 1767225600) }
+  end
+  routes.add(world.routes, op)
+  local function ask(text) return world:request { path = "/test/days" .. text, as = "read" } end
+  test.equal(ask("").json.offset, 0)
+  test.equal(ask("?zone=Asia/Shanghai").json.offset, 8 * 3600)
+  test.equal(ask("?zone=%2B02:00").json.offset, 2 * 3600)
+  test.equal(ask("?zone=Mars/Base").json.error.field, "zone")
+  set(world, "America/New_York")
+  test.equal(ask("").json, { name = "America/New_York", offset = -5 * 3600 })
 end)
