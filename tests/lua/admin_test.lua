@@ -1,6 +1,7 @@
 -- The admin side: who comes in, who may do what, and what every answer looks like.
 local test = require "neap.tap"
 local admin_world = require "admin.test.world"
+local clock = require "neap.test.clock"
 local json = require "neap.json"
 
 local function code(got) return got.status .. " " .. (got.json and got.json.error.code or "-") end
@@ -253,4 +254,76 @@ test("nobody is logged in or out by a foreign page", function()
   test.equal(code(world:request { path = "/logout", headers = { cookie = cookie,
     ["sec-fetch-site"] = "cross-site" } }), "403 foreign_origin")
   test.equal(world:request { path = "/logout", headers = { cookie = cookie } }.status, 303)
+end)
+
+-- ------------------------------------------------------------------------------------
+-- Anything at all
+
+local seed = 7
+local function chance(most)
+  seed = (seed * 16807) % 2147483647
+  return seed % most + 1
+end
+
+local ODD = { "", "x", ("y"):rep(5000), "\0", "ü", "../..", "'\"<", 0, -1, 1.5, 1e300, 2 ^ 53, true,
+  false, json.null }
+
+--- A value of the schema, or something else in its place now and then.
+local function random_of(schema_of, depth)
+  if depth > 4 or chance(6) == 1 then return ODD[chance(#ODD)] end
+  if schema_of.anyOf then return random_of(schema_of.anyOf[chance(#schema_of.anyOf)], depth + 1) end
+  if schema_of.enum then return schema_of.enum[chance(#schema_of.enum)] end
+  local kind = schema_of.type
+  if type(kind) == "table" then kind = kind[chance(#kind)] end
+  if kind == "object" then
+    local result = json.object {}
+    for name, property in pairs(schema_of.properties or {}) do
+      if chance(4) > 1 then result[name] = random_of(property, depth + 1) end
+    end
+    if chance(10) == 1 then result["odd/~name"] = 1 end
+    return result
+  elseif kind == "array" then
+    local result = json.array {}
+    for index = 1, chance(4) - 1 do
+      result[index] = random_of(schema_of.items or {}, depth + 1)
+    end
+    return result
+  end
+  return ODD[chance(#ODD)]
+end
+
+local function escape(text)
+  return (text:gsub("[^%w]", function(byte) return ("%%%02x"):format(byte:byte()) end))
+end
+
+local function random_query(op)
+  local parts = {}
+  for name in pairs(op.query or {}) do
+    if chance(2) == 1 then parts[#parts + 1] = name .. "=" .. escape(tostring(ODD[chance(#ODD)])) end
+  end
+  return parts[1] and "?" .. table.concat(parts, "&") or ""
+end
+
+test("no body, parameter or path makes it fail, or answer what it does not declare", function()
+  local count = #admin_world.new().routes.list
+  for index = 1, count do
+    local world = admin_world.new()
+    local op = world.routes.list[index]
+    for _ = 1, 40 do
+      world.session = nil
+      clock.time = clock.time + 1000 -- the waits of the throttle are over
+      local path = op.path:gsub("{[^}]+}", function()
+        return escape(tostring(ODD[chance(#ODD)]))
+      end)
+      local body = op.body and random_of(op.body, 0) or nil
+      local got = world:request { path = path .. random_query(op), method = op.method,
+        as = "session", body = body ~= nil and json.encode(body) or nil,
+        headers = body ~= nil and { ["content-type"] = "application/json" } or nil }
+      local what = ("%s %s %s"):format(op.method, path, body ~= nil and json.encode(body) or "")
+      test.equal(world.raised, nil, what)
+      -- A name that is empty, or has a / in it, is another path.
+      local is_other = got.status == 404 or got.status == 405
+      if not is_other then test.equal(world:fault_of(op, got), nil, what) end
+    end
+  end
 end)
