@@ -175,5 +175,6 @@ void loader_log_stored(const struct generation_settings *settings)
 
 void loader_print_errors(const struct buf *errors)
 {
-	fwrite(buf_data(errors), 1, buf_size(errors), stderr);
+	if (buf_size(errors)) /* an empty one has no data at all */
+		fwrite(buf_data(errors), 1, buf_size(errors), stderr);
 }

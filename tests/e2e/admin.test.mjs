@@ -125,8 +125,7 @@ test("logins and changes outlive the process, secrets do not show", async (t) =>
   });
   assert.equal(code(late), "412 changed");
 
-  await neap.stop();
-  await neap.start();
+  await admin.restart();
   const after = await admin.call("/api/v1/settings", { session });
   assert.equal(after.json?.time_zone, "Europe/Berlin", after.text);
   const log = await admin.call("/api/v1/audit?action=update", { as: token });

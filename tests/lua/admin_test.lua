@@ -299,7 +299,9 @@ end
 local function random_query(op)
   local parts = {}
   for name in pairs(op.query or {}) do
-    if chance(2) == 1 then parts[#parts + 1] = name .. "=" .. escape(tostring(ODD[chance(#ODD)])) end
+    if chance(2) == 1 then
+      parts[#parts + 1] = name .. "=" .. escape(tostring(ODD[chance(#ODD)]))
+    end
   end
   return parts[1] and "?" .. table.concat(parts, "&") or ""
 end

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { open } from "./client.mjs";
 import { serve } from "./neap.mjs";
-import { free_port } from "./story.mjs";
+import { free_port, until } from "./story.mjs";
 
 export const PASSWORD = "the story's password";
 
@@ -20,6 +20,25 @@ class Admin {
     if (session) Object.assign(more, { cookie: session, "x-neap-request": "1" });
     const answer = await open(this.at, path, { ...options, headers: { ...more, ...headers } });
     return answer.whole();
+  }
+
+  /* Until its listener is open: it is the last. */
+  async ready() {
+    await until(
+      () =>
+        this.call("/health").then(
+          (answer) => answer.status === 200,
+          () => false,
+        ),
+      () => `the admin side to answer; the log ends with\n${this.neap.tail()}`,
+    );
+  }
+
+  /* Ends neap and starts it again on the same folder. */
+  async restart() {
+    await this.neap.stop();
+    await this.neap.start();
+    await this.ready();
   }
 
   login(password = PASSWORD, headers = {}) {
@@ -56,6 +75,7 @@ export async function serve_admin(t, config, options = {}) {
     env: { ...(password ? { NEAP_ADMIN_PASSWORD: password } : {}), ...rest.env },
   });
   neap.admin = new Admin(neap, port);
+  await neap.admin.ready();
   if (password) await neap.says(/the password of \\?"admin\\?" is the environment's/);
   return neap;
 }
