@@ -1,5 +1,7 @@
 #include "loader.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +161,34 @@ void loader_warn_of_fixed(const struct generation_settings *old,
 		log_warn("config",
 			"listen, admin, storage, workers, spool and whether there is tls "
 			"change with a restart only");
+}
+
+/* True if text has this line. */
+static bool has_line(const char *text, const char *line, size_t size)
+{
+	for (const char *at = text; at && *at;) {
+		size_t length = strcspn(at, "\n");
+
+		if (length == size && memcmp(at, line, size) == 0)
+			return true;
+		at += length + (at[length] == '\n');
+	}
+	return false;
+}
+
+int loader_compare_stored(const struct generation_settings *old,
+	const struct generation_settings *now, struct buf *errors)
+{
+	const char *at = now->stored_problems;
+
+	while (at && *at) {
+		size_t size = strcspn(at, "\n");
+
+		if (!has_line(old->stored_problems, at, size))
+			buf_printf(errors, "%.*s\n", (int)size, at);
+		at += size + (at[size] == '\n');
+	}
+	return buf_size(errors) ? -EINVAL : 0;
 }
 
 void loader_log_stored(const struct generation_settings *settings)

@@ -50,6 +50,11 @@ void loader_configure_log(const struct generation_settings *settings);
 /* Warns where a reload has other words than before that only a restart can follow. */
 void loader_warn_of_fixed(const struct generation_settings *old,
 	const struct generation_settings *now);
+/* For a reload that a change of what is stored asks for: -EINVAL where it leaves out what the
+ * settings in force do not; errors gets it. */
+MUST_CHECK
+int loader_compare_stored(const struct generation_settings *old,
+	const struct generation_settings *now, struct buf *errors);
 /* What of the stored configuration is left out, and why. */
 void loader_log_stored(const struct generation_settings *settings);
 /* Each message as a line of the log, or of standard error. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,6 +140,16 @@ static int print_openapi(const char *home)
 	return status;
 }
 
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -173,5 +184,6 @@ int main(int argc, char **argv)
 		return print_openapi(home);
 	if (options.command == COMMAND_CHECK)
 		return server_check(&options, home);
+	raise_file_limit();
 	return server_run(&options, home);
 }

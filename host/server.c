@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,6 +87,21 @@ static void refuse(struct server *server, const char *cause, struct list *waitin
 	buf_clear(errors);
 }
 
+/* What Lua has stored is in force with its reload, or refused as a whole. */
+static int load(struct server *server, const struct list *waiting, struct loaded *fresh,
+	struct buf *errors)
+{
+	int rc = loader_load(&server->loader, fresh, server->worker_count, errors);
+
+	if (rc != 0 || list_is_empty(waiting))
+		return rc;
+	rc = loader_compare_stored(generation_settings(server->loaded),
+		generation_settings(fresh->own), errors);
+	if (rc != 0)
+		loaded_clear(fresh);
+	return rc;
+}
+
 /* Whoever asks for a reload until it begins shares this one. */
 static void reload(struct server *server, const char *cause)
 {
@@ -98,7 +112,7 @@ static void reload(struct server *server, const char *cause)
 	evtimer_del(server->reload_timer);
 	server->reload_ms = clock_ms();
 	reloads_take(server->process.reloads, &waiting);
-	if (loader_load(&server->loader, &fresh, server->worker_count, &errors) != 0) {
+	if (load(server, &waiting, &fresh, &errors) != 0) {
 		refuse(server, cause, &waiting, &errors);
 		return;
 	}
@@ -373,16 +387,6 @@ static void greet(const struct server *server)
 	greeting_print(&greeting, generation_settings(server->loaded));
 }
 
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static void close_server(struct server *server)
 {
 	for (int i = 0; i < server->worker_count; i++)
@@ -472,7 +476,6 @@ int server_run(const struct options *options, const char *home)
 	server->reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* From the moment on that others can find us by the folder. */
 	signal(SIGUSR1, SIG_IGN);
-	raise_file_limit();
 	if (open_process(server, &errors, &err) != 0 ||
 		load_first(server, &fresh, &errors) != 0 ||
 		serve(server, &fresh, &err) != 0)

@@ -9,6 +9,8 @@ local rows = require "admin.api.rows"
 
 local change = {}
 
+local TRIES, OTHERS_SECONDS = 2, 0.1 -- of a load that somebody else's change spoils
+
 --- The lines of a text as a list, none of nil.
 function change.lines(text)
   local lines = json.array {}
@@ -59,6 +61,19 @@ function change.reload()
     { details = lines })
 end
 
+--- Whether none of what was refused is a row of the ops: then it may be somebody else's, who wrote
+--- at the same moment and is about to take it back.
+local function is_about_others(raised, ops)
+  local refusal = problem.of(raised)
+  if not refusal or not refusal.details then return false end
+  for _, line in ipairs(refusal.details) do
+    for _, op in ipairs(ops) do
+      if line:sub(1, #op[3] + 1) == op[3] .. ":" then return false end
+    end
+  end
+  return true
+end
+
 --- Writes configuration and returns when it is in force. What the loader refuses is taken back, so
 --- that nothing has changed, and raised as 422.
 ---@return integer generation
@@ -68,6 +83,11 @@ function change.configure(of, ops, entry)
   audit.note(noted, of, entry)
   rows.write(noted)
   local is_done, got = pcall(change.reload)
+  for _ = 1, TRIES do
+    if is_done or not is_about_others(got, ops) then break end
+    host.sleep(OTHERS_SECONDS)
+    is_done, got = pcall(change.reload)
+  end
   if is_done then return got end
   undo(ops, before)
   local refused = {}

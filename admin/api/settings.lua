@@ -1,27 +1,24 @@
---- admin.api.settings: settings of the whole that are stored and take effect without a restart.
----
---- KNOWN is the list: name, schema and default of each. One that is not stored has its default.
+--- admin.api.settings: settings of the whole that are stored and take effect without a restart;
+--- which there are says neap.stored_settings.
 
 local change = require "admin.api.change"
 local etag = require "admin.api.etag"
 local host = require "neap.host"
 local json = require "neap.json"
+local problem = require "admin.api.problem"
 local rows = require "admin.api.rows"
 local schema = require "admin.api.schema"
-local suggest = require "neap.suggest"
+local setting_schema = require "admin.api.setting_schema"
+local stored_settings = require "neap.stored_settings"
 local zone = require "neap.zone"
 
 local settings = {}
 
 local PREFIX = "setting/"
+local KNOWN = stored_settings.schema
 
-local KNOWN = {
-  time_zone = { type = "string", format = "zone", default = "UTC",
-    description = "The zone of days and months where a request names none." },
-}
-
-local NAMES = suggest.sorted(KNOWN)
-local described = schema.named("Settings", schema.object(KNOWN, NAMES))
+local properties, NAMES = setting_schema.properties(KNOWN)
+local described = schema.named("Settings", schema.object(properties, NAMES))
 
 --- Every setting, the stored rows by name (document and text), and the ETag of all. Waits.
 local function read()
@@ -59,6 +56,12 @@ local function show()
   return 200, values, { "etag", tag }
 end
 
+local function check(name, value)
+  local _, text = KNOWN[name]:check(value)
+  if not text then return end
+  problem.raise(422, "invalid", ("/%s %s"):format(name, text), { field = "/" .. name })
+end
+
 local function update(of)
   local before, stored, tag = read()
   etag.check(of, tag)
@@ -70,8 +73,9 @@ local function update(of)
     if given == json.null then
       ops[#ops + 1] = row and { "delete", "config", key } or nil
     elseif given ~= nil then
+      check(name, given)
       ops[#ops + 1] = { "put", "config", key, json.object { value = given,
-        version = (row and row.document.version or 0) + 1, changed = host.wall() } }
+        version = (row and row.document.version or 0) + 1, updated = host.wall() } }
     end
   end
   change.configure(of, ops, { action = "update", object = "settings", before = before,

@@ -11,6 +11,8 @@ settings.schema = {
     help = "Failures within failure_window, without a success between, that rest a target." },
   failure_window = setting.seconds { default = 300, min = 1, max = 86400,
     help = "How long the first of these failures counts." },
+  time_zone = setting.zone { default = "UTC",
+    help = "The zone of days and months where a request to the admin API names none." },
 }
 
 -- What policies see of them as self.stored, and the stored failure keywords.

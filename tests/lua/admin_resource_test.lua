@@ -7,6 +7,9 @@ local openapi = require "admin.api.openapi"
 local patch = require "admin.api.patch"
 local query = require "admin.api.query"
 local routes = require "admin.api.routes"
+local schema = require "admin.api.schema"
+local setting = require "neap.setting"
+local setting_schema = require "admin.api.setting_schema"
 local settings = require "admin.api.settings"
 local stream = require "admin.api.stream"
 local test = require "neap.tap"
@@ -283,4 +286,57 @@ test("a zone is that of the request, else of the settings", function()
   test.equal(ask("?zone=Mars/Base").json.error.field, "zone")
   set(world, "America/New_York")
   test.equal(ask("").json, { name = "America/New_York", offset = -5 * 3600 })
+end)
+
+test("settings of every kind are described as they are checked", function()
+  local given = {
+    one = setting.integer { default = 2, min = 1, max = 5, help = "h" },
+    two = setting.seconds { max = 10 },
+    three = setting.words { default = { "a" } },
+    four = setting.choice { values = { "x", "y" } },
+    five = setting.hours { default = false },
+    six = setting.list { of = setting.number { min = 0 }, max = 2 },
+    seven = setting.map { of = setting.boolean {} },
+    eight = setting.outcomes { default = { 429, "5xx" } },
+    nine = setting.zone { default = "UTC" },
+    ten = setting.text {},
+  }
+  local properties = setting_schema.properties(given)
+  local right = { one = 1, two = 0, three = "a", four = "y", five = false, six = { 1, 2 },
+    seven = { a = true }, eight = { 500, "timeout" }, nine = "Europe/Berlin", ten = "x" }
+  local wrong = { one = 6, two = 11, three = 1, four = "z", five = 5, six = { 1, 2, 3 },
+    seven = { a = 1 }, eight = "5xx", nine = "Mars", ten = 1 }
+  for name, schema_of in pairs(properties) do
+    local value = json.decode(json.encode { v = right[name] }).v
+    test.equal(schema.check(schema_of, value), nil, name)
+    test.equal(select(2, given[name]:check(right[name])), nil, name)
+    value = json.decode(json.encode { v = wrong[name] }).v
+    test.equal(schema.check(schema_of, value) ~= nil, true, name)
+    test.equal(select(2, given[name]:check(wrong[name])) ~= nil, true, name)
+  end
+  test.equal(properties.one.description, "h")
+  test.equal(json.encode(schema.document(properties.one, {})),
+    '{"default":2,"description":"h","maximum":5,"minimum":1,"type":"integer"}')
+end)
+
+test("what somebody else's change spoils is tried again", function()
+  local world = admin_world.new()
+  local host = require "neap.host"
+  local reload, count = host.reload, 0
+  host.reload = function()
+    count = count + 1
+    if count < 3 then return nil, "group/other: it has no target\n" end
+    return reload()
+  end
+  test.equal(set(world, "+01:00").status, 200)
+  test.equal(count, 3)
+  count = 0
+  host.reload = function()
+    count = count + 1
+    return nil, "setting/time_zone: it is wrong\n"
+  end
+  test.equal(code(set(world, "+02:00")), "422 invalid_configuration")
+  test.equal(count, 1)
+  host.reload = reload
+  test.equal(world:request { path = SETTINGS, as = "read" }.json.time_zone, "+01:00")
 end)
