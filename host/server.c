@@ -24,150 +24,13 @@
 #include "script/sources.h"
 #include "storage/rotation.h"
 #include "storage/storage.h"
+#include "server_inside.h"
 #include "worker.h"
 
 #define EXIT_CONFIG 78                   /* EX_CONFIG of sysexits.h */
 #define ADMIN_BODY_MAX (2 * 1024 * 1024) /* bytes: what a spool keeps in memory */
 #define WATCH_MS 100
-#define RELOAD_JOIN_MS 200 /* least time between two reloads that Lua asks for */
-#define LATE_US 250000     /* Lua that runs for longer holds up a worker */
-
-struct server {
-	struct loader loader;
-	struct process process;
-	struct worker *workers[WORKERS_MAX + 1]; /* the admin worker is the last */
-	int worker_count;
-	struct event_base *base;
-	struct event *events[6];
-	int reload_fd; /* an eventfd: somebody asks for a reload */
-	struct event *reload_timer;
-	int64_t reload_ms;         /* when the last one began */
-	struct generation *loaded; /* the loader's own, the newest */
-	struct tls *tls;
-	int64_t drain_end_ms; /* 0: not draining */
-	int64_t late_since_us[WORKERS_MAX + 1];
-	struct timespec config_time; /* for watch */
-	int exit_status;
-};
-
-/* -- reload ----------------------------------------------------------------------- */
-
-static void adopt_tls(struct worker *worker, void *arg)
-{
-	worker_set_tls(worker, arg);
-	tls_unref(arg);
-}
-
-/* New certificates for new connections; takes them, where neap speaks TLS at all. */
-static void replace_tls(struct server *server, struct tls **fresh)
-{
-	struct tls *tls = *fresh;
-
-	if (!tls || !server->tls)
-		return;
-	*fresh = NULL;
-	for (int i = 0; i < server->worker_count; i++) {
-		tls_ref(tls);
-		worker_post(server->workers[i], adopt_tls, tls);
-	}
-	tls_unref(server->tls);
-	server->tls = tls;
-}
-
-static void refuse(struct server *server, const char *cause, struct list *waiting,
-	struct buf *errors)
-{
-	server->process.reload_errors++;
-	loader_log_errors(errors);
-	log_error("config", "the reload was refused; generation %llu stays in force",
-		(unsigned long long)server->process.generation);
-	buf_append(errors, "", 1);
-	reloads_note(server->process.reloads, cause, 0, buf_data(errors));
-	reloads_tell(waiting, 0, buf_data(errors));
-	buf_clear(errors);
-}
-
-/* What Lua has stored is in force with its reload, or refused as a whole. */
-static int load(struct server *server, const struct list *waiting, struct loaded *fresh,
-	struct buf *errors)
-{
-	int rc = loader_load(&server->loader, fresh, server->worker_count, errors);
-
-	if (rc != 0 || list_is_empty(waiting))
-		return rc;
-	rc = loader_compare_stored(generation_settings(server->loaded),
-		generation_settings(fresh->own), errors);
-	if (rc != 0)
-		loaded_clear(fresh);
-	return rc;
-}
-
-/* Whoever asks for a reload until it begins shares this one. */
-static void reload(struct server *server, const char *cause)
-{
-	struct buf errors = { 0 };
-	struct list waiting;
-	struct loaded fresh;
-
-	evtimer_del(server->reload_timer);
-	server->reload_ms = clock_ms();
-	reloads_take(server->process.reloads, &waiting);
-	if (load(server, &waiting, &fresh, &errors) != 0) {
-		refuse(server, cause, &waiting, &errors);
-		return;
-	}
-	loader_warn_of_fixed(generation_settings(server->loaded),
-		generation_settings(fresh.own));
-	loader_configure_log(generation_settings(fresh.own));
-	loader_log_stored(generation_settings(fresh.own));
-	reloads_note(server->process.reloads, cause, server->loader.last_id, NULL);
-	rollout_start(&server->process, server->workers, &fresh, server->loader.last_id,
-		&waiting);
-	replace_tls(server, &fresh.tls);
-	generation_unref(server->loaded);
-	server->loaded = fresh.own;
-	fresh.own = NULL;
-	loaded_clear(&fresh);
-	buf_clear(&errors);
-}
-
-/* On any thread. */
-static void wake_for_reload(void *arg)
-{
-	struct server *server = arg;
-	uint64_t one = 1;
-
-	while (write(server->reload_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
-/* Somebody asks for a reload: at once, or where the last one was a moment ago a little
- * later, so that a row of writes makes few generations. */
-static void on_reload_asked(evutil_socket_t fd, short what, void *arg)
-{
-	struct server *server = arg;
-	int64_t wait_ms = server->reload_ms + RELOAD_JOIN_MS - clock_ms();
-	struct timeval wait = { .tv_usec = (suseconds_t)wait_ms * 1000 };
-	uint64_t count;
-
-	(void)what;
-	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
-		;
-	/* A load in between may have been for them, too. */
-	if (server->drain_end_ms || !reloads_are_asked(server->process.reloads))
-		return;
-	if (wait_ms > 0)
-		evtimer_add(server->reload_timer, &wait);
-	else
-		reload(server, "api");
-}
-
-static void on_reload_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	reload(arg, "api");
-}
+#define LATE_US 250000 /* Lua that runs for longer holds up a worker */
 
 /* -- the end ---------------------------------------------------------------------- */
 
@@ -220,7 +83,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	}
 	if (number == SIGHUP) {
 		if (!server->drain_end_ms)
-			reload(server, "signal");
+			server_reload(server, "signal");
 		return;
 	}
 	if (server->drain_end_ms) {
@@ -286,7 +149,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 	watch_workers(server);
 	if (!server->drain_end_ms) {
 		if (has_config_changed(server))
-			reload(server, "watch");
+			server_reload(server, "watch");
 		return;
 	}
 	if (have_all_ended(server)) {
@@ -367,9 +230,9 @@ static int add_events(struct server *server)
 	server->events[4] = event_new(server->base, -1, EV_PERSIST, on_watch, server);
 	event_add(server->events[4], &watch);
 	server->events[5] = event_new(server->base, server->reload_fd,
-		EV_READ | EV_PERSIST, on_reload_asked, server);
+		EV_READ | EV_PERSIST, server_on_reload_asked, server);
 	event_add(server->events[5], NULL);
-	server->reload_timer = evtimer_new(server->base, on_reload_timer, server);
+	server->reload_timer = evtimer_new(server->base, server_on_reload_timer, server);
 	return 0;
 }
 
@@ -439,7 +302,7 @@ static int open_process(struct server *server, struct buf *errors, struct err *e
 	loader_configure_log(generation_settings(peeked));
 	log_start();
 	server->process.start_us = clock_us();
-	server->process.reloads = reloads_new(wake_for_reload, server);
+	server->process.reloads = reloads_new(server_wake_for_reload, server);
 	rc = process_open(&server->process, generation_settings(peeked), err);
 	generation_unref(peeked);
 	return rc;

@@ -237,7 +237,7 @@ export async function run(t, args, options = {}) {
   child.stderr.on("data", (data) => {
     stderr += data;
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), patience(10000));
+  const timer = setTimeout(() => child.kill("SIGKILL"), patience(30000));
   const code = await new Promise((resolve) =>
     child.on("close", (status, signal) => resolve(status ?? signal)),
   );
