@@ -26,8 +26,7 @@
 #define HOOK_COUNT_CLOSE 20 /* with a deep stack, or a large block in the state */
 #define STACK_HIGH 8000     /* slots of Lua's stack: fire more often */
 #define STACK_MAX 20000     /* slots: overflow; LuaJIT itself would go on to 65,500 */
-#define RELAX_MS 10
-#define WORK_MAX 100000          /* charged work between two looks at the clock */
+#define WORK_MAX 100000     /* charged work between two looks at the clock */
 #define C_STACK_MAX (512 * 1024) /* bytes of the stack of C that a run may use */
 #define STEP_KIB 256             /* of collection at the start of a run in a full state */
 #define MIB ((size_t)1024 * 1024)
@@ -355,7 +354,7 @@ void state_relax(lua_State *L)
 	state->overrun = OVERRUN_NONE;
 	state->is_relaxed = true;
 	if (state->budget_us > 0) {
-		state->budget_us = RELAX_MS * 1000;
+		state->budget_us = STATE_RELAX_MS * 1000;
 		start_clock(state);
 	}
 	arm_as_usual(state);

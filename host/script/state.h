@@ -16,6 +16,13 @@
 
 #include "base/err.h"
 
+/* The second, shorter budget of state_relax(), of CPU time. */
+#ifdef NEAP_SANITIZE
+#define STATE_RELAX_MS 200 /* a collection alone takes longer than 10 ms there */
+#else
+#define STATE_RELAX_MS 10
+#endif
+
 struct state;
 
 struct state_limits {
@@ -50,7 +57,7 @@ int state_call(struct state *state, int argument_count, int result_count, int cp
  * overrun the hook stops every other function at its next instruction, so that no pcall
  * in a policy can swallow it, but lets this one go on; it then calls state_relax(). */
 void state_set_boundary(lua_State *L);
-/* After an overrun, gives the running resume a second, shorter budget (10 ms, and a fresh
+/* After an overrun, gives the running resume a second, shorter budget (STATE_RELAX_MS, and a fresh
  * memory mark after a collection if memory was the reason). A second overrun in the same
  * resume ends the fiber. Without an overrun it does nothing. */
 void state_relax(lua_State *L);

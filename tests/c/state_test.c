@@ -13,6 +13,9 @@
 #include "base/clock.h"
 #include "script/state.h"
 
+#define TEXT(value) #value
+#define NUMBER(macro) TEXT(macro)
+
 static const struct state_limits small_limits = {
 	.memory_max = (size_t)24 * 1024 * 1024,
 	.growth_max = (size_t)8 * 1024 * 1024,
@@ -166,7 +169,7 @@ static void test_second_overrun_stops_the_boundary(void **arg)
 		"end\n"
 		"set_boundary(guard)\n"
 		"guard()",
-		"stopped after 10 ms of CPU time");
+		"stopped after " NUMBER(STATE_RELAX_MS) " ms of CPU time");
 }
 
 static void test_growth_is_limited(void **arg)

@@ -26,7 +26,7 @@ int getaddrinfo(const char *restrict name, const char *restrict service,
 
 	if (name && strcmp(name, "mute.test") == 0) {
 		pthread_mutex_lock(&mute_lock);
-		mute_waiting++;
+		__atomic_add_fetch(&mute_waiting, 1, __ATOMIC_RELEASE);
 		while (is_mute)
 			pthread_cond_wait(&mute_wake, &mute_lock);
 		mute_left++;

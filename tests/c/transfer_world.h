@@ -47,13 +47,13 @@ static inline void world_close(struct world *world)
 	event_base_free(world->base);
 }
 
-/* Runs the loop until *claim is at least wanted. */
+/* Runs the loop until *claim, which another thread may set atomically, is at least wanted. */
 static inline void world_wait(struct world *world, const int *claim, int wanted)
 {
 	int64_t until = clock_ms() + WORLD_WAIT_MS;
 	struct timeval slice = { .tv_usec = 20000 };
 
-	while (*(volatile const int *)claim < wanted) {
+	while (__atomic_load_n(claim, __ATOMIC_ACQUIRE) < wanted) {
 		if (clock_ms() > until)
 			fail_msg("waited %d ms in vain", WORLD_WAIT_MS);
 		event_base_loopexit(world->base, &slice);
