@@ -13,8 +13,9 @@
 #include "base/mem.h"
 #include "storage/key.h"
 
-#define RECORD_ATTEMPTS_MAX 32  /* that are kept: the first ones, and the last */
-#define RECORD_TEXT_MAX 1024    /* bytes of each text; what is longer is cut */
+#define RECORD_ATTEMPTS_MAX 32 /* that are kept: the first ones, and the last */
+#define RECORD_TEXT_MAX \
+	240 /* bytes of each text, so that it is part of a key; longer is cut */
 #define RECORD_DETAIL_MAX 65536 /* bytes of raw usage, error, trace each */
 #define RECORD_NO_MS UINT32_MAX /* it never happened */
 
