@@ -21,12 +21,12 @@ extern const struct table keys_table;   /* provider, key id → sealed secret an
 extern const struct table objects_table; /* what must find its way back to its provider */
 
 /* journal */
-extern const struct table records_table; /* time, sequence → a request's record */
-extern const struct table index_table;  /* dimension, value, time, sequence → nothing */
-extern const struct table traces_table; /* record → raw usage, error text, trace */
-extern const struct table bodies_table; /* record → bodies */
-extern const struct table rollup_table; /* span, dimension, value, start → sums */
-extern const struct table cache_table;  /* cached answers */
+extern const struct table records_table; /* time → a request's record */
+extern const struct table index_table;   /* dimension, value, time → times of records */
+extern const struct table traces_table;  /* time → raw usage, error text, trace */
+extern const struct table bodies_table;  /* time, part → a body */
+extern const struct table rollup_table;  /* span, dimension, value, start → sums */
+extern const struct table cache_table;   /* cached answers */
 
 extern const struct store_layout state_layout;
 extern const struct store_layout journal_layout;

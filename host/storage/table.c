@@ -84,3 +84,13 @@ int table_count(struct txn *txn, const struct table *table, uint64_t *count)
 	*count = stat.ms_entries;
 	return rc;
 }
+
+int table_bytes(struct txn *txn, const struct table *table, uint64_t *bytes)
+{
+	MDB_stat stat = { 0 };
+	int rc = txn_note(txn, mdb_stat(txn->handle, txn_table(txn, table), &stat));
+
+	*bytes = (uint64_t)stat.ms_psize *
+		(stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+	return rc;
+}

@@ -36,3 +36,6 @@ MUST_CHECK
 int table_empty(struct txn *txn, const struct table *table);
 MUST_CHECK
 int table_count(struct txn *txn, const struct table *table, uint64_t *count);
+/* What the rows take on disk, in whole pages; of no more cost than table_count(). */
+MUST_CHECK
+int table_bytes(struct txn *txn, const struct table *table, uint64_t *bytes);

@@ -1,0 +1,34 @@
+/* retention.h - old records and bodies are removed, in slices that disturb nobody.
+ *
+ * A slice is a transaction of at most RETENTION_SLICE rows of records, or of bodies.
+ * With a record go its details, its bodies and what the index has of it; statistics stay.
+ * 0 means without end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "storage/store.h"
+
+#define RETENTION_SLICE 1000
+
+struct retention {
+	int64_t record_age_s;
+	uint64_t record_bytes; /* of records, details and index on disk */
+	int64_t body_age_s;    /* bodies go with their record at the latest */
+	uint64_t body_bytes;
+};
+
+/* One slice, set up by whoever calls and filled by retention_slice(). */
+struct retention_slice {
+	struct retention retention;
+	int64_t now_us;
+	uint32_t records; /* that were removed */
+	uint32_t bodies;
+	bool has_more;
+};
+
+/* A transaction's function; arg is a struct retention_slice. */
+int retention_slice(struct txn *txn, void *arg, struct err *err);
