@@ -1,0 +1,47 @@
+#include "storage/record_id.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* Whether a dash stands before the byte. */
+static bool is_dashed(int byte)
+{
+	return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
+void record_id_write(const unsigned char id[16], char text[RECORD_ID_TEXT])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < 16; i++) {
+		if (is_dashed(i))
+			*text++ = '-';
+		*text++ = digits[id[i] >> 4];
+		*text++ = digits[id[i] & 15];
+	}
+}
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int record_id_read(struct bytes text, unsigned char id[16])
+{
+	const char *at = text.data;
+
+	if (text.size != RECORD_ID_TEXT)
+		return -EINVAL;
+	for (int i = 0; i < 16; i++, at += 2) {
+		if (is_dashed(i) && *at++ != '-')
+			return -EINVAL;
+		if (digit(at[0]) < 0 || digit(at[1]) < 0)
+			return -EINVAL;
+		id[i] = (unsigned char)(digit(at[0]) << 4 | digit(at[1]));
+	}
+	return 0;
+}
