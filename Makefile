@@ -125,8 +125,15 @@ build/test-asan/%_fuzz: build/obj-asan/tests/fuzz/%_fuzz.o \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) $(ASAN) -Wl,--as-needed -o $@ $^ $(LIBS)
 
-# The benchmark's own upstream and load client know nothing of the host.
+# The benchmark's own upstream and load client know nothing of the host; what measures
+# storage is linked with it.
 BENCH := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
+build/bench/journal_fill build/bench/journal_pages: build/bench/%: \
+		build/obj/tests/bench/%.o build/obj/host.a
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(LIBS)
+
 build/bench/%: tests/bench/%.c $(wildcard tests/bench/*.h)
 	$(say) LINK $@
 	@mkdir -p $(@D)
