@@ -25,7 +25,7 @@ extern const struct table records_table; /* time → a request's record */
 extern const struct table index_table;   /* dimension, value, time → times of records */
 extern const struct table traces_table;  /* time → raw usage, error text, trace */
 extern const struct table bodies_table;  /* time, part → a body */
-extern const struct table rollup_table;  /* span, dimension, value, start → sums */
+extern const struct table rollup_table;  /* span, start, dimension, value → sums */
 extern const struct table cache_table;   /* cached answers */
 
 extern const struct store_layout state_layout;

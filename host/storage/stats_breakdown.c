@@ -1,0 +1,245 @@
+/* Who had how much: first the values are put in order by one number, then the sums are
+ * made of those that come first and of the rest. So only these need room for all sums. */
+#include "storage/stats.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "json/value.h"
+#include "storage/rollup.h"
+#include "storage/stats_json.h"
+#include "storage/stats_time.h"
+
+struct group {
+	int64_t rank;
+	struct bytes name;        /* as it stands in keys; in the breakdown's texts */
+	struct rollup_sums *sums; /* NULL: it is one of the rest */
+};
+
+struct breakdown {
+	struct txn *txn;
+	const struct stats_query *query;
+	enum rollup_dimension by;
+	enum stats_order order;
+	struct bytes only; /* the key's form of the filter's value, or empty */
+	struct err *err;
+	uint32_t rows;
+	struct map *by_name;
+	struct group **groups;
+	size_t count;
+	size_t room;
+	struct rollup_sums part; /* of one row */
+	struct rollup_sums rest;
+};
+
+static int each_row(struct breakdown *breakdown, int64_t from_s, int64_t until_s,
+	rollup_row_fn *fn)
+{
+	struct stats_span span;
+	enum rollup_span rows;
+	int64_t start_s;
+	struct key prefix;
+	int rc = stats_span_open(&span, breakdown->txn, from_s, until_s);
+
+	while (rc == 0 && stats_span_next(&span, &rows, &start_s)) {
+		rollup_key_dimension(&prefix, rows, start_s, breakdown->by);
+		key_raw(&prefix, breakdown->only.data, breakdown->only.size);
+		rc = rollup_each(breakdown->txn, key_bytes(&prefix), fn, breakdown);
+	}
+	return rc;
+}
+
+/* -- the order -------------------------------------------------------------------- */
+
+static struct group *group_of(struct breakdown *breakdown, const char *name, size_t size)
+{
+	struct group *group = map_get(breakdown->by_name, name, size);
+
+	if (group)
+		return group;
+	group = xcalloc(1, sizeof(*group));
+	group->name = (struct bytes) { xmemdup(name, size), size };
+	map_set(breakdown->by_name, name, size, group);
+	if (breakdown->count == breakdown->room) {
+		breakdown->room = breakdown->room ? 2 * breakdown->room : 64;
+		breakdown->groups = xrealloc(breakdown->groups,
+			breakdown->room * sizeof(struct group *));
+	}
+	breakdown->groups[breakdown->count++] = group;
+	return group;
+}
+
+static int64_t rank_of(const struct rollup_sums *sums, enum stats_order order)
+{
+	if (order == STATS_BY_COST)
+		return sums->cost_micros;
+	return (int64_t)(order == STATS_BY_TOKENS ? rollup_tokens(sums)
+						  : rollup_requests(sums));
+}
+
+static int rank_row(struct bytes key, struct bytes value, void *arg)
+{
+	struct breakdown *breakdown = arg;
+	const char *name = (const char *)key.data + ROLLUP_VALUE_AT;
+	struct group *group;
+	int rc;
+
+	if (++breakdown->rows > STATS_ROWS_MAX)
+		return err_set(breakdown->err, -E2BIG,
+			"more than %d rows: ask for a shorter time, or for whole days",
+			STATS_ROWS_MAX);
+	rollup_sums_clear(&breakdown->part);
+	rc = rollup_unpack(&breakdown->part, value, ROLLUP_NUMBERS);
+	if (rc)
+		return rc;
+	group = group_of(breakdown, name, key.size - ROLLUP_VALUE_AT);
+	group->rank += rank_of(&breakdown->part, breakdown->order);
+	return 0;
+}
+
+/* The most first; the same in the order of their names. */
+static int compare_groups(const void *a, const void *b)
+{
+	const struct group *one = *(struct group *const *)a;
+	const struct group *other = *(struct group *const *)b;
+	size_t size = one->name.size < other->name.size ? one->name.size
+							: other->name.size;
+	int order = (one->rank < other->rank) - (one->rank > other->rank);
+
+	if (!order && size)
+		order = memcmp(one->name.data, other->name.data, size);
+	return order ? order : (one->name.size > other->name.size) - 1;
+}
+
+/* -- the sums --------------------------------------------------------------------- */
+
+static int sum_row(struct bytes key, struct bytes value, void *arg)
+{
+	struct breakdown *breakdown = arg;
+	struct group *group = map_get(breakdown->by_name,
+		(const char *)key.data + ROLLUP_VALUE_AT, key.size - ROLLUP_VALUE_AT);
+
+	return rollup_unpack(group->sums ? group->sums : &breakdown->rest, value,
+		ROLLUP_WHOLE);
+}
+
+static void write_value(const struct group *group, int64_t seconds, struct buf *out)
+{
+	struct bytes rest = group->name;
+	struct buf text = { 0 };
+
+	buf_append_text(out, "{\"value\":");
+	if (key_take_text(&rest, &text) == 0)
+		value_write_string(out, buf_size(&text) ? buf_data(&text) : "",
+			buf_size(&text));
+	else
+		buf_append_text(out, "null");
+	buf_append(out, ",", 1);
+	stats_json_sums(out, group->sums, seconds);
+	buf_append(out, "}", 1);
+	buf_clear(&text);
+}
+
+static void write_all(struct breakdown *breakdown, size_t top, int64_t from_s,
+	int64_t until_s, struct buf *out)
+{
+	int64_t now_s = breakdown->query->now_s;
+	int64_t seconds = (until_s < now_s ? until_s : now_s) - from_s;
+	struct rollup_sums *total = &breakdown->part;
+
+	rollup_sums_clear(total);
+	buf_append(out, "{", 1);
+	stats_json_number(out, "from", (uint64_t)from_s);
+	stats_json_number(out, "until", (uint64_t)until_s);
+	stats_json_number(out, "count", breakdown->count);
+	buf_printf(out, "\"by\":\"%s\",\"values\":[",
+		rollup_dimension_name(breakdown->by));
+	for (size_t i = 0; i < top; i++) {
+		if (i)
+			buf_append(out, ",", 1);
+		write_value(breakdown->groups[i], seconds, out);
+		rollup_sums_add(total, breakdown->groups[i]->sums);
+	}
+	rollup_sums_add(total, &breakdown->rest);
+	buf_append_text(out, "],\"other\":");
+	if (top < breakdown->count) {
+		buf_append(out, "{", 1);
+		stats_json_sums(out, &breakdown->rest, seconds);
+		buf_append(out, "}", 1);
+	} else {
+		buf_append_text(out, "null");
+	}
+	buf_append_text(out, ",\"total\":{");
+	stats_json_sums(out, total, seconds);
+	buf_append_text(out, "}}");
+}
+
+static int break_down(struct breakdown *breakdown, uint32_t top, struct buf *out)
+{
+	int64_t from_s = breakdown->query->from_s, until_s = breakdown->query->until_s;
+	int rc = stats_snap_span(&from_s, &until_s, breakdown->query->now_s,
+		breakdown->err);
+
+	if (rc == 0)
+		rc = each_row(breakdown, from_s, until_s, rank_row);
+	if (rc)
+		return rc;
+	if (top > breakdown->count)
+		top = (uint32_t)breakdown->count;
+	if (breakdown->count)
+		qsort(breakdown->groups, breakdown->count, sizeof(struct group *),
+			compare_groups);
+	for (size_t i = 0; i < top; i++)
+		breakdown->groups[i]->sums = xcalloc(1, sizeof(struct rollup_sums));
+	if ((rc = each_row(breakdown, from_s, until_s, sum_row)) != 0)
+		return rc;
+	write_all(breakdown, top, from_s, until_s, out);
+	return 0;
+}
+
+static void clear(struct breakdown *breakdown)
+{
+	for (size_t i = 0; i < breakdown->count; i++) {
+		free((void *)breakdown->groups[i]->name.data);
+		free(breakdown->groups[i]->sums);
+		free(breakdown->groups[i]);
+	}
+	free(breakdown->groups);
+	map_free(breakdown->by_name);
+	free(breakdown);
+}
+
+int stats_breakdown(struct txn *txn, const struct stats_query *query,
+	enum rollup_dimension by, enum stats_order order, uint32_t top, struct buf *out,
+	struct err *err)
+{
+	struct breakdown *breakdown;
+	struct key only = { 0 };
+	int rc;
+
+	if (query->filter != ROLLUP_ALL && query->filter != by)
+		return err_set(err, -EINVAL,
+			"sums are by one dimension: of one %s there is no breakdown by %s",
+			rollup_dimension_name(query->filter), rollup_dimension_name(by));
+	if (top > STATS_TOP_MAX)
+		return err_set(err, -E2BIG, "a breakdown names %d values at the most",
+			STATS_TOP_MAX);
+	if (query->filter != ROLLUP_ALL)
+		rollup_key(&only, ROLLUP_DAY, 0, by, query->value);
+	breakdown = xcalloc(1, sizeof(*breakdown));
+	breakdown->txn = txn;
+	breakdown->query = query;
+	breakdown->by = by;
+	breakdown->order = order;
+	if (only.size)
+		breakdown->only = (struct bytes) { only.data + ROLLUP_VALUE_AT,
+			only.size - ROLLUP_VALUE_AT };
+	breakdown->err = err;
+	breakdown->by_name = map_new();
+	rc = break_down(breakdown, top, out);
+	clear(breakdown);
+	return rc;
+}
