@@ -1,6 +1,7 @@
 #include "storage/histogram.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define PER_DOUBLING 16 /* buckets */
@@ -32,24 +33,35 @@ static uint32_t middle(unsigned bucket)
 	return least + ((1u << doubling) - 1) / 2;
 }
 
+static void widen(struct histogram *histogram, unsigned low, unsigned high)
+{
+	bool is_empty = histogram->low == histogram->high;
+
+	if (is_empty || low < histogram->low)
+		histogram->low = (uint16_t)low;
+	if (is_empty || high > histogram->high)
+		histogram->high = (uint16_t)high;
+}
+
 void histogram_add(struct histogram *histogram, unsigned bucket, uint64_t count)
 {
-	if (histogram->low == histogram->high) {
-		histogram->low = (uint16_t)bucket;
-		histogram->high = (uint16_t)(bucket + 1);
-	}
-	if (bucket < histogram->low)
-		histogram->low = (uint16_t)bucket;
-	if (bucket >= histogram->high)
-		histogram->high = (uint16_t)(bucket + 1);
+	widen(histogram, bucket, bucket + 1);
 	histogram->counts[bucket] += count;
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
+	if (from->low == from->high)
+		return;
+	widen(into, from->low, from->high);
 	for (unsigned i = from->low; i < from->high; i++)
-		if (from->counts[i])
-			histogram_add(into, i, from->counts[i]);
+		into->counts[i] += from->counts[i];
+}
+
+void histogram_subtract(struct histogram *from, const struct histogram *part)
+{
+	for (unsigned i = part->low; i < part->high; i++)
+		from->counts[i] -= part->counts[i];
 }
 
 void histogram_clear(struct histogram *histogram)
@@ -85,43 +97,49 @@ uint32_t histogram_quantile(const struct histogram *histogram, double share)
 	return middle(last);
 }
 
-/* The number of buckets, then for each how many empty ones lie before it and whether it
- * has more than one; these as a number of their own. */
+/* For each bucket that is not empty how many lie between it and the one before (and one),
+ * and whether it has more than one; these as a number of their own. Then 0. */
 unsigned char *histogram_pack(const struct histogram *histogram, unsigned char *out)
 {
-	unsigned used = 0, next = 0;
+	unsigned next = 0;
 
-	for (unsigned i = histogram->low; i < histogram->high; i++)
-		used += histogram->counts[i] != 0;
-	out = pack_number(out, used);
 	for (unsigned i = histogram->low; i < histogram->high; i++) {
 		uint64_t count = histogram->counts[i];
 
 		if (!count)
 			continue;
-		out = pack_number(out, (i - next) << 1 | (count > 1));
+		out = pack_number(out, (i - next + 1) << 1 | (count > 1));
 		if (count > 1)
 			out = pack_number(out, count);
 		next = i + 1;
 	}
-	return out;
+	return pack_number(out, 0);
+}
+
+/* Nearly all numbers are of one byte, and there are many. */
+static inline uint64_t take(struct unpack *from)
+{
+	if (from->at < from->end && *from->at < 0x80)
+		return *from->at++;
+	return unpack_number(from);
 }
 
 void histogram_unpack(struct histogram *into, struct unpack *from)
 {
-	uint64_t used = unpack_number(from);
-	uint64_t bucket = 0;
+	uint64_t step, end = 0, first = 0;
 
-	for (uint64_t i = 0; i < used && !from->is_bad; i++) {
-		uint64_t step = unpack_number(from);
-		uint64_t count = step & 1 ? unpack_number(from) : 1;
+	while ((step = take(from)) != 0) {
+		uint64_t count = step & 1 ? take(from) : 1;
 
-		bucket += step >> 1;
-		if (bucket >= HISTOGRAM_BUCKETS || step >> 1 >= HISTOGRAM_BUCKETS)
+		if (step >> 1 == 0 || step >> 1 > HISTOGRAM_BUCKETS - end)
 			unpack_bad(from);
 		if (from->is_bad)
-			return;
-		histogram_add(into, (unsigned)bucket, count);
-		bucket++;
+			break;
+		end += step >> 1;
+		if (!first)
+			first = end;
+		into->counts[end - 1] += count;
 	}
+	if (end)
+		widen(into, (unsigned)first - 1, (unsigned)end);
 }

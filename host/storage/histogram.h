@@ -27,6 +27,8 @@ struct histogram {
 unsigned histogram_bucket(uint32_t ms);
 void histogram_add(struct histogram *histogram, unsigned bucket, uint64_t count);
 void histogram_merge(struct histogram *into, const struct histogram *from);
+/* Takes off what was merged into it. */
+void histogram_subtract(struct histogram *from, const struct histogram *part);
 /* Of all that are empty only what was in use is touched: cheaper than zeroing. */
 void histogram_clear(struct histogram *histogram);
 /* How many times it has seen. */

@@ -77,7 +77,7 @@ int rollup_rebuild_begin(struct txn *txn, int64_t from_s, int64_t until_s,
 		.from_s = rollup_floor(from_s, ROLLUP_DAY_S),
 		.until_s = until_s,
 	};
-	uint64_t last_us;
+	uint64_t last_us = 0;
 	int rc;
 
 	if (from_s < 0 || from_s >= until_s)

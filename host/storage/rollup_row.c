@@ -58,6 +58,16 @@ void rollup_sums_add(struct rollup_sums *into, const struct rollup_sums *from)
 	histogram_merge(&into->first_event_ms, &from->first_event_ms);
 }
 
+void rollup_sums_subtract(struct rollup_sums *from, const struct rollup_sums *part)
+{
+	for (unsigned i = 0; i < ROLLUP_COUNTS; i++)
+		from->counts[i] -= part->counts[i];
+	from->cost_micros = (int64_t)((uint64_t)from->cost_micros -
+		(uint64_t)part->cost_micros);
+	histogram_subtract(&from->ms, &part->ms);
+	histogram_subtract(&from->first_event_ms, &part->first_event_ms);
+}
+
 void rollup_sums_clear(struct rollup_sums *sums)
 {
 	memset(sums->counts, 0, sizeof(sums->counts));

@@ -94,6 +94,8 @@ uint64_t rollup_requests(const struct rollup_sums *sums);
 uint64_t rollup_tokens(const struct rollup_sums *sums);
 
 void rollup_sums_add(struct rollup_sums *into, const struct rollup_sums *from);
+/* Takes off what was added. */
+void rollup_sums_subtract(struct rollup_sums *from, const struct rollup_sums *part);
 /* Cheaper than zeroing. */
 void rollup_sums_clear(struct rollup_sums *sums);
 

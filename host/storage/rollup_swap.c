@@ -129,8 +129,8 @@ static int first_rebuilt(struct txn *txn, enum rollup_span *span, int64_t *start
 int rollup_swap_page(struct txn *txn)
 {
 	struct swap swap = { .txn = txn };
-	enum rollup_span span;
-	int64_t start_s;
+	enum rollup_span span = ROLLUP_STATE;
+	int64_t start_s = 0;
 	int rc = 0;
 
 	while (swap.rows < PAGE && (rc = first_rebuilt(txn, &span, &start_s)) > 0)

@@ -1,5 +1,6 @@
 /* Who had how much: first the values are put in order by one number, then the sums are
- * made of those that come first and of the rest. So only these need room for all sums. */
+ * made of those that come first. The rest is what is left of all records, each of which
+ * has one value: thousands of rows need not be read whole. */
 #include "storage/stats.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include "json/value.h"
 #include "storage/rollup.h"
 #include "storage/stats_json.h"
+#include "storage/stats_sum.h"
 #include "storage/stats_time.h"
 
 struct group {
@@ -21,28 +23,28 @@ struct group {
 
 struct breakdown {
 	struct txn *txn;
-	const struct stats_query *query;
+	struct stats_query query; /* its span as it is kept */
 	enum rollup_dimension by;
 	enum stats_order order;
 	struct bytes only; /* the key's form of the filter's value, or empty */
-	struct err *err;
-	uint32_t rows;
+	struct stats_work work;
 	struct map *by_name;
 	struct group **groups;
 	size_t count;
 	size_t room;
 	struct rollup_sums part; /* of one row */
+	struct rollup_sums total;
 	struct rollup_sums rest;
 };
 
-static int each_row(struct breakdown *breakdown, int64_t from_s, int64_t until_s,
-	rollup_row_fn *fn)
+static int each_row(struct breakdown *breakdown, rollup_row_fn *fn)
 {
 	struct stats_span span;
 	enum rollup_span rows;
 	int64_t start_s;
 	struct key prefix;
-	int rc = stats_span_open(&span, breakdown->txn, from_s, until_s);
+	int rc = stats_span_open(&span, breakdown->txn, breakdown->query.from_s,
+		breakdown->query.until_s);
 
 	while (rc == 0 && stats_span_next(&span, &rows, &start_s)) {
 		rollup_key_dimension(&prefix, rows, start_s, breakdown->by);
@@ -87,10 +89,8 @@ static int rank_row(struct bytes key, struct bytes value, void *arg)
 	struct group *group;
 	int rc;
 
-	if (++breakdown->rows > STATS_ROWS_MAX)
-		return err_set(breakdown->err, -E2BIG,
-			"more than %d rows: ask for a shorter time, or for whole days",
-			STATS_ROWS_MAX);
+	if ((rc = stats_work_add(&breakdown->work)) != 0)
+		return rc;
 	rollup_sums_clear(&breakdown->part);
 	rc = rollup_unpack(&breakdown->part, value, ROLLUP_NUMBERS);
 	if (rc)
@@ -122,8 +122,7 @@ static int sum_row(struct bytes key, struct bytes value, void *arg)
 	struct group *group = map_get(breakdown->by_name,
 		(const char *)key.data + ROLLUP_VALUE_AT, key.size - ROLLUP_VALUE_AT);
 
-	return rollup_unpack(group->sums ? group->sums : &breakdown->rest, value,
-		ROLLUP_WHOLE);
+	return group->sums ? rollup_unpack(group->sums, value, ROLLUP_WHOLE) : 0;
 }
 
 static void write_value(const struct group *group, int64_t seconds, struct buf *out)
@@ -143,17 +142,13 @@ static void write_value(const struct group *group, int64_t seconds, struct buf *
 	buf_clear(&text);
 }
 
-static void write_all(struct breakdown *breakdown, size_t top, int64_t from_s,
-	int64_t until_s, struct buf *out)
+static void write_all(struct breakdown *breakdown, size_t top, struct buf *out)
 {
-	int64_t now_s = breakdown->query->now_s;
-	int64_t seconds = (until_s < now_s ? until_s : now_s) - from_s;
-	struct rollup_sums *total = &breakdown->part;
+	int64_t seconds = stats_elapsed(&breakdown->query);
 
-	rollup_sums_clear(total);
 	buf_append(out, "{", 1);
-	stats_json_number(out, "from", (uint64_t)from_s);
-	stats_json_number(out, "until", (uint64_t)until_s);
+	stats_json_number(out, "from", (uint64_t)breakdown->query.from_s);
+	stats_json_number(out, "until", (uint64_t)breakdown->query.until_s);
 	stats_json_number(out, "count", breakdown->count);
 	buf_printf(out, "\"by\":\"%s\",\"values\":[",
 		rollup_dimension_name(breakdown->by));
@@ -161,9 +156,7 @@ static void write_all(struct breakdown *breakdown, size_t top, int64_t from_s,
 		if (i)
 			buf_append(out, ",", 1);
 		write_value(breakdown->groups[i], seconds, out);
-		rollup_sums_add(total, breakdown->groups[i]->sums);
 	}
-	rollup_sums_add(total, &breakdown->rest);
 	buf_append_text(out, "],\"other\":");
 	if (top < breakdown->count) {
 		buf_append(out, "{", 1);
@@ -173,18 +166,14 @@ static void write_all(struct breakdown *breakdown, size_t top, int64_t from_s,
 		buf_append_text(out, "null");
 	}
 	buf_append_text(out, ",\"total\":{");
-	stats_json_sums(out, total, seconds);
+	stats_json_sums(out, &breakdown->total, seconds);
 	buf_append_text(out, "}}");
 }
 
 static int break_down(struct breakdown *breakdown, uint32_t top, struct buf *out)
 {
-	int64_t from_s = breakdown->query->from_s, until_s = breakdown->query->until_s;
-	int rc = stats_snap_span(&from_s, &until_s, breakdown->query->now_s,
-		breakdown->err);
+	int rc = each_row(breakdown, rank_row);
 
-	if (rc == 0)
-		rc = each_row(breakdown, from_s, until_s, rank_row);
 	if (rc)
 		return rc;
 	if (top > breakdown->count)
@@ -194,9 +183,16 @@ static int break_down(struct breakdown *breakdown, uint32_t top, struct buf *out
 			compare_groups);
 	for (size_t i = 0; i < top; i++)
 		breakdown->groups[i]->sums = xcalloc(1, sizeof(struct rollup_sums));
-	if ((rc = each_row(breakdown, from_s, until_s, sum_row)) != 0)
+	if ((rc = each_row(breakdown, sum_row)) != 0)
 		return rc;
-	write_all(breakdown, top, from_s, until_s, out);
+	rc = stats_sum(breakdown->txn, &breakdown->query, &breakdown->work,
+		&breakdown->total);
+	if (rc)
+		return rc;
+	breakdown->rest = breakdown->total;
+	for (size_t i = 0; i < top; i++)
+		rollup_sums_subtract(&breakdown->rest, breakdown->groups[i]->sums);
+	write_all(breakdown, top, out);
 	return 0;
 }
 
@@ -227,19 +223,22 @@ int stats_breakdown(struct txn *txn, const struct stats_query *query,
 	if (top > STATS_TOP_MAX)
 		return err_set(err, -E2BIG, "a breakdown names %d values at the most",
 			STATS_TOP_MAX);
-	if (query->filter != ROLLUP_ALL)
-		rollup_key(&only, ROLLUP_DAY, 0, by, query->value);
 	breakdown = xcalloc(1, sizeof(*breakdown));
 	breakdown->txn = txn;
-	breakdown->query = query;
+	breakdown->query = *query;
 	breakdown->by = by;
 	breakdown->order = order;
-	if (only.size)
+	breakdown->work.err = err;
+	breakdown->by_name = map_new();
+	if (query->filter != ROLLUP_ALL) {
+		rollup_key(&only, ROLLUP_DAY, 0, by, query->value);
 		breakdown->only = (struct bytes) { only.data + ROLLUP_VALUE_AT,
 			only.size - ROLLUP_VALUE_AT };
-	breakdown->err = err;
-	breakdown->by_name = map_new();
-	rc = break_down(breakdown, top, out);
+	}
+	rc = stats_snap_span(&breakdown->query.from_s, &breakdown->query.until_s,
+		query->now_s, err);
+	if (rc == 0)
+		rc = break_down(breakdown, top, out);
 	clear(breakdown);
 	return rc;
 }

@@ -117,6 +117,8 @@ static void parts_make_the_whole(void **state)
 		assert_memory_equal(&merged, &unpacked, sizeof(merged));
 		for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
 			assert_true(merged.counts[i] == a.counts[i] + b.counts[i]);
+		histogram_subtract(&merged, &b);
+		assert_memory_equal(merged.counts, a.counts, sizeof(a.counts));
 		histogram_clear(&merged);
 		assert_int_equal(histogram_count(&merged), 0);
 		assert_memory_equal(&merged, &(struct histogram) { 0 }, sizeof(merged));
@@ -149,12 +151,13 @@ static void packed_it_is_small(void **state)
 static void nonsense_is_refused(void **state)
 {
 	static const unsigned char rows[][4] = {
-		{ 1 },                /* the bucket is missing */
-		{ 1, 0xa1, 0x05 },    /* its count is missing */
-		{ 1, 0xa0, 0x05, 0 }, /* bucket 336 */
-		{ 2, 0x9e, 0x05, 0 }, /* bucket 335, then 336 */
+		{ 2 },                /* the end is missing */
+		{ 3 },                /* a count is missing */
+		{ 1, 5, 0 },          /* no bucket, which has five */
+		{ 0xa2, 0x05, 0 },    /* bucket 336 */
+		{ 0xa0, 0x05, 2, 0 }, /* bucket 335, then 336 */
 	};
-	static const size_t sizes[] = { 1, 3, 3, 4 };
+	static const size_t sizes[] = { 1, 1, 3, 3, 4 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
