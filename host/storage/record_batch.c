@@ -6,6 +6,7 @@
 
 #include "storage/cursor.h"
 #include "storage/posting_batch.h"
+#include "storage/rollup.h"
 #include "storage/storage.h"
 #include "storage/table.h"
 
@@ -27,6 +28,7 @@ struct body_row {
 struct record_batch {
 	uint64_t last_key;
 	struct posting_batch *postings;
+	struct rollup_batch *sums;
 	struct buf packed_bodies;
 	size_t body_count;
 	size_t count;
@@ -75,6 +77,7 @@ struct record_batch *record_batch_new(void)
 	struct record_batch *batch = xcalloc(1, sizeof(*batch));
 
 	batch->postings = posting_batch_new();
+	batch->sums = rollup_batch_new();
 	return batch;
 }
 
@@ -83,6 +86,7 @@ void record_batch_free(struct record_batch *batch)
 	if (!batch)
 		return;
 	posting_batch_free(batch->postings);
+	rollup_batch_free(batch->sums);
 	buf_clear(&batch->packed_bodies);
 	free(batch);
 }
@@ -111,12 +115,13 @@ void record_batch_reset(struct record_batch *batch)
 {
 	batch->count = batch->body_count = 0;
 	posting_batch_reset(batch->postings);
+	rollup_batch_reset(batch->sums);
 	buf_clear(&batch->packed_bodies);
 }
 
 bool record_batch_is_full(const struct record_batch *batch)
 {
-	return batch->count == RECORD_BATCH_MAX ||
+	return batch->count == RECORD_BATCH_MAX || rollup_batch_is_full(batch->sums) ||
 		buf_size(&batch->packed_bodies) > BODY_PACKED_SIZE_MAX;
 }
 
@@ -172,6 +177,7 @@ size_t record_batch_add(struct record_batch *batch, struct bytes message)
 	row->key = next_key(batch, &record);
 	index_values(&record, &values);
 	posting_batch_add(batch->postings, &values, row->key);
+	rollup_add(batch->sums, &record, (int64_t)row->key);
 	add_bodies(batch, row->key, head->bodies);
 	body_free(head->bodies);
 	return weight;
@@ -212,5 +218,7 @@ int record_batch_write(struct txn *txn, void *arg, struct err *err)
 		rc = write_row(txn, &batch->rows[i]);
 	for (size_t i = 0; i < batch->body_count && !rc; i++)
 		rc = write_body(txn, &batch->packed_bodies, &batch->bodies[i]);
-	return rc ? rc : posting_batch_write(batch->postings, txn);
+	if (!rc)
+		rc = posting_batch_write(batch->postings, txn);
+	return rc ? rc : rollup_write(txn, batch->sums);
 }

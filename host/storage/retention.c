@@ -7,6 +7,7 @@
 #include "storage/cursor.h"
 #include "storage/posting_batch.h"
 #include "storage/record.h"
+#include "storage/rollup.h"
 #include "storage/storage.h"
 #include "storage/table.h"
 
@@ -186,8 +187,11 @@ int retention_slice(struct txn *txn, void *arg, struct err *err)
 	int rc;
 
 	(void)err;
-	slice->records = slice->bodies = 0;
+	slice->records = slice->bodies = slice->sums = 0;
 	slice->has_more = false;
-	rc = slice_records(txn, slice);
-	return rc ? rc : slice_bodies(txn, slice);
+	if ((rc = slice_records(txn, slice)) != 0 || (rc = slice_bodies(txn, slice)) != 0)
+		return rc;
+	rc = rollup_trim(txn, slice->now_us / 1000000, RETENTION_SLICE, &slice->sums);
+	slice->has_more |= slice->sums == RETENTION_SLICE;
+	return rc;
 }

@@ -1,7 +1,8 @@
 /* retention.h - old records and bodies are removed, in slices that disturb nobody.
  *
- * A slice is a transaction of at most RETENTION_SLICE rows of records, or of bodies.
- * With a record go its details, its bodies and what the index has of it; statistics stay.
+ * A slice is a transaction of at most RETENTION_SLICE rows of records, of bodies and of
+ * statistics. With a record go its details, its bodies and what the index has of it;
+ * statistics have bounds of their own (rollup.h).
  * 0 means without end. */
 #pragma once
 
@@ -27,6 +28,7 @@ struct retention_slice {
 	int64_t now_us;
 	uint32_t records; /* that were removed */
 	uint32_t bodies;
+	uint32_t sums;
 	bool has_more;
 };
 
