@@ -206,8 +206,8 @@ local function set_of(list)
   return set
 end
 
-local function from_hex(text)
-  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+local function from_hex(digits)
+  return (digits:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
 
 local function make_token(given)

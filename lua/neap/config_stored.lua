@@ -9,8 +9,8 @@
 ---     }, { path = …, dialects = … })
 ---
 --- A record has the fields of router.lua's word, and those of META. The same checks decide what is
---- right. What router.lua has under the same name wins and the stored record is *shadowed*; one that
---- is wrong is left out with its error. Nothing that is stored keeps neap from starting, and
+--- right. What router.lua has under the same name wins, and the stored record is *shadowed*; one
+--- that is wrong is left out with its error. Nothing that is stored keeps neap from starting, and
 --- nothing that is wrong opens it: where there is any stored token, also one that is left out,
 --- clients need one.
 

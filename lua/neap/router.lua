@@ -35,7 +35,7 @@ local loaded -- the configuration that it is made of
 -- ------------------------------------------------------------------------------------
 -- Loading
 
-local function greeting(configuration)
+local function greeting()
   local lines = {}
   if not known.has_tokens then
     lines[#lines + 1] = "No token is configured: only this machine is served, without one.\n"
@@ -139,7 +139,7 @@ function router.open(path)
   if not made then return nil, configuration end
   known, loaded = made, configuration
   local settings = settings_of(configuration)
-  settings.has_tokens, settings.greeting = known.has_tokens, greeting(configuration)
+  settings.has_tokens, settings.greeting = known.has_tokens, greeting()
   settings.stored_problems = stored_problems(configuration.stored)
   return settings
 end

@@ -163,8 +163,9 @@ local function try(changes)
   return nil, problem, problem == "conflict" and (detail + 1) / 2 or detail
 end
 
---- Makes all of the changes, each of another record, or none of them. Returns the new versions (0: removed), or nil and
---- "conflict" with the number of the change that met another version, "full" or "failed" with why.
+--- Makes all of the changes, each of another record, or none of them. Returns the new versions (0:
+--- removed), or nil and "conflict" with the number of the change that met another version, "full" or
+--- "failed" with why.
 ---@param changes neap.store.change[]
 ---@return number[]? versions, "conflict"|"full"|"failed"|nil problem, string|number|nil detail
 function store.write(changes)
@@ -195,7 +196,8 @@ end
 ---@param expected number?
 ---@return true?, "conflict"|"full"|"failed"|nil problem, string|number|nil detail
 function store.delete(kind, name, expected)
-  local versions, problem, detail = store.write { { kind = kind, name = name, expected = expected } }
+  local versions, problem, detail =
+    store.write { { kind = kind, name = name, expected = expected } }
   return versions and true, problem, detail
 end
 

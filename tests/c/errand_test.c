@@ -123,8 +123,8 @@ static void wrong_arguments_raise(void **state)
 		"host.store_write { { 'put', 'config', 'a', 7 } }",
 		"host.store_write { { 'lose', 'config', 'a', '' } }",
 		"host.store_write { { 'put', 'config', 'a', ('x'):rep(2^20 + 1) } }",
-		"local v, o = ('x'):rep(2^20), {} for i = 1, 17 do "
-		"o[i] = { 'put', 'config', 'k' .. i, v } end host.store_write(o)",
+		("local v, o = ('x'):rep(2^20), {} for i = 1, 17 do "
+		 "o[i] = { 'put', 'config', 'k' .. i, v } end host.store_write(o)"),
 	};
 	char chunk[400];
 
