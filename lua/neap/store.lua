@@ -164,8 +164,8 @@ local function try(changes)
 end
 
 --- Makes all of the changes, each of another record, or none of them. Returns the new versions (0:
---- removed), or nil and "conflict" with the number of the change that met another version, "full" or
---- "failed" with why.
+--- removed), or nil and "conflict" with the number of the change that met another version, "full"
+--- or "failed" with why.
 ---@param changes neap.store.change[]
 ---@return number[]? versions, "conflict"|"full"|"failed"|nil problem, string|number|nil detail
 function store.write(changes)

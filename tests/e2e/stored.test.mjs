@@ -67,7 +67,7 @@ test("a broken record is logged and left out; router.lua wins over one of its na
   const other = await upstream(t);
   other.always(answer("other"));
   const { neap } = await probed(t, group("pool", ["probe"]));
-  await neap.lua(
+  const why = await neap.lua(
     put("provider/probe", stored_provider(other)) +
       put("provider/bad", { dialect: "openai" }) +
       put("group/none", { targets: [{ provider: "bad", model: "m" }] }) +
@@ -75,6 +75,9 @@ test("a broken record is logged and left out; router.lua wins over one of its na
       put("group/fine", { targets: [{ provider: "probe", model: "m" }] }) +
       RELOAD,
   );
+  assert.match(why, /provider\/bad: .*no url/, "who has stored it is told, and nothing changes");
+  assert.equal(await neap.generation(), 1);
+  await neap.reload();
   await neap.says(/left out: provider\/bad: .*no url/);
   await neap.says(/left out: group\/none: .*no provider/);
   await neap.says(/left out: group\/odd: there is no policy/);
@@ -104,8 +107,10 @@ test("a stored token lets in who has it, and nobody without one", async (t) => {
   assert.equal((await chat(neap, say("probe/m"))).status, 401);
   assert.equal((await chat(neap, say("probe/m"), headers)).status, 200);
   // A record that nobody can read closes neap, too.
-  await neap.lua(put("token/t", []) + RELOAD, headers);
+  await neap.lua(put("token/t", []), headers);
+  await neap.reload();
   assert.equal((await chat(neap, say("probe/m"))).status, 401);
+  assert.equal((await chat(neap, say("probe/m"), headers)).status, 401);
 });
 
 test("a stored provider may be at a private address where router.lua says so alone", async (t) => {
@@ -113,9 +118,9 @@ test("a stored provider may be at a private address where router.lua says so alo
   const by_name = up.url.replace("127.0.0.1", "localhost.localdomain");
   await neap.lua(
     put("provider/a", stored_provider(up)) +
-      put("provider/b", { ...stored_provider(up), url: by_name }) +
-      RELOAD,
+      put("provider/b", { ...stored_provider(up), url: by_name }),
   );
+  await neap.reload();
   await neap.says(/left out: provider\/a: .*private_upstreams/);
   const calls = up.calls.length;
   assert.equal((await chat(neap, say("b/m"))).status, 502);
