@@ -131,6 +131,8 @@ void exchange_receive(struct exchange *exchange)
 	if (connection->body != BODY_WAITING)
 		return;
 	exchange->spool = spool_new(listener->spools, listener->base);
+	if (exchange->head.body_length > 0)
+		spool_expect(exchange->spool, (uint64_t)exchange->head.body_length);
 	connection->body = BODY_READING;
 	connection->body_since_ms = 0;
 	if (exchange->head.expects_continue && !buf_size(&connection->input)) {

@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "http/spool_writer.h"
 
-#define RUN_FIRST 1024          /* bytes of the first run in memory */
+#define RUN_FIRST 1024           /* bytes of the first run in memory */
+#define EXPECTED_MAX (256 * 1024) /* what is believed of a length that was only named */
 #define BLOCK_SIZE (128 * 1024) /* bytes that go to the file's thread at a time */
 #define PENDING_HIGH (1024 * 1024)
 #define POLL_MS 20
@@ -25,6 +26,7 @@ struct spool {
 	char *run; /* the whole body, or the last block of a file */
 	size_t run_size;
 	size_t run_capacity;
+	size_t expected; /* bytes of the first run */
 	size_t memory_charge;    /* bytes of memory_used for the run */
 	struct spool_file *file; /* NULL: all in memory */
 	struct event *ready_event;
@@ -124,15 +126,22 @@ struct spool *spool_new(struct spools *spools, struct event_base *base)
 	spool->source.ops = &source_ops;
 	spool->spools = spools;
 	spool->base = base;
+	spool->expected = RUN_FIRST;
 	spool->ready_fd = -1;
 	return spool;
+}
+
+void spool_expect(struct spool *spool, uint64_t size)
+{
+	if (size)
+		spool->expected = size < EXPECTED_MAX ? (size_t)size : EXPECTED_MAX;
 }
 
 /* Makes the run in memory large enough, if that is allowed. */
 static bool grow_run(struct spool *spool, size_t size)
 {
 	size_t wanted = spool->run_size + size;
-	size_t capacity = spool->run_capacity ? spool->run_capacity : RUN_FIRST;
+	size_t capacity = spool->run_capacity ? spool->run_capacity : spool->expected;
 
 	if (wanted > SPOOL_MEMORY)
 		return false;

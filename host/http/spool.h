@@ -32,6 +32,8 @@ void spools_close(struct spools *spools); /* after every spool is freed */
 
 /* base: where on_ready is called from. */
 struct spool *spool_new(struct spools *spools, struct event_base *base);
+/* So many bytes will come, if the client keeps its word: for the memory of the first run. */
+void spool_expect(struct spool *spool, uint64_t size);
 /* Returns 0, or -ENOSPC (the total is used up, or the disk is full), or another negative
  * errno of the file. */
 MUST_CHECK

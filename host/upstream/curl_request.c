@@ -10,19 +10,19 @@
 
 #define READ_BUFFER_SMALL 2048L   /* bytes; of a stream, whose events are short */
 #define READ_BUFFER_LARGE 16384L  /* bytes; libcurl's own size */
-#define GATHER_MAX (256 * 1024)   /* bodies up to this are copied into one run */
 #define UPLOAD_BUFFER_SMALL 16384 /* the least that curl takes */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)
-#define SMALL_BODY (64 * 1024) /* curl sends bodies up to this together with the head */
+/* Curl sends bodies up to this in one go with the head, from one run. Of a larger one it
+ * copies parts into its upload buffer, and can have them there right from the pieces. */
+#define GATHER_MAX (64 * 1024)
 
-/* Copies up to size bytes of the body at body->at. Returns how many, or -1. */
-static ssize_t read_pieces(struct transfer_body *body, char *room, size_t size)
+/* Copies from the piece that body->at is in. Returns how much, or a negative errno. */
+static ssize_t read_piece(struct transfer_body *body, char *room, size_t size)
 {
 	while (body->piece < body->piece_count) {
 		const struct piece *piece = &body->pieces[body->piece];
 		uint64_t offset = body->at - body->piece_at;
 		uint64_t left = piece->size - offset;
-		ssize_t got;
 
 		if (!left) {
 			body->piece_at += piece->size;
@@ -31,19 +31,31 @@ static ssize_t read_pieces(struct transfer_body *body, char *room, size_t size)
 		}
 		if (left > size)
 			left = size;
-		if (piece->data) {
-			memcpy(room, piece->data + offset, left);
-			got = (ssize_t)left;
-		} else {
-			got = piece->source->ops->read(piece->source,
+		if (!piece->data)
+			return piece->source->ops->read(piece->source,
 				piece->offset + offset, room, left);
-		}
+		memcpy(room, piece->data + offset, left);
+		return (ssize_t)left;
+	}
+	return 0;
+}
+
+/* Copies up to size bytes of the body at body->at. Returns how many, or -1. */
+static ssize_t read_pieces(struct transfer_body *body, char *room, size_t size)
+{
+	size_t filled = 0;
+
+	if (size > body->size - body->at)
+		size = body->size - body->at;
+	while (filled < size) {
+		ssize_t got = read_piece(body, room + filled, size - filled);
+
 		if (got <= 0)
 			return -1; /* an end before the piece's is a failure, too */
 		body->at += (uint64_t)got;
-		return got;
+		filled += (size_t)got;
 	}
-	return 0;
+	return (ssize_t)filled;
 }
 
 static void rewind_pieces(struct transfer_body *body, uint64_t at)
@@ -56,6 +68,12 @@ static void rewind_pieces(struct transfer_body *body, uint64_t at)
 		body->piece_at += body->pieces[body->piece++].size;
 }
 
+static void fail_read(struct transfer *transfer)
+{
+	transfer_fail(transfer, TRANSFER_PROTOCOL,
+		"the request's body could not be read");
+}
+
 size_t request_read(char *room, size_t size, size_t count, void *arg)
 {
 	struct transfer *transfer = arg;
@@ -66,8 +84,7 @@ size_t request_read(char *room, size_t size, size_t count, void *arg)
 	got = read_pieces(&transfer->body, room, size * count);
 	if (got >= 0)
 		return (size_t)got;
-	transfer_fail(transfer, TRANSFER_PROTOCOL,
-		"the request's body could not be read");
+	fail_read(transfer);
 	return CURL_READFUNC_ABORT;
 }
 
@@ -101,21 +118,12 @@ int request_ready(void *arg, char *peer, char *local, int peer_port, int local_p
 static bool gather(struct transfer *transfer)
 {
 	struct transfer_body *body = &transfer->body;
-	uint64_t filled = 0;
 
 	body->gathered = xmalloc(body->size);
-	while (filled < body->size) {
-		ssize_t got = read_pieces(body, body->gathered + filled,
-			body->size - filled);
-
-		if (got <= 0) {
-			transfer_fail(transfer, TRANSFER_PROTOCOL,
-				"the request's body could not be read");
-			return false;
-		}
-		filled += (uint64_t)got;
-	}
-	return true;
+	if (read_pieces(body, body->gathered, body->size) == (ssize_t)body->size)
+		return true;
+	fail_read(transfer);
+	return false;
 }
 
 static void set_body(struct transfer *transfer, const struct transfer_request *request)
@@ -129,7 +137,7 @@ static void set_body(struct transfer *transfer, const struct transfer_request *r
 	body->piece_count = request->piece_count;
 	for (size_t i = 0; i < body->piece_count; i++)
 		body->size += body->pieces[i].size;
-	buffer_size = body->size > SMALL_BODY ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL;
+	buffer_size = body->size > GATHER_MAX ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL;
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
 	curl_easy_setopt(easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->size);
