@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "key_rotate.h"
 #include "options.h"
 #include "script/explain_run.h"
@@ -168,6 +169,7 @@ int main(int argc, char **argv)
 		printf("neap %s\n", NEAP_VERSION);
 		return 0;
 	}
+	mem_prepare();
 	signal(SIGPIPE, SIG_IGN);
 	if (sodium_init() < 0) {
 		fprintf(stderr, "neap: libsodium could not be started\n");

@@ -1,8 +1,18 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MAPPED_FROM (1024 * 1024)  /* bytes; larger blocks are mapped one by one */
+#define TRIMMED_FROM (4096 * 1024) /* bytes free at the end of a heap */
+
+void mem_prepare(void)
+{
+	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+	mallopt(M_TRIM_THRESHOLD, TRIMMED_FROM);
+}
 
 static void *check(void *memory, size_t size)
 {

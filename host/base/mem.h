@@ -15,6 +15,10 @@
 #define CONTAINER_OF(pointer, type, member) \
 	((type *)(void *)(((char *)(pointer)) - offsetof(type, member)))
 
+/* Once, before the first thread: the buffers of one request after another take memory that
+ * the process has, instead of giving it to the system and asking again each time. */
+void mem_prepare(void);
+
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);

@@ -12,9 +12,9 @@
 #include "base/mem.h"
 #include "http/spool_writer.h"
 
-#define RUN_FIRST 1024           /* bytes of the first run in memory */
+#define RUN_FIRST 1024            /* bytes of the first run in memory */
 #define EXPECTED_MAX (256 * 1024) /* what is believed of a length that was only named */
-#define BLOCK_SIZE (128 * 1024) /* bytes that go to the file's thread at a time */
+#define BLOCK_SIZE (128 * 1024)   /* bytes that go to the file's thread at a time */
 #define PENDING_HIGH (1024 * 1024)
 #define POLL_MS 20
 
