@@ -142,6 +142,18 @@ void route_register(lua_State *L)
 
 /* -- using ------------------------------------------------------------------------ */
 
+/* "name: value", without printf: each request has some. */
+static const char *join(struct arena *arena, const char *name, const char *value)
+{
+	size_t name_size = strlen(name), value_size = strlen(value);
+	char *text = arena_alloc(arena, name_size + value_size + 3);
+
+	memcpy(text, name, name_size);
+	memcpy(text + name_size, ": ", 2);
+	memcpy(text + name_size + 2, value, value_size + 1);
+	return text;
+}
+
 void route_headers(const struct route *route, const struct exchange *exchange,
 	struct arena *arena, struct transfer_request *out)
 {
@@ -155,7 +167,7 @@ void route_headers(const struct route *route, const struct exchange *exchange,
 		const char *value = exchange_header(exchange, *name);
 
 		if (value)
-			headers[count++] = arena_printf(arena, "%s: %s", *name, value);
+			headers[count++] = join(arena, *name, value);
 		else if (strcmp(*name, "content-type") == 0)
 			headers[count++] = "content-type: application/json";
 	}
