@@ -26,7 +26,7 @@ struct spool {
 	char *run; /* the whole body, or the last block of a file */
 	size_t run_size;
 	size_t run_capacity;
-	size_t expected; /* bytes of the first run */
+	size_t expected;         /* bytes of the first run */
 	size_t memory_charge;    /* bytes of memory_used for the run */
 	struct spool_file *file; /* NULL: all in memory */
 	struct event *ready_event;
