@@ -165,11 +165,12 @@ static void only_the_last_moment_is_lost(void **state)
 		assert_int_equal(store_read(store, count_sums, &counted, NULL), 0);
 		store_close(store);
 		/* Without a gap, up to where it ends. */
-		assert_int_equal(tally.last_generation - tally.first_generation + 1,
-			tally.records);
+		if (tally.records)
+			assert_int_equal(tally.records,
+				tally.last_generation - tally.first_generation + 1);
 		/* Perhaps it fell before its first transaction. */
-		assert_true(tally.last_generation >= number);
-		number = tally.last_generation;
+		assert_true(!tally.records || tally.last_generation >= number);
+		number = tally.records ? tally.last_generation : 0;
 		/* Those that retention has removed, too. */
 		assert_int_equal(counted, number);
 		/* A disk, or a machine that is busy with other things, may take longer
