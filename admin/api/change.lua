@@ -5,6 +5,7 @@ local audit = require "admin.api.audit"
 local host = require "neap.host"
 local json = require "neap.json"
 local problem = require "admin.api.problem"
+local rehearsal = require "admin.api.rehearsal"
 local rows = require "admin.api.rows"
 
 local change = {}
@@ -74,10 +75,12 @@ local function is_about_others(raised, ops)
   return true
 end
 
---- Writes configuration and returns when it is in force. What the loader refuses is taken back, so
---- that nothing has changed, and raised as 422.
+
+--- Writes configuration and returns when it is in force. What is wrong is raised as 422 and not
+--- written; what the loader refuses all the same is taken back.
 ---@return integer generation
 function change.configure(of, ops, entry)
+  rehearsal.check(ops)
   local before = read_before(ops)
   local noted = { unpack(ops) }
   audit.note(noted, of, entry)

@@ -47,6 +47,7 @@ function admin.open(path)
   local problem_text
   password, problem_text = setup.read_environment()
   if problem_text then return nil, ("%s:1: %s"):format(path, problem_text) end
+  router.keep()
   local settings, errors = router.open(path)
   if not settings then return nil, errors end
   -- Whether there is an admin side is decided at the start; what is left of it is this machine's.

@@ -13,6 +13,7 @@ local host = require "neap.host"
 local json = require "neap.json"
 local memory = require "neap.test.memory"
 local clock = require "neap.test.clock"
+local router = require "neap.router"
 local schema = require "admin.api.schema"
 
 local world = {}
@@ -23,6 +24,39 @@ local World = {}
 World.__index = World
 
 local now_used -- the world that the host's functions work on
+
+local ROUTER = "/world/router.lua"
+local read_file = host.read
+
+-- ------------------------------------------------------------------------------------
+-- What a load reads
+
+function host.read(path)
+  if path == ROUTER then return now_used.config end
+  return read_file(path)
+end
+
+function host.stored(table_name)
+  local flat, rows = {}, now_used.store[table_name]
+  local names = {}
+  for key in pairs(rows) do names[#names + 1] = key end
+  table.sort(names)
+  for _, key in ipairs(names) do flat[#flat + 1], flat[#flat + 2] = key, rows[key] end
+  return flat
+end
+
+function host.seal(record, field, secret) return ("%s|%s|%s"):format(record, field, secret) end
+function host.unseal(record, field, sealed)
+  local front = ("%s|%s|"):format(record, field)
+  if sealed:sub(1, #front) ~= front then return nil, "it belongs to another record" end
+  return sealed:sub(#front + 1)
+end
+
+local function load()
+  local settings, problem = router.open(ROUTER)
+  if not settings then return nil, problem end
+  return true
+end
 
 -- ------------------------------------------------------------------------------------
 -- The store
@@ -120,6 +154,7 @@ host.figures = function()
 end
 host.reload = function()
   local errors, loads = now_used.reload_errors, now_used.loads
+  if not errors then errors = select(2, load()) end
   if not errors then now_used.generation = now_used.generation + 1 end
   table.insert(loads, 1, { at = host.wall(), cause = "api", errors = errors,
     generation = not errors and now_used.generation or nil })
@@ -261,17 +296,20 @@ function World:fault_of(op, got)
 end
 
 --- A new world: an empty store but for the account "admin". options: listen, names, is_secure,
---- is_bare (no account).
+--- is_bare (no account), config (the text of router.lua).
 function world.new(options)
   options = options or {}
   clock.time = 0
-  local self = setmetatable({ store = { config = {}, keys = {}, objects = {} }, generation = 1,
+  local self = setmetatable({
+    store = { config = {}, keys = {}, objects = {} }, generation = 1, config = options.config or "",
     loads = {}, lines = {}, ids = 0, tokens = 0, verified = 0, secrets = {},
     host = options.host or "127.0.0.1:8081",
     cookie = options.is_secure and "__Host-neap_session" or "neap_session", statuses = {},
     problem = require("admin.api.openapi").problem }, World)
   now_used = self
   for name, instead in pairs(memory.new()) do host[name] = instead end
+  router.keep()
+  assert(load())
   self.routes = admin.prepare({ listen = options.listen or "127.0.0.1:8081",
     names = options.names }, options.is_secure or false)
   for _, op in ipairs(self.routes.list) do

@@ -1,5 +1,6 @@
 #include "script/modules.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,22 @@ static int l_read(lua_State *L)
 	return 1;
 }
 
+/* files(folder) -> { name, … } in order; none where it cannot be read. */
+static int l_files(lua_State *L)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(luaL_checkstring(L, 1), &entries, NULL, alphasort);
+
+	lua_createtable(L, count > 0 ? count : 0, 0);
+	for (int i = 0; i < count; i++) {
+		lua_pushstring(L, entries[i]->d_name);
+		lua_rawseti(L, -2, i + 1);
+		free(entries[i]);
+	}
+	free(entries);
+	return 1;
+}
+
 /* env(name) -> text | nil */
 static int l_env(lua_State *L)
 {
@@ -180,6 +197,7 @@ static int l_readonly(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{ "read", l_read },
+	{ "files", l_files },
 	{ "env", l_env },
 	{ "home", l_home },
 	{ "stored", l_stored },

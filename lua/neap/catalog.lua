@@ -118,9 +118,16 @@ catalog.Key = object.class("key", {
   },
 })
 
---- A key's state is found by the secret, not by its place: reordering loses nothing.
+--- The name of a key's health. It is found by the secret, not by its place: reordering loses
+--- nothing.
+---@param provider string its name
+---@param secret string
+function catalog.key_health(provider, secret)
+  return "key\0" .. provider .. "\0" .. host.digest(secret)
+end
+
 local function make_key(provider, given)
-  local name = "key\0" .. provider.name .. "\0" .. host.digest(given.secret)
+  local name = catalog.key_health(provider.name, given.secret)
   return { id = given.id, secret = given.secret, balance = given.balance, health_name = name,
     health = host.health(name), by_model = {} }
 end

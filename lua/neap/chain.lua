@@ -21,17 +21,48 @@ local PUBLIC = { ["neap.policy"] = true, ["neap.setting"] = true, ["neap.json"] 
 -- ------------------------------------------------------------------------------------
 -- Loading
 
---- A loader of one generation: folders are searched in order.
-function chain.loader(folders)
-  return { folders = folders, definitions = {}, modules = {} }
+--- A loader of one generation. The user's folder comes first, then what is stored, then neap's: what
+--- somebody wrote into a file is not changed by the admin side, and what neap brings can be.
+---@param folders string[] the user's, neap's
+---@param options { stored: table<string, string>?, read: (fun(path: string): string?)? }? stored:
+---texts of policies by name; read: instead of the host's, which is there at load only
+function chain.loader(folders, options)
+  options = options or {}
+  return { folders = folders, stored = options.stored or {}, read = options.read,
+    definitions = {}, modules = {} }
 end
 
 local function read_first(loader, name)
-  for _, folder in ipairs(loader.folders) do
-    local path = folder .. "/" .. name .. ".lua"
-    local text = host.read(path)
+  for place, folder in ipairs(loader.folders) do
+    local text = (loader.read or host.read)(folder .. "/" .. name .. ".lua")
     if text then return text, "policies/" .. name .. ".lua" end
+    if place == 1 and loader.stored[name] then
+      return loader.stored[name], "stored/" .. name .. ".lua"
+    end
   end
+end
+
+--- Reads all policies of these folders, while a generation is built. Returns what reads them later,
+--- and their names by folder.
+---@param folders string[]
+---@return fun(path: string): string? read, table<string, string[]> names
+function chain.shelf(folders)
+  local texts, names = {}, {}
+  for _, folder in ipairs(folders) do
+    names[folder] = {}
+    for _, file in ipairs(host.files(folder)) do
+      local name = file:match("^([%w_][%w_-]*)%.lua$")
+      if name and not name:find("_test$") then
+        texts[folder .. "/" .. file] = host.read(folder .. "/" .. file)
+        table.insert(names[folder], name)
+      end
+    end
+    for _, file in ipairs(host.files(folder .. "/lib")) do
+      local path = folder .. "/lib/" .. file
+      if file:find("%.lua$") then texts[path] = host.read(path) end
+    end
+  end
+  return function(path) return texts[path] end, names
 end
 
 local function run_sandboxed(loader, text, path)
@@ -60,7 +91,7 @@ function chain.require(loader, name)
 end
 
 --- The definition of a policy's name, or nil and a message with file and line.
-local function load_definition(loader, name)
+function chain.definition(loader, name)
   local known = loader.definitions[name]
   if known then return known.definition, known.problem end
   known = {}
@@ -196,7 +227,7 @@ end
 local function build(loader, entries, group, innermost, path, errors)
   local instances, checked = {}, {}
   for _, entry in ipairs(entries) do
-    local definition, problem = load_definition(loader, entry.name)
+    local definition, problem = chain.definition(loader, entry.name)
     if not definition then
       errors[#errors + 1] = problem_at(path, entry, problem)
     else

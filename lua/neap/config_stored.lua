@@ -3,7 +3,7 @@
 ---
 ---     config_stored.merge(configuration, {
 ---       config = { key, value, … },         -- rows "provider/NAME", "group/NAME", "token/NAME",
----                                           -- "setting/NAME", "keyword/ID"; JSON objects
+---                                           -- "setting/NAME", "keyword/ID", "policy/NAME"; JSON
 ---       keys = { key, value, … },           -- rows "PROVIDER/ID"
 ---       unseal = host.unseal,
 ---     }, { path = …, dialects = … })
@@ -94,7 +94,8 @@ end
 
 --- The rows of the kinds that there are, decoded, in the order of their names.
 function Merge:read(rows)
-  local by_kind = { provider = {}, group = {}, token = {}, setting = {}, keyword = {} }
+  local by_kind = { provider = {}, group = {}, token = {}, setting = {}, keyword = {},
+    policy = {} }
   for index = 1, #rows, 2 do
     local kind, name = rows[index]:match("^(%w+)/(.*)$")
     self.has_token = self.has_token or kind == "token"
@@ -285,6 +286,20 @@ function Merge:read_keywords(entries)
   return keywords
 end
 
+--- The texts of policies by name. Whether they can run is seen where they are loaded.
+function Merge:read_policies(entries)
+  local policies = {}
+  for _, entry in ipairs(entries) do
+    local own, meta = split(entry.value)
+    if type(own.text) ~= "string" or not entry.name:find("^[%w_][%w_-]*$") then
+      self:fail(entry.record, "it is no policy: a name, and a text")
+    elseif not meta.off then
+      policies[entry.name] = own.text
+    end
+  end
+  return policies
+end
+
 -- ------------------------------------------------------------------------------------
 
 local function names_of(list)
@@ -326,6 +341,7 @@ function stored.merge(configuration, rows, options)
   local values, keywords = self:read_settings(of.setting), self:read_keywords(of.keyword)
   configuration.settings = stored_settings.all(values)
   configuration.of_policies = stored_settings.of_policies(values, keywords)
+  configuration.stored_policies = self:read_policies(of.policy)
   sort(self.report)
   configuration.stored = self.report
 end

@@ -296,6 +296,10 @@ function host.is_current() end
 ---@return string? text, string? why
 function host.read(path) end
 
+---@param folder string
+---@return string[] # the names in it, in order; none where it cannot be read
+function host.files(folder) end
+
 ---@param name string
 ---@return string?
 function host.env(name) end

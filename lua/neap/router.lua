@@ -31,6 +31,7 @@ local none -- luacheck: ignore 221
 
 local known  -- the catalog of this generation
 local loaded -- the configuration that it is made of
+local kept   -- what rehearsals need; see router.keep
 
 -- ------------------------------------------------------------------------------------
 -- Loading
@@ -64,15 +65,30 @@ local function open_configuration(path, lookups)
   return configuration
 end
 
---- Puts what is stored behind it. A mistake in here must not keep neap from starting either.
-local function merge_stored(configuration)
+local function stored_rows()
   local config_rows, key_rows = host.stored("config"), host.stored("keys")
-  local rows = config_rows and { config = config_rows, keys = key_rows, unseal = host.unseal }
+  return config_rows and { config = config_rows, keys = key_rows, unseal = host.unseal }
+end
+
+--- Puts what is stored behind it. A mistake in here must not keep neap from starting either.
+local function merge_stored(configuration, rows)
   local ok, problem = pcall(config_stored.merge, configuration, rows,
     { path = "stored", dialects = dialects() })
   if ok then return end
   configuration.stored = { shadowed = {}, errors = { { record = "*", text = tostring(problem) } } }
-  configuration.needs_token = rows ~= nil
+  configuration.needs_token, configuration.stored_policies = rows ~= nil, {}
+end
+
+--- Leaves out the stored policies that cannot be loaded.
+local function remove_broken_policies(loader, configuration)
+  for name in pairs(loader.stored) do
+    local definition, problem = chain.definition(loader, name)
+    if not definition then
+      local errors = configuration.stored.errors
+      errors[#errors + 1] = { record = "policy/" .. name, text = problem }
+      loader.stored[name], loader.definitions[name] = nil, nil
+    end
+  end
 end
 
 --- Takes out the stored groups whose chain cannot run.
@@ -84,15 +100,13 @@ local function remove_broken(made, configuration, of_stored)
   end
 end
 
---- The catalog and the configuration that router.lua, what is stored and the policies give, or nil
---- and every error, one per line. configuration.stored says what of the stored is left out.
-function router.load(path, lookups)
-  local configuration, problem = open_configuration(path, lookups)
-  if not configuration then return nil, problem end
-  merge_stored(configuration)
+--- What comes of router.lua's part and of these rows. read: of policies; see chain.loader.
+local function build(configuration, rows, path, folders, read)
+  merge_stored(configuration, rows)
   local ok, made = pcall(catalog.new, configuration)
   if not ok then return nil, ("%s:1: %s"):format(path, tostring(made)) end
-  local loader = chain.loader { configuration.policies, host.home() .. "/policies" }
+  local loader = chain.loader(folders, { stored = configuration.stored_policies, read = read })
+  remove_broken_policies(loader, configuration)
   local errors, of_stored = chain.attach(made, loader, attempt.run, path)
   if errors[1] then return nil, table.concat(config.format(errors), "\n") end
   remove_broken(made, configuration, of_stored)
@@ -102,6 +116,47 @@ function router.load(path, lookups)
   end
   return made, configuration
 end
+
+--- A copy of plain tables.
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local result = {}
+  for name, member in pairs(value) do result[name] = copy(member) end
+  return result
+end
+
+--- From now on `open` keeps what `rehearse` needs: for the admin side.
+function router.keep() kept = {} end
+
+--- Keeps router.lua's part, and the texts of all policies.
+local function keep(configuration, path, folders)
+  local read, names = chain.shelf(folders)
+  kept = { configuration = copy(configuration), path = path, folders = folders, read = read,
+    names = { own = names[folders[1] ], neap = names[folders[2] ] } }
+end
+
+--- The catalog and the configuration that router.lua, what is stored and the policies give, or nil
+--- and every error, one per line. configuration.stored says what of the stored is left out.
+function router.load(path, lookups)
+  local configuration, problem = open_configuration(path, lookups)
+  if not configuration then return nil, problem end
+  local folders = { configuration.policies, host.home() .. "/policies" }
+  if kept then keep(configuration, path, folders) end
+  return build(configuration, stored_rows(), path, folders)
+end
+
+--- What a load would make of these rows of the table config, without one: as `load`, but that no
+--- stored key is in it. After `keep` only.
+---@param rows string[] key, value, …
+---@return table? catalog, table|string configuration_or_errors
+function router.rehearse(rows)
+  return build(copy(kept.configuration), { config = rows, keys = {}, unseal = host.unseal },
+    kept.path, kept.folders, kept.read)
+end
+
+--- What is kept: `configuration` of router.lua alone, `folders` and `names` ({ own, neap }) of
+--- policies, and `read`, which gives a policy's text by its path.
+function router.kept() return kept end
 
 local function settings_of(configuration)
   local log = configuration.log or {}

@@ -11,6 +11,9 @@ settings.schema = {
     help = "Failures within failure_window, without a success between, that rest a target." },
   failure_window = setting.seconds { default = 300, min = 1, max = 86400,
     help = "How long the first of these failures counts." },
+  refresh_every = setting.seconds { min = 0, max = 7 * 86400,
+    help = "Seconds between two refreshes of keys' balances, 0 for none; without it each provider "
+      .. "has its own." },
   time_zone = setting.zone { default = "UTC",
     help = "The zone of days and months where a request to the admin API names none." },
 }
