@@ -36,10 +36,14 @@ local SCOPES = {
 -- What an operation's tag stands for.
 local TAGS = {
   audit = "Who changed what.",
+  groups = "What clients name: targets, policies and limits.",
   generations = "What is in force, and loading it anew.",
   health = "Whether neap is well.",
+  keywords = "Texts that make an answer a failure.",
   login = "Who comes in: passwords, sessions and admin tokens.",
+  providers = "Upstream services, with their models and prices.",
   settings = "Settings of the whole that take effect without a restart.",
+  tokens = "Clients' credentials: what each may use, how much of it, and until when.",
 }
 
 local problem_schema = schema.named("Error", schema.object({

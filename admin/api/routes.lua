@@ -31,6 +31,10 @@ local RESOURCES = {
   "admin.api.session_list",
   "admin.api.admin_token",
   "admin.api.settings",
+  "admin.api.provider",
+  "admin.api.group",
+  "admin.api.token",
+  "admin.api.keyword",
   "admin.api.generations",
   "admin.api.audit_list",
 }

@@ -70,6 +70,9 @@ function schema.patch(self)
     local inner = property.type == "object" and schema.patch(property) or property
     result.properties[name] = schema.nullable(inner)
   end
+  if type(self.additionalProperties) == "table" then
+    result.additionalProperties = schema.nullable(self.additionalProperties)
+  end
   return result
 end
 

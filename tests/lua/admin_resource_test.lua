@@ -151,7 +151,10 @@ test("every operation that writes leaves a row", function()
     create_admin_token = { name = "a", scopes = json.array { "read" } },
     change_password = { password = "the password", new_password = "another password" },
     login = { username = "admin", password = "the password" },
-    login_for_token = { username = "admin", password = "the password" } }
+    login_for_token = { username = "admin", password = "the password" },
+    create_provider = { name = "p", dialect = "openai", url = "https://p.test/v1" },
+    create_group = { name = "g", policies = { "echo" } }, create_token = { name = "t" },
+    create_keyword = { text = "overloaded" } }
   for _, op in ipairs(admin_world.new().routes.list) do
     if (op.method ~= "GET" or op.has_effect) and not op.path:find("{", 1, true)
       and op.id ~= "create_account" then
