@@ -39,6 +39,7 @@ local TAGS = {
   groups = "What clients name: targets, policies and limits.",
   generations = "What is in force, and loading it anew.",
   health = "Whether neap is well.",
+  keys = "The secrets of providers.",
   keywords = "Texts that make an answer a failure.",
   login = "Who comes in: passwords, sessions and admin tokens.",
   providers = "Upstream services, with their models and prices.",

@@ -32,6 +32,8 @@ local RESOURCES = {
   "admin.api.admin_token",
   "admin.api.settings",
   "admin.api.provider",
+  "admin.api.key",
+  "admin.api.key_pool",
   "admin.api.group",
   "admin.api.token",
   "admin.api.keyword",
