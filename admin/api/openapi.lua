@@ -42,6 +42,7 @@ local TAGS = {
   keys = "The secrets of providers.",
   keywords = "Texts that make an answer a failure.",
   login = "Who comes in: passwords, sessions and admin tokens.",
+  policies = "Scripts that decide; their texts, versions and settings.",
   providers = "Upstream services, with their models and prices.",
   settings = "Settings of the whole that take effect without a restart.",
   tokens = "Clients' credentials: what each may use, how much of it, and until when.",

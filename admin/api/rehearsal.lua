@@ -1,6 +1,7 @@
 --- admin.api.rehearsal: is a change of configuration right? Asked before it is written: what is
 --- stored and wrong would be left out at the load, and nobody would be told.
 
+local fault = require "neap.fault"
 local host = require "neap.host"
 local problem = require "admin.api.problem"
 local router = require "neap.router"
@@ -50,7 +51,9 @@ function rehearsal.check(ops)
   local flat, touched = rows_after(ops)
   if not next(touched) then return end
   host.sleep(0) -- a run of its own: it has its time for itself
-  local made, configuration = router.rehearse(flat)
+  local made, configuration
+  local _, raised = fault.catch(function() made, configuration = router.rehearse(flat) end)
+  if raised then refuse { "it could not be tried out: " .. raised } end
   if not made then
     local lines = {}
     for line in configuration:gmatch("[^\n]+") do lines[#lines + 1] = line end

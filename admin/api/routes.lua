@@ -37,6 +37,7 @@ local RESOURCES = {
   "admin.api.group",
   "admin.api.token",
   "admin.api.keyword",
+  "admin.api.policy",
   "admin.api.generations",
   "admin.api.audit_list",
 }

@@ -165,3 +165,26 @@ test("1,000 keys are verified, 20 at once at most, and an outage takes none away
   } while (cursor);
   assert.equal(count, 900);
 });
+
+test("a stored policy runs, and one that would never end is refused", async (t) => {
+  const neap = await serve_admin(t, "", { first: FIRST });
+  const { admin } = neap;
+  const as = await admin.token("write");
+  const put = (text) =>
+    admin.call("/api/v1/policies/greet", { method: "PUT", as, body: { text } });
+  const greet = (word) => `local policy = require "neap.policy"
+local greet = policy.define { summary = "Greets." }
+function greet:run(request) return request:reply { text = "${word}" } end
+return greet
+`;
+  assert.equal((await put(greet("good morning"))).status, 200);
+  made(await admin.call("/api/v1/groups", { as, body: { name: "g", policies: ["greet"] } }));
+  assert.match((await chat(neap, say("g"))).text, /good morning/);
+  const endless = await put("while true do end");
+  assert.equal(endless.status, 422, endless.text);
+  assert.match((await chat(neap, say("g"))).text, /good morning/);
+  assert.equal((await put(greet("good evening"))).status, 200);
+  assert.match((await chat(neap, say("g"))).text, /good evening/);
+  await admin.call("/api/v1/policies/greet/versions/1/restore", { method: "POST", as });
+  assert.match((await chat(neap, say("g"))).text, /good morning/);
+});
