@@ -8,6 +8,7 @@
 
 local auth = require "admin.api.auth"
 local host = require "neap.host"
+local job = require "admin.api.job"
 local json = require "neap.json"
 local openapi = require "admin.api.openapi"
 local origin = require "admin.api.origin"
@@ -77,6 +78,7 @@ end
 
 --- The generation is in force.
 function admin.start()
+  job.start()
   host.spawn(function()
     local is_done, raised = pcall(setup.start, configuration, is_secure, password)
     password = nil

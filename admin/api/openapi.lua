@@ -39,6 +39,7 @@ local TAGS = {
   groups = "What clients name: targets, policies and limits.",
   generations = "What is in force, and loading it anew.",
   health = "Whether neap is well.",
+  jobs = "What neap does by itself now and then.",
   keys = "The secrets of providers.",
   keywords = "Texts that make an answer a failure.",
   login = "Who comes in: passwords, sessions and admin tokens.",

@@ -38,6 +38,8 @@ local RESOURCES = {
   "admin.api.token",
   "admin.api.keyword",
   "admin.api.policy",
+  "admin.api.model_import",
+  "admin.api.job",
   "admin.api.generations",
   "admin.api.audit_list",
 }
