@@ -1,5 +1,6 @@
---- admin.api.key: the keys of a provider: listed without their secrets, disabled, rested and enabled
---- by hand, and exported for a person who enters his password again. New ones: admin.api.key_pool.
+--- admin.api.key: the keys of a provider: listed without their secrets, disabled, rested and
+--- enabled by hand, and exported for a person who enters his password again. New
+--- ones come by admin.api.key_pool.
 
 local account = require "admin.api.account"
 local change = require "admin.api.change"
@@ -116,7 +117,9 @@ end
 -- ------------------------------------------------------------------------------------
 -- Changing
 
-local function view_of(one, provider) return key.view(provider.name, one.id, one.record, one.in_force) end
+local function view_of(one, provider)
+  return key.view(provider.name, one.id, one.record, one.in_force)
+end
 
 local function object_of(one, provider) return ("key/%s/%s"):format(provider.name, one.id) end
 

@@ -154,7 +154,8 @@ local function apply(of)
   if not of.query.progress then return 200, carry_out(of, function() end) end
   local events = stream.events(of)
   of.handle:on_disconnect("detach") -- what was begun goes on to its end
-  local is_done, got = pcall(carry_out, of, function(name, document) events:send(name, document) end)
+  local function tell(name, document) events:send(name, document) end
+  local is_done, got = pcall(carry_out, of, tell)
   local raised = not is_done and problem.of(got)
   if not is_done and not raised then error(got, 0) end
   if raised then events:send("error", problem.document(raised))

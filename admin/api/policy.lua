@@ -1,8 +1,8 @@
 --- admin.api.policy: policies: what there is, their texts and settings, and new versions of them.
 ---
---- A policy is a file in the user's folder, a stored text, or one of neap's, and the first of these
---- in this order is the one that runs. So the admin side cannot change what somebody keeps in files,
---- and can put its own in place of what neap brings. Every stored text stays as a version to go back
+--- A policy is a file in the user's folder, a stored text, or one of neap's, and the first of
+--- these is the one that runs. So the admin side cannot change what somebody keeps in files, and
+--- can put its own in place of what neap brings. Every stored text stays as a version to go back
 --- to. A new one is loaded in the sandbox, and with all groups that use it, before it is stored.
 
 local chain = require "neap.chain"
@@ -278,8 +278,8 @@ return {
     responses = { { 200, "The text that runs.", item_schema } } },
   op { id = "put_policy", method = "PUT", path = PATH .. "/{name}", scope = "write",
     summary = "Store a new version of a policy", has_etag = true,
-    description = "It is in force when the answer comes. Refused where it cannot be loaded, where a "
-      .. "group that uses it could not be any more (422), and where the name is a file (409).",
+    description = "It is in force when the answer comes. Refused where it cannot be loaded, where "
+      .. "a group that uses it could not be any more (422), and where the name is a file (409).",
     body = schema.object({ text = text_schema, note = { type = "string", maxLength = 200 } },
       { "text" }), errors = { 409 }, run = put,
     responses = { { 200, "It is in force.", item_schema } } },

@@ -1,7 +1,7 @@
 --- admin.api.provider: upstream services, with their models and prices. Their keys are
 --- admin.api.key's.
 ---
---- Headers and a proxy's password may be secrets: they are taken, and shown as HIDDEN. Whoever sends
+--- Headers and a proxy's password may be secrets: they are taken, and shown as HIDDEN. Who sends
 --- HIDDEN back leaves the value as it is.
 
 local json = require "neap.json"
@@ -86,13 +86,16 @@ local function add_state(view, name)
   return view
 end
 
-local function view_of(record, name) return add_state(hide(copy(stored.pick(record, properties))), name) end
+local function view_of(record, name)
+  return add_state(hide(copy(stored.pick(record, properties))), name)
+end
 
 local function view_of_router(given)
   local view = stored.to_json {
     dialect = given.dialect, url = given.url, keyless = given.keyless,
     timeouts = given.timeouts_given, options = given.options, balance = given.balance }
-  view.proxy, view.forward = json.array { unpack(given.proxy) }, json.array { unpack(given.forward) }
+  view.proxy = json.array { unpack(given.proxy) }
+  view.forward = json.array { unpack(given.forward) }
   view.headers, view.models = json.object {}, json.object {}
   for header in pairs(given.headers) do view.headers[header] = HIDDEN end
   for model, price in pairs(given.models) do view.models[model] = stored.to_json(price) end

@@ -18,12 +18,18 @@ local PREFIX = "setting/"
 local KNOWN = stored_settings.schema
 
 local properties, NAMES = setting_schema.properties(KNOWN)
+for _, name in ipairs(NAMES) do
+  if KNOWN[name].default == nil then properties[name] = schema.nullable(properties[name]) end
+end
 local described = schema.named("Settings", schema.object(properties, NAMES))
 
 --- Every setting, the stored rows by name (document and text), and the ETag of all. Waits.
 local function read()
   local values, stored, texts = json.object {}, {}, {}
-  for _, name in ipairs(NAMES) do values[name] = KNOWN[name].default end
+  for _, name in ipairs(NAMES) do
+    local default = KNOWN[name].default
+    values[name] = default == nil and json.null or default
+  end
   for _, row in ipairs(rows.all("config", PREFIX)) do
     local name = row.key:sub(#PREFIX + 1)
     if KNOWN[name] then

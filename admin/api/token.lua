@@ -1,4 +1,4 @@
---- admin.api.token: clients' credentials. neap makes the secret, shows it once and keeps its digest;
+--- admin.api.token: clients' credentials. neap makes the secret, shows it once, keeps its digest;
 --- what the caller may not do himself no token of his can.
 
 local host = require "neap.host"

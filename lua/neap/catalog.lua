@@ -122,6 +122,7 @@ catalog.Key = object.class("key", {
 --- nothing.
 ---@param provider string its name
 ---@param secret string
+---@return string
 function catalog.key_health(provider, secret)
   return "key\0" .. provider .. "\0" .. host.digest(secret)
 end

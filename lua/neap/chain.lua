@@ -21,8 +21,8 @@ local PUBLIC = { ["neap.policy"] = true, ["neap.setting"] = true, ["neap.json"] 
 -- ------------------------------------------------------------------------------------
 -- Loading
 
---- A loader of one generation. The user's folder comes first, then what is stored, then neap's: what
---- somebody wrote into a file is not changed by the admin side, and what neap brings can be.
+--- A loader of one generation. The user's folder comes first, then what is stored, then neap's:
+--- what somebody wrote into a file is not changed by the admin side, and what neap brings can be.
 ---@param folders string[] the user's, neap's
 ---@param options { stored: table<string, string>?, read: (fun(path: string): string?)? }? stored:
 ---texts of policies by name; read: instead of the host's, which is there at load only

@@ -3,7 +3,7 @@
 ---
 ---     config_stored.merge(configuration, {
 ---       config = { key, value, … },         -- rows "provider/NAME", "group/NAME", "token/NAME",
----                                           -- "setting/NAME", "keyword/ID", "policy/NAME"; JSON
+---                                           -- "setting/NAME", "keyword/ID", "policy/NAME"
 ---       keys = { key, value, … },           -- rows "PROVIDER/ID"
 ---       unseal = host.unseal,
 ---     }, { path = …, dialects = … })

@@ -91,7 +91,7 @@ test("what router.lua says is shown, marked and left alone", function()
   test.match(call(world, "GET", "groups/bad").json.problems[1], "nobody")
 end)
 
-test("an invalid change is refused with the place and the reason, and nothing is changed", function()
+test("an invalid change is refused with place and reason, and nothing is changed", function()
   local world = new()
   add(world, "providers", OPENAI)
   add(world, "groups", { name = "g", targets = { { provider = "far", model = "small" } } })
@@ -137,7 +137,8 @@ test("a token's secret is shown once and kept as a digest; its rights are no wid
     for _, text in pairs(rows) do test.equal(text:find(got.secret, 1, true), nil) end
   end
   test.equal(code(call(world, "PATCH", "tokens/app", { rights = { "keys" } })), "403 forbidden")
-  test.equal(call(world, "PATCH", "tokens/app", { rights = { "keys" } }, nil, "session").status, 200)
+  test.equal(call(world, "PATCH", "tokens/app", { rights = { "keys" } }, nil, "session").status,
+    200)
   local patched = call(world, "PATCH", "tokens/app", { expires = json.null, rights = { "trace" } })
   test.equal({ patched.json.expires, patched.json.rights }, { nil, { "trace" } })
   local digest = json.decode(world.store.config["token/app"]).digest

@@ -69,7 +69,8 @@ test("jobs are listed, run by hand, and say how it went", function()
   local names = {}
   for place, one in ipairs(jobs()) do names[place] = one.name end
   test.equal(names, { "key probes", "retention" })
-  local got = world:request { path = "/api/v1/jobs/key%20probes/run", method = "POST", as = "write" }
+  local got = world:request { path = "/api/v1/jobs/key%20probes/run", method = "POST",
+    as = "write" }
   test.equal(got.status, 202, got.answer)
   local one = jobs()[1]
   test.equal({ one.runs, one.last.outcome, one.last.text }, { 1, "ok", "no key is due" })

@@ -7,7 +7,8 @@ local test = require "neap.tap"
 local function code(got) return got.status .. " " .. (got.json and got.json.error.code or "-") end
 
 local WRITTEN = [[
-provider "pool" { dialect = "openai", url = "https://pool.test/v1", keys = { "sk-of-the-file-0000" },
+provider "pool" { dialect = "openai", url = "https://pool.test/v1",
+  keys = { "sk-of-the-file-0000" },
   balance = { path = "/left", member = "left" } }
 ]]
 
@@ -75,7 +76,8 @@ test("an import reports each line, takes in what is not refused, and knows balan
   test.equal(states["…t-22"], "resting 0")
   test.equal(call(world, "GET", "", nil, "read").answer:find("refused-by", 1, true), nil)
   got = call(world, "POST", "/import?progress=true", { text = "sk-another-good-one-1" }, "keys")
-  test.match(got.answer, "event: progress\ndata: {\"done\":1,\"total\":1}.*event: result\n.*\"added\":1")
+  test.match(got.answer,
+    "event: progress\ndata: {\"done\":1,\"total\":1}.*event: result\n.*\"added\":1")
 end)
 
 test("by hand: disabled until enabled, rested for a while", function()

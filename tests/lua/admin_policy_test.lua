@@ -16,7 +16,8 @@ local setting = require "neap.setting"
 local mine = policy.define { summary = "%s", settings = { %s } }
 function mine:run(request, next) return next(request) end
 return mine
-]]):format(summary, settings or 'size = setting.integer { default = 3, min = 1, help = "How many." }')
+]]):format(summary, settings
+    or 'size = setting.integer { default = 3, min = 1, help = "How many." }')
 end
 
 local function new() return admin_world.new { config = WRITTEN } end
@@ -41,8 +42,8 @@ test("a new version is in force, old ones can be seen and come back", function()
   local got = call(world, "PUT", "/mine", { text = text_of("First."), note = "begun" })
   test.equal({ got.status, got.json.version, got.json.summary }, { 200, 1, "First." }, got.answer)
   test.equal(got.json.settings.size.help, "How many.")
-  test.equal(code(call(world, "PUT", "/mine", { text = text_of("Late.") }, { ["if-match"] = '"v7"' })),
-    "412 changed")
+  got = call(world, "PUT", "/mine", { text = text_of("Late.") }, { ["if-match"] = '"v7"' })
+  test.equal(code(got), "412 changed")
   call(world, "PUT", "/mine", { text = text_of("Second.") }, { ["if-match"] = '"v1"' })
   test.equal(router.loaded().stored_policies.mine, text_of("Second."))
   got = call(world, "POST", "/mine/versions/1/restore")
