@@ -95,6 +95,9 @@ static void on_timer(int fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	connection->timer_ms = 0;
+	/* An answer that ended in this very turn of the loop: the idle time begins now. */
+	if (!connection->since_ms && !connection->exchange)
+		connection->since_ms = now;
 	if (now >= deadline(connection)) {
 		bool is_stuck = connection->is_blocked &&
 			now >= connection->write_since_ms + limits->write_ms;

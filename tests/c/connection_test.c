@@ -381,6 +381,49 @@ static void test_timers(void **state)
 	finish(&story);
 }
 
+static void answer_now(int fd, short what, void *arg)
+{
+	struct front *front = arg;
+	char byte;
+
+	(void)what;
+	assert_int_equal(read(fd, &byte, 1), 1);
+	front_answer(front, front->open);
+}
+
+/* The timer of an earlier idle time is due in the turn of the loop that ends an answer:
+ * the connection has not been idle, and stays. */
+static void test_timer_meets_the_end_of_an_answer(void **state)
+{
+	struct http_limits limits = http_default_limits;
+	struct story story;
+	struct event *event;
+	int pair[2];
+
+	(void)state;
+	limits.idle_ms = 100;
+	begin(&story, &limits, FRONT_HOLD);
+	int64_t due_ms = clock_ms() + 150;
+	say(&story, GET("/1"));
+	FRONT_WAIT(&story.front, story.front.requests == 1);
+	assert_int_equal(pipe(pair), 0);
+	event = event_new(story.front.base, pair[0], EV_READ, answer_now, &story.front);
+	event_add(event, NULL);
+	/* Nothing runs meanwhile: both are then found in one turn, the pipe first. */
+	while (clock_ms() < due_ms)
+		;
+	assert_int_equal(write(pair[1], "x", 1), 1);
+	assert_true(hear(&story, "GET /1 0\n"));
+	say(&story, GET("/2"));
+	FRONT_WAIT(&story.front, story.front.requests == 2);
+	front_answer(&story.front, story.front.open);
+	assert_true(hear(&story, "GET /2 0\n"));
+	event_free(event);
+	close(pair[0]);
+	close(pair[1]);
+	finish(&story);
+}
+
 static void test_unread_body_closes(void **state)
 {
 	struct story story;
@@ -901,6 +944,7 @@ int main(void)
 		cmocka_unit_test(test_lingering_ends),
 		cmocka_unit_test(test_head_limit),
 		cmocka_unit_test(test_timers),
+		cmocka_unit_test(test_timer_meets_the_end_of_an_answer),
 		cmocka_unit_test(test_unread_body_closes),
 		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_broken_answers),
