@@ -283,6 +283,8 @@ static int serve(struct server *server, struct loaded *fresh, struct err *err)
 	server->process.generation = server->loader.last_id;
 	if ((rc = add_events(server)) != 0)
 		return rc;
+	process_start_journal(&server->process, generation_settings(server->loaded),
+		(size_t)fresh->worker_count);
 	if ((rc = start_workers(server, fresh->workers, err)) != 0)
 		return rc;
 	greet(server);

@@ -14,6 +14,7 @@
 #include "rollout.h"
 #include "script/generation.h"
 #include "script/reloads.h"
+#include "storage/journal.h"
 #include "worker.h"
 
 #define RELOAD_JOIN_MS 200 /* least time between two reloads that Lua asks for */
@@ -84,6 +85,9 @@ void server_reload(struct server *server, const char *cause)
 	loader_warn_of_fixed(generation_settings(server->loaded),
 		generation_settings(fresh.own));
 	loader_configure_log(generation_settings(fresh.own));
+	if (server->process.journal)
+		journal_set_retention(server->process.journal,
+			&generation_settings(fresh.own)->retention);
 	loader_log_stored(generation_settings(fresh.own));
 	reloads_note(server->process.reloads, cause, server->loader.last_id, NULL);
 	rollout_start(&server->process, server->workers, &fresh, server->loader.last_id,

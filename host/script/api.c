@@ -15,6 +15,7 @@ int api_l_open(lua_State *L)
 	api_misc_register(L);
 	api_shared_register(L);
 	api_request_register(L);
+	api_record_register(L);
 	attempt_register(L);
 	legs_register(L);
 	fetch_register(L);

@@ -21,6 +21,7 @@ int api_l_open(lua_State *L);
 
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
+void api_record_register(lua_State *L);
 void api_request_register(lua_State *L);
 void api_secret_register(lua_State *L);
 void api_storage_register(lua_State *L);
@@ -32,8 +33,6 @@ int api_body_last(lua_State *L);
 int api_body_kind(lua_State *L);
 /* In fetch.c: host.fetch. */
 void fetch_register(lua_State *L);
-/* In record_line.c. */
-int record_l_line(lua_State *L);
 
 /* The metatable of a handle, with its methods as __index and collect as __gc, where there
  * are any; nothing else of it can be reached from Lua. */

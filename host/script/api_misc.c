@@ -350,7 +350,6 @@ static const luaL_Reg functions[] = {
 	{ "id", l_id },
 	{ "log", l_log },
 	{ "log_line", l_log_line },
-	{ "log_record", record_l_line },
 	{ "log_is_text", l_log_is_text },
 	{ "figures", l_figures },
 	{ "generation", l_generation },

@@ -69,6 +69,12 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 		.drain_ms = api_ms(get_number(L, "drain_timeout")),
 		.spool_max = (uint64_t)get_number(L, "spool"),
 		.body_max = (uint64_t)get_number(L, "body_max"),
+		.retention = {
+			.record_age_s = (int64_t)get_number(L, "record_age"),
+			.record_bytes = (uint64_t)get_number(L, "record_bytes"),
+			.body_age_s = (int64_t)get_number(L, "body_age"),
+			.body_bytes = (uint64_t)get_number(L, "body_bytes"),
+		},
 		.has_tokens = get_boolean(L, "has_tokens"),
 		.is_watched = get_boolean(L, "watch"),
 		.stored_problems = get_text(L, "stored_problems"),

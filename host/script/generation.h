@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "script/state.h"
+#include "storage/retention.h"
 
 /* Whom a generation's state serves: it is the module that the host calls. */
 enum generation_side {
@@ -39,8 +40,9 @@ struct generation_settings {
 	const char *log_level;
 	int worker_count; /* 0: as many as there are cores */
 	int drain_ms;
-	uint64_t spool_max; /* bytes */
-	uint64_t body_max;  /* bytes */
+	uint64_t spool_max;         /* bytes */
+	uint64_t body_max;          /* bytes */
+	struct retention retention; /* of the journal */
 	bool has_tokens;
 	bool is_watched;
 	const char *stored_problems; /* of stored configuration; a line each, or NULL */

@@ -10,6 +10,7 @@
 #include "script/generation.h"
 #include "storage/client_token.h"
 #include "storage/health_store.h"
+#include "storage/journal.h"
 #include "storage/master_key.h"
 #include "storage/password.h"
 #include "storage/recent.h"
@@ -79,8 +80,23 @@ int process_open(struct process *process, const struct generation_settings *sett
 		err);
 }
 
+void process_start_journal(struct process *process,
+	const struct generation_settings *settings, size_t worker_count)
+{
+	struct journal_options options = {
+		.worker_count = worker_count,
+		.retention = settings->retention,
+	};
+	struct err err;
+
+	if (journal_start(&process->journal, storage_journal(process->storage), &options,
+		    &err) != 0)
+		log_error("journal", "requests leave no records: %s", err.text);
+}
+
 void process_close(struct process *process)
 {
+	journal_close(process->journal);
 	health_store_close(process->health_store);
 	passwords_close(process->passwords);
 	/* Errands of workers that have ended come back to nobody and are freed. */

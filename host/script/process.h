@@ -7,12 +7,14 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 struct generation_settings;
 struct health_store;
+struct journal;
 struct master_keys;
 struct passwords;
 struct recent;
@@ -34,6 +36,7 @@ struct process {
 	struct recent *recent;
 	struct spools *spools;
 	struct storage *storage;
+	struct journal *journal; /* NULL: it could not be started */
 	struct master_keys *master_keys;
 	struct passwords *passwords;
 	struct health_store *health_store;
@@ -57,5 +60,10 @@ struct process {
 MUST_CHECK
 int process_open(struct process *process, const struct generation_settings *settings,
 	struct err *err);
+/* Records of requests go to the journal from now on; where it cannot be started, that is
+ * logged and neap goes on without. After process_open(); one for each worker, the admin
+ * side's included. */
+void process_start_journal(struct process *process,
+	const struct generation_settings *settings, size_t worker_count);
 /* Writes what still waits to be written. After the workers. */
 void process_close(struct process *process);

@@ -1,194 +1,173 @@
-/* The log line of a finished request, written from its record (neap.record) without
- * building another table: JSON, or text on a terminal. */
-#include <math.h>
+#include "script/record_line.h"
+
+#include <stdint.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/buf.h"
-#include "base/log.h"
 #include "json/value.h"
-#include "script/api.h"
-#include "script/script.h"
+#include "script/record_read.h"
+#include "storage/record_json.h"
 
-/* The record is at index 1, the list of attempts at 2. The buffer is the worker's own and
- * used again, so that an error in between leaks nothing. */
 static void add_name(struct buf *line, const char *name)
 {
-	buf_append_text(line,
-		buf_size(line) > 1 && buf_data(line)[buf_size(line) - 1] != '{' ? ",\""
-										: "\"");
+	buf_append(line, ",\"", 2);
 	buf_append_text(line, name);
 	buf_append(line, "\":", 2);
 }
 
-static void add_value(struct buf *line, lua_State *L, int index)
+static void add_text(struct buf *line, const char *name, struct bytes text)
 {
-	const char *text;
-	size_t size;
-
-	switch (lua_type(L, index)) {
-	case LUA_TBOOLEAN:
-		buf_append_text(line, lua_toboolean(L, index) ? "true" : "false");
-		break;
-	case LUA_TNUMBER:
-		value_write_number(line, lua_tonumber(L, index));
-		break;
-	case LUA_TSTRING:
-		text = lua_tolstring(L, index, &size);
-		value_write_string(line, text, size);
-		break;
-	default:
-		buf_append_text(line, "null");
-	}
-}
-
-static void add_as(struct buf *line, lua_State *L, int index, const char *field,
-	const char *name)
-{
-	lua_getfield(L, index, field);
 	add_name(line, name);
-	add_value(line, L, -1);
-	lua_pop(L, 1);
-}
-
-static void add_field(struct buf *line, lua_State *L, int index, const char *name)
-{
-	add_as(line, L, index, name, name);
-}
-
-static void add_if_any(struct buf *line, lua_State *L, int index, const char *name)
-{
-	lua_getfield(L, index, name);
-	if (!lua_isnil(L, -1)) {
-		add_name(line, name);
-		add_value(line, L, -1);
-	}
-	lua_pop(L, 1);
-}
-
-/* A time in seconds as whole milliseconds. */
-static void add_ms(struct buf *line, lua_State *L, int index, const char *field,
-	const char *name)
-{
-	lua_getfield(L, index, field);
-	add_name(line, name);
-	if (lua_isnumber(L, -1))
-		value_write_number(line, floor(lua_tonumber(L, -1) * 1000 + 0.5));
+	if (text.data)
+		value_write_string(line, text.data, text.size);
 	else
-		buf_append_text(line, "null");
-	lua_pop(L, 1);
+		buf_append(line, "null", 4);
 }
 
-static void add_attempts(struct buf *line, lua_State *L)
+static void add_text_if_any(struct buf *line, const char *name, struct bytes text)
 {
-	size_t count = lua_objlen(L, 2);
+	if (text.data)
+		add_text(line, name, text);
+}
+
+static void add_number(struct buf *line, const char *name, double number)
+{
+	add_name(line, name);
+	value_write_number(line, number);
+}
+
+static void add_count(struct buf *line, const char *name, uint64_t count)
+{
+	add_number(line, name, (double)count);
+}
+
+static void add_count_if_any(struct buf *line, const char *name, uint64_t count)
+{
+	if (count)
+		add_count(line, name, count);
+}
+
+static void add_ms(struct buf *line, const char *name, uint32_t ms)
+{
+	if (ms == RECORD_NO_MS)
+		add_text(line, name, (struct bytes) { 0 });
+	else
+		add_count(line, name, ms);
+}
+
+/* {"time":"2026-11-21T08:00:00.123Z". Many lines are of the same second. */
+static void add_time(struct buf *line, int64_t wall_us)
+{
+	static __thread time_t known = -1;
+	static __thread char text[sizeof("2026-11-21T08:00:00")];
+	time_t seconds = (time_t)(wall_us / 1000000);
+	int ms = (int)(wall_us / 1000 % 1000);
+	char rest[] = { '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10),
+		(char)('0' + ms % 10), 'Z', '"' };
+	struct tm utc;
+
+	if (seconds != known) {
+		gmtime_r(&seconds, &utc);
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+		known = seconds;
+	}
+	buf_append_text(line, "{\"time\":\"");
+	buf_append_text(line, text);
+	buf_append(line, rest, sizeof(rest));
+}
+
+static void add_attempts(struct buf *line, const struct record_reading *reading)
+{
+	const struct record *record = &reading->record;
 
 	add_name(line, "attempts");
-	buf_append(line, "[", 1);
-	for (size_t i = 1; i <= count; i++) {
-		lua_rawgeti(L, 2, (int)i);
-		buf_append_text(line, i > 1 ? ",{" : "{");
-		add_as(line, L, 3, "target_name", "target");
-		add_as(line, L, 3, "key_id", "key");
-		add_if_any(line, L, 3, "status");
-		add_if_any(line, L, 3, "failure");
-		add_if_any(line, L, 3, "why");
-		add_ms(line, L, 3, "seconds", "ms");
+	for (size_t i = 0; i < record->attempt_count; i++) {
+		const struct record_attempt *attempt = &record->attempts[i];
+		struct bytes target = reading->words[i].target;
+
+		buf_append_text(line, i ? ",{\"target\":" : "[{\"target\":");
+		value_write_string(line, target.size ? target.data : "", target.size);
+		add_text(line, "key", attempt->key);
+		add_count_if_any(line, "status", (uint64_t)attempt->status);
+		add_text_if_any(line, "failure", attempt->failure);
+		add_text_if_any(line, "why", reading->words[i].why);
+		add_count(line, "ms", attempt->ms);
 		buf_append(line, "}", 1);
-		lua_pop(L, 1);
 	}
-	buf_append(line, "]", 1);
+	buf_append_text(line, record->attempt_count ? "]" : "[]");
 }
 
-static double get_count(lua_State *L, int index, const char *name)
+/* Its sums, and those of its parts that there are. */
+static void add_usage(struct buf *line, const struct record_reading *reading)
 {
-	double count;
+	const struct record_usage *usage = &reading->record.usage;
+	uint64_t prompt = usage->in_fresh + usage->cache_read + usage->cache_write_5m +
+		usage->cache_write_1h + usage->in_audio;
 
-	lua_getfield(L, index, name);
-	count = lua_tonumber(L, -1);
-	lua_pop(L, 1);
-	return count;
-}
-
-static void add_count(struct buf *line, const char *name, double count)
-{
-	add_name(line, name);
-	value_write_number(line, count);
-}
-
-/* The canonical usage (neap.usage) at index: its sums, and those of its parts that there
- * are. */
-static void add_counts(struct buf *line, lua_State *L, int index)
-{
-	static const char *const prompts[] = { "in_fresh", "cache_read", "cache_write_5m",
-		"cache_write_1h", "in_audio" };
-	static const char *const parts[] = { "cache_read", "cache_write_5m",
-		"cache_write_1h", "in_audio", "out_audio", "reasoning", "seconds",
-		"images" };
-	double prompt = 0, completion = get_count(L, index, "out_total");
-
-	for (size_t i = 0; i < COUNT_OF(prompts); i++)
-		prompt += get_count(L, index, prompts[i]);
-	add_count(line, "prompt", prompt);
-	add_count(line, "completion", completion);
-	add_count(line, "total", prompt + completion);
-	for (size_t i = 0; i < COUNT_OF(parts); i++) {
-		double count = get_count(L, index, parts[i]);
-
-		if (count > 0)
-			add_count(line, parts[i], count);
-	}
-	lua_getfield(L, index, "is_estimate");
-	if (lua_toboolean(L, -1))
-		buf_append_text(line, ",\"is_estimate\":true");
-	lua_pop(L, 1);
-}
-
-static void add_usage(struct buf *line, lua_State *L)
-{
-	lua_getfield(L, 1, "usage");
 	add_name(line, "usage");
-	if (lua_istable(L, -1)) {
-		buf_append(line, "{", 1);
-		add_counts(line, L, lua_gettop(L));
-		buf_append(line, "}", 1);
-	} else {
-		buf_append_text(line, "null");
+	if (!usage->is_known && !usage->is_estimate) {
+		buf_append(line, "null", 4);
+		return;
 	}
-	lua_pop(L, 1);
+	buf_append_text(line, "{\"prompt\":");
+	value_write_number(line, (double)prompt);
+	add_count(line, "completion", usage->out_total);
+	add_count(line, "total", prompt + usage->out_total);
+	add_count_if_any(line, "cache_read", usage->cache_read);
+	add_count_if_any(line, "cache_write_5m", usage->cache_write_5m);
+	add_count_if_any(line, "cache_write_1h", usage->cache_write_1h);
+	add_count_if_any(line, "in_audio", usage->in_audio);
+	if (reading->out_audio > 0)
+		add_number(line, "out_audio", reading->out_audio);
+	add_count_if_any(line, "reasoning", usage->reasoning);
+	if (usage->audio_ms)
+		add_number(line, "seconds", (double)usage->audio_ms / 1000);
+	add_count_if_any(line, "images", usage->images);
+	if (usage->is_estimate)
+		buf_append_text(line, ",\"is_estimate\":true");
+	buf_append(line, "}", 1);
 }
 
-/* log_record(record, attempts) */
-int record_l_line(lua_State *L)
+static void add_request(struct buf *line, const struct record_reading *reading)
 {
-	static const char *const heads[] = { "id", "client", "path", "token", "group",
-		"model", "provider", "target_model" };
-	static const char *const tails[] = { "outcome", "stream", "generation" };
-	struct buf *line = &api_script(L)->line;
+	const struct record *record = &reading->record;
 
-	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	if (!log_covers(LOG_INFO))
-		return 0;
+	add_text(line, "id", record->request_id);
+	add_text(line, "client", record->client);
+	add_text(line, "path", reading->path);
+	add_text(line, "token", record->token);
+	add_text(line, "group", record->group);
+	add_text(line, "model", record->model);
+	add_text(line, "provider", record->provider);
+	add_text(line, "target_model", record->target_model);
+	add_text(line, "key", record->key);
+}
+
+void record_line_write(struct buf *line, const struct record_reading *reading)
+{
+	const struct record *record = &reading->record;
+	const char *outcome = record_outcome_name(record->outcome);
+
 	buf_reset(line);
-	buf_append(line, "{", 1);
-	add_field(line, L, 1, "time");
+	add_time(line, record->start_us);
 	buf_append_text(line, ",\"level\":\"info\",\"area\":\"request\"");
-	for (size_t i = 0; i < COUNT_OF(heads); i++)
-		add_field(line, L, 1, heads[i]);
-	add_field(line, L, 1, "key");
-	add_attempts(line, L);
-	add_field(line, L, 1, "status");
-	add_ms(line, L, 1, "seconds", "ms");
-	add_ms(line, L, 1, "first_event_seconds", "first_event_ms");
-	add_usage(line, L);
-	add_if_any(line, L, 1, "cost");
-	add_if_any(line, L, 1, "conversation");
-	for (size_t i = 0; i < COUNT_OF(tails); i++)
-		add_field(line, L, 1, tails[i]);
-	add_if_any(line, L, 1, "error");
-	add_if_any(line, L, 1, "policy");
+	add_request(line, reading);
+	add_attempts(line, reading);
+	if (record->status)
+		add_count(line, "status", (uint64_t)record->status);
+	else
+		add_text(line, "status", (struct bytes) { 0 });
+	add_count(line, "ms", record->ms);
+	add_ms(line, "first_event_ms", record->first_event_ms);
+	add_usage(line, reading);
+	if (record->has_cost)
+		add_number(line, "cost", (double)record->cost_micros / 1e6);
+	add_text_if_any(line, "conversation", record->conversation);
+	add_text(line, "outcome", (struct bytes) { outcome, strlen(outcome) });
+	add_name(line, "stream");
+	buf_append_text(line, record->is_stream ? "true" : "false");
+	add_count(line, "generation", record->generation);
+	add_text_if_any(line, "error", record->error);
+	add_text_if_any(line, "policy", reading->policy);
 	buf_append(line, "}", 1);
-	log_line(buf_data(line), buf_size(line));
-	return 0;
 }

@@ -9,6 +9,7 @@
 #include "script/errand.h"
 #include "script/generation.h"
 #include "script/process.h"
+#include "script/record_read.h"
 #include "script/request.h"
 #include "script/spawn.h"
 
@@ -44,6 +45,7 @@ struct script *script_new(struct event_base *base, struct transfers *transfers,
 	script->process = process;
 	script->worker = worker;
 	script->errands = errands_new(base);
+	script->reading = record_reading_new();
 	list_init(&script->requests);
 	list_init(&script->spawned);
 	script->reaper = evtimer_new(base, on_reaper, script);
@@ -98,6 +100,7 @@ void script_free(struct script *script)
 	bury_now(script);
 	errands_free(script->errands);
 	event_free(script->reaper);
+	record_reading_free(script->reading);
 	buf_clear(&script->line);
 	free(script);
 }

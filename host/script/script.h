@@ -14,6 +14,7 @@ struct errands;
 struct event_base;
 struct generation;
 struct process;
+struct record_reading;
 struct request;
 struct transfers;
 
@@ -31,7 +32,8 @@ struct script {
 	struct generation *dead[16]; /* nobody refers to them; freed by the reaper */
 	int dead_count;
 	struct event *reaper;
-	struct buf line; /* the log line that is being written */
+	struct record_reading *reading; /* of the request that ends */
+	struct buf line;                /* the log line that is being written */
 };
 
 struct script *script_new(struct event_base *base, struct transfers *transfers,

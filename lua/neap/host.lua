@@ -37,10 +37,10 @@ function host.fold(text) end
 ---@return string # 32 bytes, keyed for this storage folder, or for the process where it has none
 function host.digest(text) end
 
---- Writes the log line of a finished request.
+--- A request is over: its line goes to the log, where that is JSON, and its record to the journal.
 ---@param record table see neap.record
 ---@param attempts table[]
-function host.log_record(record, attempts) end
+function host.end_record(record, attempts) end
 
 ---@return string # a UUIDv7
 function host.id() end

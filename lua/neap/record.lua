@@ -1,4 +1,5 @@
---- neap.record: what is left of a request: the log line, and the policies' `done`.
+--- neap.record: what is left of a request: the log line, its row in the journal, and the policies'
+--- `done`.
 ---
 --- Its names, in seconds and bytes: `uuid` (neap's own), `id` (x-request-id), `wall` and `start`,
 --- `origin` ("client"), `client`, `path`, `endpoint`, `token`, `group`, `model` (as asked),
@@ -6,7 +7,8 @@
 --- and `key` (of the answer), `attempts` (each target, key, status or failure, seconds), `status`,
 --- `outcome`, `error`, `seconds`, `first_byte_seconds` (to the client), `first_event_seconds`,
 --- `bytes_in` and `bytes_out` (bodies), `usage` (neap.usage), `cost` (USD), `cost_micros`,
---- `price_version`, `generation`.
+--- `price_version`, `generation`, `trace` (neap.trace, of failures, retries and a share of the rest;
+--- false: not of this one, unless it fails yet).
 
 local catalog = require "neap.catalog"
 local context = require "neap.context"
@@ -14,9 +16,12 @@ local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
 local price = require "neap.price"
+local trace = require "neap.trace"
 local usage = require "neap.usage"
 
 local record = {}
+
+local TRACE_EACH = 100 -- of requests that went well at once, one keeps its trace
 
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
@@ -28,23 +33,61 @@ end
 
 local function ms(seconds) return math.floor(seconds * 1000 + 0.5) end
 
---- The line of a finished record: JSON, or text on a terminal.
-local function write_line(self)
-  if self.is_quiet then return end
-  if host.log_is_text() then
-    host.log_line(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
-      host.time_text(self.wall):sub(12, 19), self.id, self.token or "-", self.model or "-",
-      self.provider and self.provider .. "/" .. (self.target_model or "") or "-",
-      tostring(self.status), #self.attempts, #self.attempts == 1 and "" or "s",
-      ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or ""))
-    return
+--- The line of a terminal's log.
+local function write_text(self)
+  host.log_line(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
+    host.time_text(self.wall):sub(12, 19), self.id, self.token or "-", self.model or "-",
+    self.provider and self.provider .. "/" .. (self.target_model or "") or "-",
+    tostring(self.status), #self.attempts, #self.attempts == 1 and "" or "s",
+    ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or ""))
+end
+
+-- ------------------------------------------------------------------------------------
+-- Traces
+
+local without_trace = 0 -- requests that went well since the last one that kept its trace
+
+--- Whether the journal wants the trace, as far as can be known before the outcome.
+local function is_trace_wanted(self)
+  if #self.attempts > 1 then return true end
+  without_trace = (without_trace + 1) % TRACE_EACH
+  return without_trace == 0
+end
+
+--- The trace in one line; nil where there is nothing to tell. A story that cannot be told costs no
+--- record.
+local function tell(of)
+  local ok, text = pcall(trace.compact, of)
+  if ok and text ~= "" then return text end
+end
+
+--- What is left when the context is gone: one attempt, and what came of it.
+local function tell_attempts(self)
+  for _, attempt in ipairs(self.attempts) do
+    if not attempt.target then return end
   end
-  self.time = host.time_text(self.wall)
+  return tell { attempts = self.attempts, trace = {} }
+end
+
+local function put_trace(self, of)
+  if self.trace then return end
+  if self.trace == false then
+    if self.outcome ~= "ok" then self.trace = of and tell(of) or tell_attempts(self) end
+  elseif self.outcome ~= "ok" or is_trace_wanted(self) then
+    self.trace = of and tell(of)
+  end
+end
+
+--- The finished record's line, and its row in the journal.
+local function keep(self, of)
+  if self.is_quiet then return end
   for _, attempt in ipairs(self.attempts) do
     attempt.target_name = attempt.target_name or name_of(catalog.Target, attempt.target)
     attempt.key_id = attempt.key_id or name_of(catalog.Key, attempt.key)
   end
-  host.log_record(self, self.attempts)
+  put_trace(self, of)
+  if host.log_is_text() then write_text(self) end
+  host.end_record(self, self.attempts)
 end
 
 --- A new record for a request that has just arrived.
@@ -56,7 +99,7 @@ function record.new(handle, id, uuid, path)
     attempts = none, generation = host.generation(), context = none, token = none, group = none,
     model = none, stream = none, provider = none, target_model = none, key = none, status = none,
     outcome = none, seconds = none, first_event_seconds = none, usage = none, error = none,
-    last_target = none, last_key = none, is_quiet = none, is_finished = none, time = none,
+    last_target = none, last_key = none, is_quiet = none, is_finished = none, trace = none,
     failure = none, policy = none, dialect_in = none, dialect_out = none, usage_rule = none,
     endpoint = none, conversation = none, bytes_in = none, bytes_out = none,
     first_byte_seconds = none, prices = none, cost = none, cost_micros = none,
@@ -80,8 +123,10 @@ function record.estimate(self, handle, content)
 end
 
 --- Lets go of what only a `done` would need, where no policy has one: a long stream keeps little.
+--- So this is when its trace is told.
 function record.trim(self)
   local of = self.context
+  self.trace = is_trace_wanted(self) and tell(of) or false
   for _, attempt in ipairs(self.attempts) do attempt.answer = nil end
   for _, instance in ipairs(of.entered) do
     if instance.definition.done then return end
@@ -126,7 +171,7 @@ function record.finish(self)
   local of = self.context
   self.context = nil
   put_price(self)
-  write_line(self)
+  keep(self, of)
   if of and of.request and #of.entered > 0 then
     context.set(of)
     run_done(self, of.entered, of.request)
@@ -140,7 +185,7 @@ end
 local PLAIN = { "id", "path", "client", "start", "wall", "generation", "token", "group", "model",
   "provider", "target_model", "key", "status", "stream", "first_event_seconds", "usage_rule",
   "dialect_in", "dialect_out", "uuid", "origin", "endpoint", "conversation", "bytes_in",
-  "first_byte_seconds", "prices", "frame" }
+  "first_byte_seconds", "prices", "frame", "trace" }
 
 --- The record as text, for when its generation is let go while the host relays its answer.
 function record.pack(self)

@@ -5,6 +5,9 @@ local setting = require "neap.setting"
 
 local settings = {}
 
+local DAY = 86400
+local GIB = 2 ^ 30
+
 ---@type table<string, neap.schema>
 settings.schema = {
   failure_threshold = setting.integer { default = 2, min = 1, max = 1000,
@@ -14,6 +17,14 @@ settings.schema = {
   refresh_every = setting.seconds { min = 0, max = 7 * 86400,
     help = "Seconds between two refreshes of keys' balances, 0 for none; without it each provider "
       .. "has its own." },
+  record_age = setting.seconds { default = 90 * DAY, max = 3650 * DAY,
+    help = "How long records of requests are kept; 0: for ever. Statistics stay." },
+  record_bytes = setting.integer { default = 20 * GIB, min = 0, max = 2 ^ 50,
+    help = "Bytes of records on disk, beyond which the oldest go; 0: without end." },
+  body_age = setting.seconds { default = 7 * DAY, max = 3650 * DAY,
+    help = "How long kept bodies stay, if their record does; 0: as long as it does." },
+  body_bytes = setting.integer { default = 5 * GIB, min = 0, max = 2 ^ 50,
+    help = "Bytes of kept bodies on disk, beyond which the oldest go; 0: without end." },
   time_zone = setting.zone { default = "UTC",
     help = "The zone of days and months where a request to the admin API names none." },
 }

@@ -50,7 +50,7 @@ host.log = function() end
 host.log_line = function() end
 host.route = function(given) return given end
 host.filter = function(names) return names end
-host.log_record = function() end
+host.end_record = function() end
 host.start = function(handle, route, body)
   return upstream.start(handle.world, handle, route, body)
 end

@@ -1,0 +1,36 @@
+/* The end of a request: its line in the log, its record in the journal. */
+#include "base/log.h"
+#include "script/api.h"
+#include "script/process.h"
+#include "script/record_line.h"
+#include "script/record_read.h"
+#include "script/script.h"
+#include "storage/journal.h"
+
+/* end_record(record, attempts). The line is JSON; where lines are text the library writes
+ * its own. */
+static int l_end_record(lua_State *L)
+{
+	struct script *script = api_script(L);
+	struct journal *journal = script->process->journal;
+	struct record_reading *reading = script->reading;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	record_read(L, reading);
+	if (log_covers(LOG_INFO) && !log_is_text()) {
+		record_line_write(&script->line, reading);
+		log_line(buf_data(&script->line), buf_size(&script->line));
+	}
+	/* What does not fit is counted there. */
+	if (journal && reading->has_id)
+		journal_push(journal, (size_t)script->worker, &reading->record, NULL);
+	return 0;
+}
+
+void api_record_register(lua_State *L)
+{
+	record_read_push(L, l_end_record);
+	lua_setfield(L, -2, "end_record");
+}
