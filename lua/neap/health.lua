@@ -17,6 +17,12 @@ local function has_ready_key(known)
   return false
 end
 
+local function journal_figures()
+  local figures = host.journal_figures()
+  return figures and json.object { written = figures.written, dropped = figures.dropped,
+    error = figures.error }
+end
+
 function health.show(of, known)
   local figures = host.figures()
   plain.send(of, 200, json.object {
@@ -32,6 +38,7 @@ function health.show(of, known)
       log_dropped = figures.log_dropped, late = figures.late,
       policies_set_aside = fault.count(known, of.record.generation),
       done_skipped = figures.done_skipped,
+      journal = journal_figures(),
       open = json.object {
         connections = figures.connections, requests = figures.requests,
         attempts = figures.attempts, admin_connections = figures.admin_connections,

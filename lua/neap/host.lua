@@ -231,6 +231,74 @@ function host.store_scan(table, range) end
 function host.store_write(ops) end
 
 -- ------------------------------------------------------------------------------------
+-- Records and statistics (api_journal.c). Times are seconds since 1970. What fails gives nil,
+-- "missing", "invalid" (the question), "large" (more than one call reads) or "failed", and a reason
+-- in words. -- A question of a wrong type raises.
+
+---@class neap.journal_filter all optional
+---@field from number the earliest end of a request that is wanted
+---@field before number the first that is not
+---@field token string
+---@field group string
+---@field provider string of the answer or of any attempt; so are model and key
+---@field model string or the one that was asked for
+---@field key string
+---@field conversation string
+---@field text string a part, in any case, of a model, an error, a conversation or a request id
+---@field status integer
+---@field status_class integer 4
+---@field outcome "ok"|"failed"|"aborted"|"truncated"|---@field test boolean whether an administrator's test
+---@field stream boolean
+---@field origin "client"|"test"|"any"
+---@field min_cost_micros integer
+---@field min_ms integer
+---@field cursor string of the page before
+---@field limit integer records, 1 to 1000 (100)
+---@field oldest_first boolean
+---@field lines boolean an object in each line, for exports; else an array of them
+---@field detailed boolean with raw usage, error and trace
+
+--- Waits. A page may have fewer records than its limit, or none, and yet a cursor: what a search has
+--- found in its time.
+---@param filter neap.journal_filter
+---@return string? text JSON (record_json.h)
+---@return string? cursor_or_problem of the next page; nil: there is none
+---@return number|string|nil reached_or_why where the next page begins
+function host.journal_page(filter) end
+
+--- One record with its attempts, details, and what there is of bodies. Waits.
+---@param id string neap's own
+---@return string? text, string? problem, string? why
+function host.journal_record(id) end
+
+--- A body as it was kept. Waits.
+---@param id string
+---@param part "request"|"response"|"sent"|"received"
+---@return string? bytes, string? problem, string? why
+function host.journal_body(id, part) end
+
+---@class neap.journal_spec without edges and by: one sum
+---@field from number whole seconds
+---@field before number
+---@field dimension string? "provider", "model", "group", "token", "endpoint" or "key": only `value`
+---@field value string?
+---@field edges number[]? 2 to 3001 rising times: a series of the spans between them
+---@field by string? a dimension: a breakdown
+---@field order "requests"|"tokens"|"cost"|nil of the breakdown
+---@field top integer? values of the breakdown, 1 to 1000 (100)
+
+--- Sums of a span, a series of them, or a breakdown (stats.h, stats_json.h). Waits.
+---@param spec neap.journal_spec
+---@return string? text, string? problem, string? why
+function host.journal_stats(spec) end
+
+--- written, dropped, bodies_dropped, transactions, removed (since the start), waiting_bytes of
+--- the fullest ring of ring_bytes, `last` (the time of the last write), `error` (of it, if it
+--- failed), and on the admin side `bytes` on disk; nil where no journal could be started.
+---@return table<string, number|string>?
+function host.journal_figures() end
+
+-- ------------------------------------------------------------------------------------
 -- Secrets (api_secret.c)
 
 --- In the admin's worker and while a generation is built; raises elsewhere.
