@@ -222,7 +222,7 @@ end
 local function find_operation(of)
   local methods, values = known:find(of.path)
   local op = methods and (methods[of.method] or (of.method == "HEAD" and methods.GET))
-  if op and of.method == "HEAD" and op.has_effect then op = nil end
+  if op and of.method == "HEAD" and (op.has_effect or op.is_stream) then op = nil end
   if not (op and op.scope == "open") then of.who = auth.require(of) end
   if not methods then problem.not_found(of.path) end
   if of.method == "OPTIONS" then return nil, methods end

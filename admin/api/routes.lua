@@ -13,8 +13,9 @@
 --- never a token). `takes`: `json`; `form` (JSON or a form of the same members); `text` (any text:
 --- `of.text`, and JSON where the type says so). `params` has schemas for the {names} of the path;
 --- without one it is a text. `is_compat`: a path of another system's, which its own clients call,
---- so without the header against forged requests. The handler gets `of`: `params`, `query`, `body`,
---- `text`, `who`, `handle`, `address`. It returns status, document and fields, or raises by
+--- so without the header against forged requests. `has_effect`: a GET that changes something.
+--- `is_stream`: a GET that takes long, and has no HEAD. The handler gets `of`: `params`, `query`,
+--- `body`, `text`, `who`, `handle`, `address`. It returns status, document and fields, or raises by
 --- admin.api.problem.
 
 local query = require "admin.api.query"
@@ -42,6 +43,7 @@ local RESOURCES = {
   "admin.api.job",
   "admin.api.generations",
   "admin.api.audit_list",
+  "admin.api.records",
 }
 
 local function segments_of(path)

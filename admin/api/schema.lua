@@ -91,6 +91,17 @@ local formats = {
     matches = { lua = "^%d%d%d%d%-%d%d%-%d%d$", pattern = "^\\d{4}-\\d{2}-\\d{2}$" } },
   ["date-time"] = { what = "a moment such as 2026-11-21T08:00:00Z", is_standard = true,
     test = function(text) return schema.moment(text) ~= nil end },
+  status = { what = "a status such as 429, or a class such as 4xx",
+    matches = { pattern = "^[1-5]([0-9]{2}|xx)$" },
+    test = function(text)
+      return text:find("^[1-5]%d%d$") ~= nil or text:find("^[1-5]xx$") ~= nil
+    end },
+  uuid = { what = "an id such as 0193c0de-0000-7000-8000-000000000000", is_standard = true,
+    test = function(text)
+      local parts = { text:match("^(%x+)%-(%x+)%-(%x+)%-(%x+)%-(%x+)$") }
+      return #text == 36 and #parts == 5 and #parts[1] == 8 and #parts[2] == 4
+        and #parts[3] == 4 and #parts[4] == 4
+    end },
   zone = { what = "a time zone such as Europe/Berlin or +08:00",
     test = function(text) return zone.find(text) ~= nil end },
   uri = { what = "a URL", is_standard = true, matches = { lua = "^%a[%w+.-]*:[^%s%c]*$",

@@ -9,6 +9,7 @@
 --- need), or a list of scopes as a text: "read", "write", "keys", "read keys".
 
 local admin = require "admin.api.init"
+local fake_journal = require "admin.test.journal"
 local host = require "neap.host"
 local json = require "neap.json"
 local memory = require "neap.test.memory"
@@ -263,7 +264,7 @@ function World:request(given)
     admin.failed(handle, self.raised)
   end
   local kind = handle.headers["content-type"] or ""
-  if kind:find("json", 1, true) then handle.json = assert(json.decode(handle.answer)) end
+  if kind:find("^application/json") then handle.json = assert(json.decode(handle.answer)) end
   return handle
 end
 
@@ -310,6 +311,8 @@ function world.new(options)
   for name, instead in pairs(memory.new()) do host[name] = instead end
   router.keep()
   assert(load())
+  self.journal = fake_journal.new(host.wall)
+  for name, instead in pairs(self.journal:functions()) do host[name] = instead end
   self.routes = admin.prepare({ listen = options.listen or "127.0.0.1:8081",
     names = options.names }, options.is_secure or false)
   for _, op in ipairs(self.routes.list) do
