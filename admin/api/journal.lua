@@ -14,7 +14,7 @@ local journal = {}
 local SEARCH_SECONDS = 2
 
 local function raise_failure(why, text)
-  if why == "failed" then
+  if why == "failed" or why == "full" then
     host.log("error", "admin", "the journal cannot be read: " .. tostring(text))
     problem.raise(503, "storage_failed", "the journal cannot be read; neap's log says why")
   end
@@ -68,7 +68,7 @@ end
 ---@return string?
 function journal.record(id)
   local text, why, detail = host.journal_record(id)
-  if not text and why then raise_failure(why, detail) end
+  if not text and why ~= "missing" then raise_failure(why, detail) end
   return text
 end
 

@@ -48,6 +48,7 @@ local TAGS = {
   records = "Requests and what became of them.",
   settings = "Settings of the whole that take effect without a restart.",
   tokens = "Clients' credentials: what each may use, how much of it, and until when.",
+  statistics = "Sums of requests, tokens, costs and times.",
 }
 
 local problem_schema = schema.named("Error", schema.object({

@@ -105,7 +105,7 @@ function record_schema.query(others)
 end
 
 local SAME = { "token", "group", "provider", "model", "key", "conversation", "text", "outcome",
-  "stream", "origin", "min_ms", "min_cost_micros" }
+  "stream", "min_ms", "min_cost_micros" }
 
 --- The moments `from` and `until` of a request, in seconds since 1970; nil where it names none.
 function record_schema.span(query)
@@ -122,8 +122,9 @@ end
 ---@param is_bounded boolean? whether records that come from now on stay out
 function record_schema.filter(query, is_bounded)
   local from, till = record_schema.span(query)
-  local filter = { from = from, ["until"] = till or (is_bounded and host.wall() or nil) }
+  local filter = { from = from, before = till or (is_bounded and host.wall() or nil) }
   for _, name in ipairs(SAME) do filter[name] = query[name] end
+  if query.origin then filter.test = query.origin == "test" end
   if query.status then
     local class = query.status:match("^(%d)xx$")
     filter.status_class = tonumber(class)

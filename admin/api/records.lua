@@ -8,7 +8,6 @@ local json = require "neap.json"
 local page = require "admin.api.page"
 local problem = require "admin.api.problem"
 local record_schema = require "admin.api.record_schema"
-local schema = require "admin.api.schema"
 local stream = require "admin.api.stream"
 
 local ORDERS = { type = "string", enum = { "newest", "oldest" }, default = "newest",

@@ -44,6 +44,7 @@ local RESOURCES = {
   "admin.api.generations",
   "admin.api.audit_list",
   "admin.api.records",
+  "admin.api.statistics",
 }
 
 local function segments_of(path)

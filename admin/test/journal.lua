@@ -44,11 +44,12 @@ end
 local function fits(filter, one)
   local record = one.record
   if filter.from and one.ended < filter.from then return false end
-  if filter["until"] and one.ended >= filter["until"] then return false end
+  if filter.before and one.ended >= filter.before then return false end
   for _, name in ipairs { "token", "group", "provider", "model", "key", "conversation", "status",
-    "outcome", "stream", "origin" } do
+    "outcome", "stream" } do
     if filter[name] ~= nil and filter[name] ~= record[name] then return false end
   end
+  if filter.test ~= nil and filter.test ~= (record.origin == "test") then return false end
   if filter.status_class and math.floor(record.status / 100) ~= filter.status_class then
     return false
   end
@@ -95,12 +96,15 @@ local function record(self, id)
   for _, one in ipairs(self.list) do
     if one.record.id == id then return text_of(one, true) end
   end
+  return nil, "missing", "there is no such record"
 end
 
 local function stats(self, spec)
   if self.problem then return nil, self.problem, "by the test" end
   self.asked[#self.asked + 1] = spec
-  return json.encode(self.stats[spec.what])
+  local what = spec.by and "breakdown" or spec.edges and "series" or "overview"
+  local answer = self.stats[what]
+  return json.encode(type(answer) == "function" and answer(spec) or answer)
 end
 
 local function sums(more)
@@ -138,7 +142,8 @@ function Journal:functions()
     journal_stats = function(spec) return stats(self, spec) end,
     journal_figures = function()
       return { written = #self.list, dropped = 0, bodies_dropped = 0, transactions = 0,
-        removed = 0, waiting = 0, ring_size = 4194304, error = self.error }
+        removed = 0, waiting_bytes = 0, ring_bytes = 4194304, last = self.wall(),
+        error = self.error, disk_bytes = 8192 }
     end,
   }
 end

@@ -73,9 +73,9 @@ test("filters reach the journal", function()
   get(world, "?from=2026-01-01T00:00:00Z&until=2026-01-01T01:00:00%2B00:30&token=t&group=g"
     .. "&provider=p&model=m&key=k&conversation=c&text=x%20y&status=429&outcome=failed&stream=true"
     .. "&origin=test&min_ms=5&min_cost_micros=7")
-  test.equal(seen, { from = START, ["until"] = START + 1800, token = "t", group = "g",
+  test.equal(seen, { from = START, before = START + 1800, token = "t", group = "g",
     provider = "p", model = "m", key = "k", conversation = "c", text = "x y", status = 429,
-    outcome = "failed", stream = true, origin = "test", min_ms = 5, min_cost_micros = 7,
+    outcome = "failed", stream = true, test = true, min_ms = 5, min_cost_micros = 7,
     limit = 50, oldest_first = false })
   get(world, "?status=5xx&stream=false")
   test.equal(seen.status_class, 5)
