@@ -37,6 +37,7 @@ local SCOPES = {
 local TAGS = {
   audit = "Who changed what.",
   groups = "What clients name: targets, policies and limits.",
+  conversations = "Requests that belong together.",
   generations = "What is in force, and loading it anew.",
   health = "Whether neap is well.",
   jobs = "What neap does by itself now and then.",

@@ -45,6 +45,7 @@ local RESOURCES = {
   "admin.api.audit_list",
   "admin.api.records",
   "admin.api.statistics",
+  "admin.api.conversations",
 }
 
 local function segments_of(path)

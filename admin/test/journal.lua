@@ -143,7 +143,7 @@ function Journal:functions()
     journal_figures = function()
       return { written = #self.list, dropped = 0, bodies_dropped = 0, transactions = 0,
         removed = 0, waiting_bytes = 0, ring_bytes = 4194304, last = self.wall(),
-        error = self.error, disk_bytes = 8192 }
+        error = self.error, bytes = 8192 }
     end,
   }
 end
