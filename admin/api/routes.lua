@@ -46,6 +46,7 @@ local RESOURCES = {
   "admin.api.records",
   "admin.api.statistics",
   "admin.api.conversations",
+  "admin.api.metrics",
 }
 
 local function segments_of(path)
