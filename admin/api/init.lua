@@ -275,10 +275,14 @@ function admin.fault(handle, status, message)
     message = message })
 end
 
+--- Whether the request is one of the playground's, which the router has taken.
+local function is_routed(self) return self ~= nil and self.origin ~= nil end
+
 --- The fiber of the request failed: an error of neap itself, or an overrun of its limits.
 function admin.failed(handle, message)
-  host.log("error", "admin", message)
   local self = handle:record()
+  if is_routed(self) then return router.failed(handle, message) end
+  host.log("error", "admin", message)
   local of = self and self.context or new_context(handle)
   if of.is_answered then return of.handle:cut() end
   reply.send(of, 500, problem.document { code = "internal_error",
@@ -288,6 +292,7 @@ end
 --- The client left before its answer was complete.
 function admin.gone(handle)
   local self = handle:record()
+  if is_routed(self) then return router.gone(handle) end
   if self and self.context then reply.write_log(self.context, 499) end
 end
 

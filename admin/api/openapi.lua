@@ -46,6 +46,7 @@ local TAGS = {
   login = "Who comes in: passwords, sessions and admin tokens.",
   policies = "Scripts that decide; their texts, versions and settings.",
   providers = "Upstream services, with their models and prices.",
+  playground = "Requests through the router, by hand.",
   records = "Requests and what became of them.",
   settings = "Settings of the whole that take effect without a restart.",
   tokens = "Clients' credentials: what each may use, how much of it, and until when.",

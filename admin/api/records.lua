@@ -8,10 +8,13 @@ local json = require "neap.json"
 local page = require "admin.api.page"
 local problem = require "admin.api.problem"
 local record_schema = require "admin.api.record_schema"
+local schema = require "admin.api.schema"
 local stream = require "admin.api.stream"
 
 local ORDERS = { type = "string", enum = { "newest", "oldest" }, default = "newest",
   description = "Which come first." }
+
+local UUID = { type = "string", format = "uuid" }
 
 local function list(of)
   local filter = record_schema.filter(of.query)
@@ -21,7 +24,8 @@ local function list(of)
 end
 
 local function show(of)
-  local text = journal.record(of.params.id)
+  local is_id = not schema.check(UUID, of.params.id)
+  local text = is_id and journal.record(of.params.id)
   if not text then problem.not_found(("record %q"):format(of.params.id)) end
   return 200, json.raw(text)
 end
@@ -145,6 +149,5 @@ return {
     responses = { { 200, "Events.", { type = "string" }, "text/event-stream" } } },
   { id = "get_record", method = "GET", path = "/api/v1/records/{id}", tag = "records",
     scope = "read", summary = "A record with attempts, raw usage, error and trace", run = show,
-    params = { id = { type = "string", format = "uuid" } },
     responses = { { 200, "The record.", record_schema.detail } } },
 }

@@ -14,7 +14,8 @@
 --- `of.text`, and JSON where the type says so). `params` has schemas for the {names} of the path;
 --- without one it is a text. `is_compat`: a path of another system's, which its own clients call,
 --- so without the header against forged requests. `has_effect`: a GET that changes something.
---- `is_stream`: a GET that takes long, and has no HEAD. The handler gets `of`: `params`, `query`,
+--- `changes_nothing`: a POST that leaves no row in the audit log. `is_stream`: a GET that takes
+--- long, and has no HEAD. The handler gets `of`: `params`, `query`,
 --- `body`, `text`, `who`, `handle`, `address`. It returns status, document and fields, or raises by
 --- admin.api.problem.
 
@@ -47,6 +48,7 @@ local RESOURCES = {
   "admin.api.statistics",
   "admin.api.conversations",
   "admin.api.metrics",
+  "admin.api.playground",
 }
 
 local function segments_of(path)

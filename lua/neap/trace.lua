@@ -235,6 +235,7 @@ end
 ---@param of table the request's context
 ---@return boolean
 function trace.is_wanted(of)
+  if of.is_traced then return true end
   local token = of.token
   if token and not token.rights.trace then return false end
   return of.handle:header("x-neap-trace") == "1"

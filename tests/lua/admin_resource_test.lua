@@ -157,7 +157,7 @@ test("every operation that writes leaves a row", function()
     create_keyword = { text = "overloaded" } }
   for _, op in ipairs(admin_world.new().routes.list) do
     if (op.method ~= "GET" or op.has_effect) and not op.path:find("{", 1, true)
-      and op.id ~= "create_account" then
+      and not op.changes_nothing and op.id ~= "create_account" then
       local world = admin_world.new()
       world:log_in()
       local function count()

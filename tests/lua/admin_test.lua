@@ -57,6 +57,7 @@ local BODIES = {
   update_settings = { time_zone = "+01:00" },
   create_admin_token = { name = "a", scopes = json.array { "read" } },
   set_key_state = { state = "ready" },
+  try_chat = { model = "m", messages = json.array {} },
 }
 
 local function call(world, op, role)
