@@ -159,7 +159,11 @@ router.failed = function(handle, message)
   handle:reply(500, {}, "the router: " .. message)
 end
 router.gone = function(handle) handle.is_left = true end
-router.loaded = function() return {}, now_used.known end
+local loaded = router.loaded
+router.loaded = function()
+  if now_used.known then return {}, now_used.known end
+  return loaded()
+end
 host.figures = function()
   return { uptime = 1, workers = 1, generation = now_used.generation, reloads = 0,
     reload_errors = 0, connections = 0, requests = 0, attempts = 0, admin_connections = 1,
@@ -321,7 +325,6 @@ function world.new(options)
     loads = {}, lines = {}, ids = 0, tokens = 0, verified = 0, secrets = {},
     host = options.host or "127.0.0.1:8081",
     cookie = options.is_secure and "__Host-neap_session" or "neap_session", statuses = {},
-    known = { provider_list = {}, group_list = {} },
     problem = require("admin.api.openapi").problem }, World)
   now_used = self
   for name, instead in pairs(memory.new()) do host[name] = instead end

@@ -2,7 +2,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { serve_admin } from "./support/admin.mjs";
-import { group, provider } from "./support/lua.mjs";
+import { NO_BREAKER, group, provider } from "./support/lua.mjs";
 import { until } from "./support/story.mjs";
 import { answer, error, upstream } from "./support/upstream.mjs";
 import { chat, open, say } from "./support/client.mjs";
@@ -17,7 +17,7 @@ async function serve_two(t) {
   good.always(answer("from the second"));
   const neap = await serve_admin(
     t,
-    provider("bad", bad) + provider("good", good) + group("two", ["bad", "good"]),
+    provider("bad", bad) + provider("good", good) + group("two", ["bad", "good"], { policies: NO_BREAKER }),
   );
   neap.read = await neap.admin.token("read");
   neap.write = await neap.admin.token("write");
