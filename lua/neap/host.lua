@@ -247,7 +247,8 @@ function host.store_write(ops) end
 ---@field text string a part, in any case, of a model, an error, a conversation or a request id
 ---@field status integer
 ---@field status_class integer 4
----@field outcome "ok"|"failed"|"aborted"|"truncated"|---@field test boolean whether an administrator's test
+---@field outcome "ok"|"failed"|"aborted"|"truncated"
+---@field test boolean whether an administrator's test
 ---@field stream boolean
 ---@field origin "client"|"test"|"any"
 ---@field min_cost_micros integer
@@ -258,8 +259,8 @@ function host.store_write(ops) end
 ---@field lines boolean an object in each line, for exports; else an array of them
 ---@field detailed boolean with raw usage, error and trace
 
---- Waits. A page may have fewer records than its limit, or none, and yet a cursor: what a search has
---- found in its time.
+--- Waits. A page may have fewer records than its limit, or none, and yet a cursor: what a search
+--- has found in its time.
 ---@param filter neap.journal_filter
 ---@return string? text JSON (record_json.h)
 ---@return string? cursor_or_problem of the next page; nil: there is none

@@ -7,8 +7,8 @@
 --- and `key` (of the answer), `attempts` (each target, key, status or failure, seconds), `status`,
 --- `outcome`, `error`, `seconds`, `first_byte_seconds` (to the client), `first_event_seconds`,
 --- `bytes_in` and `bytes_out` (bodies), `usage` (neap.usage), `cost` (USD), `cost_micros`,
---- `price_version`, `generation`, `trace` (neap.trace, of failures, retries and a share of the rest;
---- false: not of this one, unless it fails yet).
+--- `price_version`, `generation`, `trace` (neap.trace, of failures, retries and a share of the
+--- rest; false: not of this one, unless it fails yet).
 
 local catalog = require "neap.catalog"
 local context = require "neap.context"

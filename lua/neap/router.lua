@@ -160,7 +160,7 @@ function router.kept() return kept end
 
 local function settings_of(configuration)
   local log = configuration.log or {}
-  local kept = configuration.settings or {}
+  local stored = configuration.settings or {}
   return {
     listen = configuration.listen, storage = configuration.storage,
     admin_listen = configuration.admin and configuration.admin.listen,
@@ -169,8 +169,8 @@ local function settings_of(configuration)
     log_level = log.level, workers = configuration.workers or 0,
     drain_timeout = configuration.drain_timeout, spool = configuration.spool,
     body_max = configuration.body_max or 0, watch = configuration.watch,
-    record_age = kept.record_age, record_bytes = kept.record_bytes,
-    body_age = kept.body_age, body_bytes = kept.body_bytes,
+    record_age = stored.record_age, record_bytes = stored.record_bytes,
+    body_age = stored.body_age, body_bytes = stored.body_bytes,
   }
 end
 
