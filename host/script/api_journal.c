@@ -63,8 +63,8 @@ static int push_failure(lua_State *L, const struct errand *errand)
 	static const struct {
 		int rc;
 		const char *name;
-	} known[] = { { -ENOENT, "missing" }, { -EINVAL, "invalid" }, { -ERANGE, "invalid" },
-		{ -E2BIG, "large" } };
+	} known[] = { { -ENOENT, "missing" }, { -EINVAL, "invalid" },
+		{ -ERANGE, "invalid" }, { -E2BIG, "large" } };
 
 	for (size_t i = 0; i < COUNT_OF(known); i++) {
 		if (errand->job->rc != known[i].rc)

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "storage/record_id.h"
 
+#define EXACT_MAX 9007199254740992.0 /* whole numbers below are exact */
+
 /* Members of the tables. They are upvalues of the function that reads: a name that is a
  * string of Lua's already need not be hashed for each request. */
 enum name {
@@ -178,11 +180,21 @@ static double number(lua_State *L, int index, enum name name, double otherwise)
 	return number >= 0 ? number : otherwise;
 }
 
+static uint64_t whole(double number)
+{
+	return number < EXACT_MAX ? (uint64_t)number : 0;
+}
+
 static uint64_t count(lua_State *L, int index, enum name name)
 {
-	double value = number(L, index, name, 0);
+	return whole(number(L, index, name, 0));
+}
 
-	return value < 9007199254740992.0 ? (uint64_t)value : 0;
+static int status(lua_State *L, int index, enum name name)
+{
+	double status = number(L, index, name, 0);
+
+	return status < 1000 ? (int)status : 0;
 }
 
 static bool is_true(lua_State *L, int index, enum name name)
@@ -236,7 +248,7 @@ static void read_attempt(lua_State *L, double end, struct record_attempt *attemp
 	split_target(words->target, attempt);
 	attempt->key = text(L, 3, ATTEMPT_KEY);
 	attempt->failure = text(L, 3, ATTEMPT_FAILURE);
-	attempt->status = (int)number(L, 3, ATTEMPT_STATUS, 0);
+	attempt->status = status(L, 3, ATTEMPT_STATUS);
 	attempt->is_lost = attempt->failure.size == 4 &&
 		memcmp(attempt->failure.data, "lost", 4) == 0;
 	attempt->ms = seconds > 0 ? to_ms(seconds) : 0;
@@ -285,7 +297,7 @@ static void read_usage(lua_State *L, struct record_reading *reading)
 		usage->out_total = count(L, 3, USAGE_OUT_TOTAL);
 		usage->reasoning = count(L, 3, USAGE_REASONING);
 		usage->requests = count(L, 3, USAGE_REQUESTS);
-		usage->audio_ms = (uint64_t)(number(L, 3, USAGE_SECONDS, 0) * 1000 + 0.5);
+		usage->audio_ms = whole(number(L, 3, USAGE_SECONDS, 0) * 1000 + 0.5);
 		usage->images = count(L, 3, USAGE_IMAGES);
 		reading->out_audio = number(L, 3, USAGE_OUT_AUDIO, 0);
 		record->raw_usage = text(L, 3, USAGE_RAW);
@@ -331,6 +343,7 @@ void record_read(lua_State *L, struct record_reading *reading)
 	struct record *record = &reading->record;
 	double seconds = number(L, 1, SECONDS, 0);
 	double cost = number(L, 1, COST_MICROS, -1);
+	bool has_cost = cost >= 0 && cost < EXACT_MAX;
 	struct bytes origin = text(L, 1, ORIGIN);
 
 	reading->has_id = record_id_read(text(L, 1, UUID), record->id) == 0;
@@ -339,16 +352,16 @@ void record_read(lua_State *L, struct record_reading *reading)
 	read_texts(L, record);
 	read_attempts(L, number(L, 1, START, 0) + seconds, reading);
 	read_usage(L, reading);
-	record->start_us = (int64_t)(number(L, 1, WALL, 0) * 1e6 + 0.5);
-	record->status = (int)number(L, 1, STATUS, 0);
+	record->start_us = (int64_t)whole(number(L, 1, WALL, 0) * 1e6 + 0.5);
+	record->status = status(L, 1, STATUS);
 	record->outcome = outcome_of(text(L, 1, OUTCOME));
 	record->is_stream = is_true(L, 1, STREAM);
 	record->is_test = origin.size == 4 && memcmp(origin.data, "test", 4) == 0;
 	record->ms = to_ms(seconds);
 	record->first_byte_ms = ms(L, 1, FIRST_BYTE);
 	record->first_event_ms = ms(L, 1, FIRST_EVENT);
-	record->has_cost = cost >= 0;
-	record->cost_micros = cost >= 0 ? (int64_t)cost : 0;
+	record->has_cost = has_cost;
+	record->cost_micros = has_cost ? (int64_t)cost : 0;
 	record->price_version = (uint32_t)count(L, 1, PRICE_VERSION);
 	record->bytes_in = count(L, 1, BYTES_IN);
 	record->bytes_out = count(L, 1, BYTES_OUT);

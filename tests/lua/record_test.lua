@@ -1,6 +1,7 @@
 -- What is left of a request: what outlives its generation, what policies see of usage and cost.
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
+local host = require "neap.host"
 local record = require "neap.record"
 
 local function known_with(targets)
@@ -89,6 +90,39 @@ test("a target tells what a request would cost; a request its conversation", fun
     request = { headers = { ["X-Conversation-Id"] = "c-1" } } }
   test.equal(seen "guess", 0.002 + 0.0008 + 0.001)
   test.equal(seen "conversation", "c-1")
+end)
+
+--- The records of so many runs in this world.
+local function records(given, count)
+  local kept, end_record = {}, host.end_record
+  host.end_record = function(self) kept[#kept + 1] = self end
+  local world = test.world(given)
+  for _ = 1, count do world:run() end
+  host.end_record = end_record
+  test.equal(#kept, count)
+  return kept
+end
+
+test("each hundredth of what went well at once keeps its trace", function()
+  local traced = 0
+  local given = { policies = {}, targets = { "a/m" }, upstream = { ["a/m"] = { text = "hi" } } }
+  for _, self in ipairs(records(given, 300)) do
+    test.equal(self.outcome, "ok")
+    if self.trace then traced = traced + 1 end
+  end
+  test.equal(traced, 3)
+end)
+
+test("a retry keeps its trace, and so does a failure", function()
+  local given = { policies = { "priority_failover" }, targets = { "a/m", "b/m" },
+    upstream = { ["a/m"] = { failure = "connect" }, ["b/m"] = { text = "hi" } } }
+  local self = records(given, 1)[1]
+  test.equal(self.outcome, "ok")
+  assert(self.trace:find("attempt 2: b/m", 1, true), self.trace)
+  given.upstream["b/m"] = { failure = "connect" }
+  self = records(given, 1)[1]
+  test.equal(self.outcome, "failed")
+  assert(self.trace:find("attempt 1: a/m", 1, true), self.trace)
 end)
 
 return test.finish()

@@ -1,0 +1,153 @@
+/* The record of a request out of Lua's tables, and its line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "script/record_line.h"
+#include "script/record_read.h"
+
+static struct record_reading *reading;
+
+static int l_read(lua_State *L)
+{
+	lua_settop(L, 2);
+	record_read(L, reading);
+	assert_int_equal(lua_gettop(L), 2);
+	return 0;
+}
+
+static lua_State *L;
+
+static int set_up(void **state)
+{
+	(void)state;
+	reading = record_reading_new();
+	L = luaL_newstate();
+	record_read_push(L, l_read);
+	lua_setglobal(L, "read");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	lua_close(L);
+	record_reading_free(reading);
+	return 0;
+}
+
+/* record and attempts as globals, so that their texts stay. */
+static const struct record *read_record(const char *text)
+{
+	assert_int_equal(luaL_dostring(L, text), 0);
+	assert_int_equal(luaL_dostring(L, "read(record, attempts)"), 0);
+	return &reading->record;
+}
+
+static void assert_text(struct bytes text, const char *expected)
+{
+	assert_int_equal(text.size, strlen(expected));
+	assert_memory_equal(text.data, expected, text.size);
+}
+
+#define WHOLE \
+	"record = { uuid = '0192f7a0-5c1e-7b3a-9d55-1f0e6a7b8c9d', id = 'asked', wall = 1.5," \
+	" start = 100, seconds = 2.0004, path = '/v1', token = 't', model = 'm', key = 'k'," \
+	" status = 499, outcome = 'aborted', stream = true, origin = 'test', generation = 7," \
+	" first_byte_seconds = 0.0306, bytes_in = 12, cost_micros = 38, price_version = 3," \
+	" usage = { in_fresh = 9, out_total = 2, seconds = 1.234, raw = '{}' } }\n" \
+	"attempts = { { target_name = 'a/x/y', key_id = 'k1', status = 500, seconds = 0.25 }," \
+	" { target_name = 'b/z', failure = 'lost', seconds = 1 }," \
+	" { target_name = 'c/z', started = 101.5 } }"
+
+static void test_whole(void **state)
+{
+	const struct record *record = read_record(WHOLE);
+
+	(void)state;
+	assert_true(reading->has_id);
+	assert_int_equal(record->id[0], 0x01);
+	assert_int_equal(record->id[15], 0x9d);
+	assert_text(record->request_id, "asked");
+	assert_text(reading->path, "/v1");
+	assert_int_equal(record->start_us, 1500000);
+	assert_int_equal(record->ms, 2000);
+	assert_int_equal(record->first_byte_ms, 31);
+	assert_int_equal(record->first_event_ms, RECORD_NO_MS);
+	assert_int_equal(record->outcome, RECORD_ABORTED);
+	assert_true(record->is_stream);
+	assert_true(record->is_test);
+	assert_true(record->has_cost);
+	assert_int_equal(record->cost_micros, 38);
+	assert_int_equal(record->price_version, 3);
+	assert_true(record->usage.is_known);
+	assert_false(record->usage.is_estimate);
+	assert_int_equal(record->usage.in_fresh, 9);
+	assert_int_equal(record->usage.audio_ms, 1234);
+	assert_text(record->raw_usage, "{}");
+}
+
+static void test_attempts(void **state)
+{
+	const struct record *record = read_record(WHOLE);
+
+	(void)state;
+	assert_int_equal(record->attempt_count, 3);
+	assert_text(record->attempts[0].provider, "a");
+	assert_text(record->attempts[0].model, "x/y");
+	assert_text(record->attempts[0].key, "k1");
+	assert_int_equal(record->attempts[0].ms, 250);
+	assert_false(record->attempts[0].is_lost);
+	assert_true(record->attempts[1].is_lost);
+	assert_int_equal(record->attempts[1].status, 0);
+	/* It was under way until the end. */
+	assert_int_equal(record->attempts[2].ms, 500);
+}
+
+/* Nothing of the request before is left in the next one's. */
+static void test_empty(void **state)
+{
+	const struct record *record;
+	struct buf line = { 0 };
+
+	(void)state;
+	read_record(WHOLE);
+	record = read_record(
+		"record, attempts = { wall = 0/0, seconds = -1, status = 'no',"
+		" cost_micros = 1e300, bytes_in = 1e300, model = 5 }, { 1 }");
+	assert_false(reading->has_id);
+	assert_int_equal(record->start_us, 0);
+	assert_int_equal(record->ms, 0);
+	assert_int_equal(record->status, 0);
+	assert_int_equal(record->bytes_in, 0);
+	assert_false(record->has_cost);
+	assert_false(record->usage.is_known);
+	assert_int_equal(record->usage.in_fresh, 0);
+	assert_int_equal(record->raw_usage.size, 0);
+	assert_int_equal(record->model.size, 0);
+	assert_int_equal(record->attempt_count, 0);
+	assert_int_equal(record->outcome, RECORD_FAILED);
+	record_line_write(&line, reading);
+	assert_int_equal(*(buf_data(&line) + buf_size(&line) - 1), '}');
+	buf_append(&line, "", 1);
+	assert_non_null(strstr(buf_data(&line), "\"time\":\"1970-01-01T00:00:00.000Z\""));
+	assert_non_null(strstr(buf_data(&line), "\"attempts\":[],\"status\":null"));
+	buf_clear(&line);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_attempts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
