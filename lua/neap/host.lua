@@ -233,7 +233,7 @@ function host.store_write(ops) end
 -- ------------------------------------------------------------------------------------
 -- Records and statistics (api_journal.c). Times are seconds since 1970. What fails gives nil,
 -- "missing", "invalid" (the question), "large" (more than one call reads) or "failed", and a reason
--- in words. -- A question of a wrong type raises.
+-- in words. A question of a wrong type raises.
 
 ---@class neap.journal_filter all optional
 ---@field from number the earliest end of a request that is wanted
@@ -247,10 +247,9 @@ function host.store_write(ops) end
 ---@field text string a part, in any case, of a model, an error, a conversation or a request id
 ---@field status integer
 ---@field status_class integer 4
----@field outcome "ok"|"failed"|"aborted"|"truncated"
----@field test boolean whether an administrator's test
+---@field outcome "ok"|"failed"|"aborted"|"truncated"|"any"
 ---@field stream boolean
----@field origin "client"|"test"|"any"
+---@field test boolean whether it was an administrator's test
 ---@field min_cost_micros integer
 ---@field min_ms integer
 ---@field cursor string of the page before
