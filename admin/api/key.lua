@@ -36,6 +36,9 @@ local view_schema = schema.named("Key", schema.object({
 }, { "id", "provider", "tail", "origin", "state" }))
 key.schema = view_schema
 
+--- The end of a secret that may be shown: nothing of one that is short.
+function key.last4(secret) return #secret >= 16 and secret:sub(-4) or "" end
+
 -- ------------------------------------------------------------------------------------
 -- Reading
 

@@ -83,7 +83,7 @@ local function record_of(provider, id, secret, more)
   if not sealed then error("a key could not be sealed: " .. tostring(why), 0) end
   local now = host.wall()
   return json.object { version = 1, created = now, updated = now, label = more and more.label,
-    note = more and more.note, last4 = #secret >= 16 and secret:sub(-4) or "",
+    note = more and more.note, last4 = key.last4(secret),
     sealed = json.object { secret = sealed } }
 end
 

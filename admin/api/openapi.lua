@@ -36,6 +36,7 @@ local SCOPES = {
 -- What an operation's tag stands for.
 local TAGS = {
   audit = "Who changed what.",
+  configuration = "All that is stored, as one document.",
   groups = "What clients name: targets, policies and limits.",
   conversations = "Requests that belong together.",
   generations = "What is in force, and loading it anew.",

@@ -18,6 +18,8 @@ local rows = require "admin.api.rows"
 local schema = require "admin.api.schema"
 local stored = require "admin.api.stored"
 
+local policy = {}
+
 local PREFIX, VERSIONS = "policy/", "policy_version/"
 local TEXT_MAX = 256 * 1024
 
@@ -144,8 +146,13 @@ end
 
 local function version_key(name, version) return ("%s%s/%08d"):format(VERSIONS, name, version) end
 
---- The number of the newest version, also of one that was taken away.
-local function newest(name)
+--- The op that keeps a row of the table config as a version to go back to.
+function policy.version_op(name, row)
+  return { "put", "objects", version_key(name, row.version), row }
+end
+
+--- The number of the newest version, also of one that was taken away. Waits.
+function policy.newest(name)
   local page = rows.page("objects", { prefix = VERSIONS .. name .. "/", reverse = true, limit = 1 })
   return page[1] and page[1].document.version or 0
 end
@@ -163,11 +170,10 @@ local function put_text(of, text, note, action)
   local before, before_text = rows.get("config", PREFIX .. name)
   etag.check(of, before and etag.of_version(before.version)
     or etag.of_text(file_text(2, name) or ""))
-  local row = row_of(of, text, { version = newest(name), created = before and before.created },
-    note)
+  local row = row_of(of, text, { version = policy.newest(name),
+    created = before and before.created }, note)
   change.configure(of, { { "expect", "config", PREFIX .. name, before_text },
-    { "put", "config", PREFIX .. name, row },
-    { "put", "objects", version_key(name, row.version), row } },
+    { "put", "config", PREFIX .. name, row }, policy.version_op(name, row) },
     { action = action, object = PREFIX .. name,
       before = json.object { version = before and before.version },
       after = json.object { version = row.version, note = note } })
@@ -268,7 +274,7 @@ local function op(more)
   return more
 end
 
-return {
+policy.operations = {
   op { id = "list_policies", method = "GET", path = PATH, scope = "read",
     summary = "All policies, with what can be set", run = list,
     responses = { { 200, "Files, what is stored, and neap's own.", schema.object({
@@ -305,3 +311,5 @@ return {
     summary = "Roll back: store the text of a version as the newest one", errors = { 409, 422 },
     run = restore, responses = { { 200, "It is in force.", item_schema } } },
 }
+
+return policy

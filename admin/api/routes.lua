@@ -41,6 +41,7 @@ local RESOURCES = {
   "admin.api.keyword",
   "admin.api.policy",
   "admin.api.model_import",
+  "admin.api.configuration",
   "admin.api.job",
   "admin.api.generations",
   "admin.api.audit_list",

@@ -58,6 +58,8 @@ local BODIES = {
   create_admin_token = { name = "a", scopes = json.array { "read" } },
   set_key_state = { state = "ready" },
   try_chat = { model = "m", messages = json.array {} },
+  import_configuration = { format = "neap.configuration", version = 1,
+    records = json.object {} },
 }
 
 local function call(world, op, role)
