@@ -39,6 +39,7 @@ local TAGS = {
   configuration = "All that is stored, as one document.",
   groups = "What clients name: targets, policies and limits.",
   conversations = "Requests that belong together.",
+  compat = "Paths of the systems that neap replaces, for their clients.",
   generations = "What is in force, and loading it anew.",
   health = "Whether neap is well.",
   jobs = "What neap does by itself now and then.",
@@ -63,6 +64,8 @@ local problem_schema = schema.named("Error", schema.object({
     details = { type = "array", items = { type = "string" },
       description = "Where there is more to say: one line for each thing that is wrong." },
   }, { "code", "message" }),
+  detail = { type = "string", description = "The message again, on paths of other systems, whose "
+    .. "clients look for it here." },
 }, { "error" }))
 openapi.problem = problem_schema
 

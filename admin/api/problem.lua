@@ -28,10 +28,11 @@ function problem.of(raised)
   return getmetatable(raised) == Problem and raised or nil
 end
 
---- The body of its answer.
-function problem.document(self)
+--- The body of its answer. is_compat: for clients of other systems, who look for "detail".
+function problem.document(self, is_compat)
   return json.object { error = json.object { code = self.code, message = self.message,
-    field = self.field, details = self.details and json.array(self.details) or nil } }
+    field = self.field, details = self.details and json.array(self.details) or nil },
+    detail = is_compat and self.message or nil }
 end
 
 function problem.not_found(what)

@@ -50,6 +50,7 @@ local RESOURCES = {
   "admin.api.conversations",
   "admin.api.metrics",
   "admin.api.playground",
+  "admin.api.compat.siliconflow",
 }
 
 local function segments_of(path)

@@ -1,0 +1,185 @@
+--- admin.api.compat.journal: records and statistics as the replaced systems' clients ask for them:
+--- numbered pages and sums of spans.
+---
+--- The journal goes on from a cursor and not from a number: a page far behind the first costs all
+--- those before it, so that only so many records can be left out.
+
+local host = require "neap.host"
+local json = require "neap.json"
+local problem = require "admin.api.problem"
+local zone = require "neap.zone"
+
+local journal = {}
+
+local SKIP_MAX = 20000 -- records before a page, and records that are counted
+local PAGE = 1000
+local DAY = 86400
+
+local function call(name, ...)
+  if not host[name] then
+    problem.raise(503, "no_journal", "nothing is recorded: there is no journal")
+  end
+  local text, cursor = host[name](...)
+  if not text then
+    host.log("error", "admin", ("%s: %s"):format(name, tostring(cursor)))
+    problem.raise(503, "journal_failed", "the journal cannot be read; neap's log says why")
+  end
+  return assert(json.decode(text)), cursor
+end
+
+--- Refuses what lies too far behind the newest record.
+function journal.check_skip(skip)
+  if skip <= SKIP_MAX then return end
+  problem.raise(400, "too_far", ("only %d records can be left out: /api/v1/records goes on from "
+    .. "where a page ended"):format(SKIP_MAX))
+end
+
+--- Records, newest first: `count` of those that pass, behind the first `skip` of these; and how
+--- many pass in all, up to SKIP_MAX. Waits.
+---@param filter table as host.journal_page has it
+---@param skip integer
+---@param count integer
+---@param options { passes: (fun(record: table): boolean)?, is_counted: boolean? }? is_counted:
+---go on to the end to count them
+---@return table[] records, integer total
+function journal.slice(filter, skip, count, options)
+  options = options or {}
+  journal.check_skip(skip)
+  local list, seen, cursor = {}, 0, nil
+  local most = options.is_counted and SKIP_MAX or skip + count
+  repeat
+    local asked = { limit = math.min(PAGE, most) }
+    for name, value in pairs(filter) do asked[name] = value end
+    asked.cursor = cursor
+    local page
+    page, cursor = call("journal_page", asked)
+    for _, record in ipairs(page) do
+      if not options.passes or options.passes(record) then
+        seen = seen + 1
+        if seen > skip and #list < count then list[#list + 1] = record end
+      end
+    end
+  until not cursor or cursor == "" or seen >= most
+  return list, seen
+end
+
+--- The record of an id with its details, or nil. Waits.
+function journal.record(id)
+  if not host.journal_record then call("journal_record") end
+  local text = host.journal_record(id)
+  return text and assert(json.decode(text)) or nil
+end
+
+--- Sums of a span; without one, of all time. Waits.
+function journal.sums(from, till)
+  return (call("journal_stats", { what = "overview", from = from or 0,
+    ["until"] = till or host.wall() + 1 }))
+end
+
+--- Sums by the value of a dimension, the greatest first: { { value, sums … }, … }. Waits.
+---@param by "provider"|"model"|"group"|"token"|"endpoint"|"key"
+---@param options { from: number?, till: number?, order: string?, top: integer? }?
+function journal.breakdown(by, options)
+  options = options or {}
+  return call("journal_stats", { what = "breakdown", by = by, order = options.order or "requests",
+    top = options.top or 1000, from = options.from or 0,
+    ["until"] = options.till or host.wall() + 1 }).values
+end
+
+--- Sums between each two of the edges, in a list as long as there are gaps; nil where nothing is
+--- kept. Waits.
+function journal.series(edges)
+  local spans = call("journal_stats", { what = "series", edges = json.array(edges),
+    from = edges[1], ["until"] = edges[#edges] }).spans
+  local list = {}
+  for _, span in ipairs(spans) do
+    for index = #edges - 1, 1, -1 do
+      local middle = (span.from + span["until"]) / 2
+      if middle >= edges[index] then
+        list[index] = span
+        break
+      end
+    end
+  end
+  return list
+end
+
+-- ------------------------------------------------------------------------------------
+-- Tokens
+
+--- Tokens that went in, of a record's or a sum's usage.
+function journal.tokens_in(usage)
+  if usage == nil or usage == json.null then return 0 end
+  return usage.in_fresh + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
+    + usage.in_audio
+end
+
+function journal.tokens_out(usage)
+  if usage == nil or usage == json.null then return 0 end
+  return usage.out_total
+end
+
+function journal.tokens(usage) return journal.tokens_in(usage) + journal.tokens_out(usage) end
+
+-- ------------------------------------------------------------------------------------
+-- Days and months
+
+--- The moment at which a local date begins.
+local function begin_of(self, year, month, day)
+  local naive = zone.days_of(year, month, day) * DAY
+  local first = naive - zone.offset(self, naive)
+  return naive - zone.offset(self, first)
+end
+
+--- Where the hours of the local day of a moment begin, and the day's end.
+---@return number[] edges
+function journal.hours(self, wall)
+  local now = zone.calendar(self, wall)
+  local start = begin_of(self, now.year, now.month, now.day)
+  local next_day = zone.calendar(self, start + DAY + DAY / 4)
+  local ends = begin_of(self, next_day.year, next_day.month, next_day.day)
+  local edges = {}
+  -- A day on which the clocks are put back has one hour more: it belongs to the last.
+  for hour = 0, 23 do
+    local at = start + hour * 3600
+    if at < ends then edges[#edges + 1] = at end
+  end
+  edges[#edges + 1] = ends
+  return edges
+end
+
+--- Where local days begin: `count` from the date on, and the last one's end.
+local function days_from(self, year, month, day, count)
+  local edges, naive = {}, zone.days_of(year, month, day)
+  for index = 0, count do
+    -- At noon everybody has the same date.
+    local date = zone.calendar(assert(zone.find("UTC")), (naive + index) * DAY + DAY / 2)
+    edges[index + 1] = begin_of(self, date.year, date.month, date.day)
+  end
+  return edges
+end
+
+--- Where the days of the local month of a moment begin, and the month's end.
+function journal.days_of_month(self, wall)
+  local now = zone.calendar(self, wall)
+  local year, month = now.year, now.month + 1
+  if month == 13 then year, month = year + 1, 1 end
+  local count = zone.days_of(year, month, 1) - zone.days_of(now.year, now.month, 1)
+  return days_from(self, now.year, now.month, 1, count)
+end
+
+--- Where the last `count` local days begin, today the last of them; and their dates.
+function journal.last_days(self, wall, count)
+  local now = zone.calendar(self, wall)
+  local first = zone.calendar(assert(zone.find("UTC")),
+    (zone.days_of(now.year, now.month, now.day) - count + 1) * DAY + DAY / 2)
+  local dates = {}
+  for index = 1, count do
+    local date = zone.calendar(assert(zone.find("UTC")),
+      (zone.days_of(first.year, first.month, first.day) + index - 1) * DAY + DAY / 2)
+    dates[index] = ("%04d-%02d-%02d"):format(date.year, date.month, date.day)
+  end
+  return days_from(self, first.year, first.month, first.day, count), dates
+end
+
+return journal
