@@ -160,8 +160,8 @@ test("statistics of all time, of today by local hours and of the month by local 
   accounts { [A] = "2.5" }
   import(world, A)
   local asked = loaded.journal { stats = function(spec)
-    if spec.what == "overview" then return loaded.sums(7, 100, 50) end
-    if spec.what == "breakdown" then
+    if not spec.by and not spec.edges then return loaded.sums(7, 100, 50) end
+    if spec.by then
       local one, other = loaded.sums(5, 90, 40), loaded.sums(2, 0, 0)
       one.value, other.value = "m", "free"
       return json.object { values = json.array { one, other } }

@@ -70,10 +70,16 @@ function journal.record(id)
   return text and assert(json.decode(text)) or nil
 end
 
+--- What host.journal_stats takes: whole seconds. Of long ago only whole days are known, so that a
+--- span without an end goes on to the end of today.
+local function span(from, till)
+  local tomorrow = (math.floor(host.wall() / DAY) + 1) * DAY
+  return { from = math.floor(from or 0), before = math.ceil(till or tomorrow) }
+end
+
 --- Sums of a span; without one, of all time. Waits.
 function journal.sums(from, till)
-  return (call("journal_stats", { what = "overview", from = from or 0,
-    ["until"] = till or host.wall() + 1 }))
+  return (call("journal_stats", span(from, till)))
 end
 
 --- Sums by the value of a dimension, the greatest first: { { value, sums … }, … }. Waits.
@@ -81,16 +87,17 @@ end
 ---@param options { from: number?, till: number?, order: string?, top: integer? }?
 function journal.breakdown(by, options)
   options = options or {}
-  return call("journal_stats", { what = "breakdown", by = by, order = options.order or "requests",
-    top = options.top or 1000, from = options.from or 0,
-    ["until"] = options.till or host.wall() + 1 }).values
+  local spec = span(options.from, options.till)
+  spec.by, spec.order, spec.top = by, options.order or "requests", options.top or 1000
+  return call("journal_stats", spec).values
 end
 
 --- Sums between each two of the edges, in a list as long as there are gaps; nil where nothing is
 --- kept. Waits.
 function journal.series(edges)
-  local spans = call("journal_stats", { what = "series", edges = json.array(edges),
-    from = edges[1], ["until"] = edges[#edges] }).spans
+  local spec = span(edges[1], edges[#edges])
+  spec.edges = edges
+  local spans = call("journal_stats", spec).spans
   local list = {}
   for _, span in ipairs(spans) do
     for index = #edges - 1, 1, -1 do
