@@ -40,7 +40,8 @@ local properties = {
   database = { enum = { "connected", "unavailable" } }, timestamp = { type = "integer" },
 }
 for name, one in pairs(siliconflow.health_properties) do properties[name] = one end
-local short = schema.named("Health", schema.object(properties, { "status", "database", "timestamp" }))
+local short = schema.named("Health",
+  schema.object(properties, { "status", "database", "timestamp" }))
 
 return {
   { id = "get_health", method = "GET", path = "/health", tag = "health", scope = "open",

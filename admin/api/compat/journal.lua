@@ -99,11 +99,11 @@ function journal.series(edges)
   spec.edges = edges
   local spans = call("journal_stats", spec).spans
   local list = {}
-  for _, span in ipairs(spans) do
+  for _, one in ipairs(spans) do
     for index = #edges - 1, 1, -1 do
-      local middle = (span.from + span["until"]) / 2
+      local middle = (one.from + one["until"]) / 2
       if middle >= edges[index] then
-        list[index] = span
+        list[index] = one
         break
       end
     end

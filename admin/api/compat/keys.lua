@@ -92,7 +92,8 @@ function keys.add(ops, provider, secret, more)
   local sealed, why = store.seal("key", name, "secret", secret)
   if not sealed then problem.raise(503, "sealing_failed", "the key cannot be sealed: " .. why) end
   local document = json.object { version = 1, created = now, updated = now,
-    sealed = json.object { secret = sealed }, last4 = #secret >= MASK_MIN and secret:sub(-4) or nil }
+    sealed = json.object { secret = sealed },
+    last4 = #secret >= MASK_MIN and secret:sub(-4) or nil }
   for field, value in pairs(more or {}) do document[field] = value end
   ops[#ops + 1] = { "expect", "keys", name, nil }
   ops[#ops + 1] = { "put", "keys", name, document }
