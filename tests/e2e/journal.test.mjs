@@ -6,7 +6,7 @@ import { serve_admin } from "./support/admin.mjs";
 import { chat, get, open_chat, say, start } from "./support/client.mjs";
 import { NO_BREAKER, group, provider, token } from "./support/lua.mjs";
 import { start_again } from "./support/neap.mjs";
-import { until, within } from "./support/story.mjs";
+import { deep, until, within } from "./support/story.mjs";
 import {
   END,
   SILENCE,
@@ -308,6 +308,9 @@ test("a thousand requests: records, statistics and the log say the same", async 
     );
 });
 
+/* 50 ms, and what a disk that others use takes longer for a transaction. */
+const LOST_MS = within(deep ? 50 : 300);
+
 test("kill -9 loses at most the last moment, and the rest ties out", async (t) => {
   const at = await pool(t, { is_left: true });
   const { neap } = at;
@@ -315,7 +318,7 @@ test("kill -9 loses at most the last moment, and the rest ties out", async (t) =
   for (let round = 0; round < 3; round++) {
     const before = neap.requests().length;
     const start = Date.now();
-    while (Date.now() - start < within(100)) await chat(neap, say("pool"), AUTHORIZED);
+    while (Date.now() - start < LOST_MS * 1.5) await chat(neap, say("pool"), AUTHORIZED);
     const ended = neap.requests().slice(before);
     const killed = Date.now();
     await neap.kill();
@@ -323,8 +326,7 @@ test("kill -9 loses at most the last moment, and the rest ties out", async (t) =
     await neap.admin.ready();
     const all = await records(neap);
     const found = new Set(all.map((one) => one.request_id));
-    // 50 ms at most, and what a loaded machine takes longer for a transaction.
-    const old = ended.filter((line) => Date.parse(line.time) + line.ms < killed - within(50));
+    const old = ended.filter((line) => Date.parse(line.time) + line.ms < killed - LOST_MS);
     assert.ok(old.length > 0, "requests that ended long enough before the kill");
     assert.deepEqual(
       old.filter((line) => !found.has(line.id)),
