@@ -196,12 +196,18 @@ local function conclude(of, inside, record, transfer)
   end
 end
 
+--- Whose turn it is of a provider's proxies: one counter for all workers.
+local function proxy_turn(provider)
+  local turn = host.shared_add("proxy\0" .. provider.name, 1) or 1
+  return (turn - 1) % #provider.proxy + 1
+end
+
 --- What is the same for every request with this target and key, made once; a policy that changes
 --- the model, the time or a header gets one of its own.
 local function route_for(of, target, key, narrowed, model)
   local provider, is_stream = target.at, of.stream
   local proxies = provider.proxy
-  local place = proxies[2] and math.floor(host.random() * #proxies) + 1 or 1
+  local place = proxies[2] and proxy_turn(provider) or 1
   local is_common = not (narrowed.model or narrowed.timeout or narrowed.headers_set)
   local known = target.routes[key or "none"]
   local name = is_stream and place or -place
