@@ -51,6 +51,8 @@ local RESOURCES = {
   "admin.api.metrics",
   "admin.api.playground",
   "admin.api.compat.siliconflow",
+  "admin.api.compat.niceapi",
+  "admin.api.compat.niceapi_access",
 }
 
 local function segments_of(path)

@@ -12,7 +12,7 @@ local router = require "neap.router"
 
 local loaded = {}
 
-local reload, current = host.reload, nil
+local reload = host.reload
 
 -- Sealed here is "record|field|secret".
 host.seal = function(record, field, secret) return table.concat({ record, field, secret }, "|") end
@@ -37,19 +37,24 @@ local function load(world, text)
   config_stored.merge(configuration, { config = flat_of(world.store.config),
     keys = flat_of(world.store.keys), unseal = host.unseal }, { path = "stored" })
   local known = catalog.new(configuration)
-  router.loaded = function() return configuration, known end
-  return configuration.stored.errors
+  return configuration, known, configuration.stored.errors[1]
 end
 
---- Where each of the store's writes leaves something that is left out, the reload is refused: what
---- the rehearsal of a change does in a real one.
+--- A reload that leaves anything out is refused. A request sees to its end what was in force at its
+--- beginning, as it does in the host.
 ---@param text string router.lua
 function loaded.new(text)
-  local world = admin_world.new()
-  load(world, text)
-  current = { world = world, text = text }
+  local world, configuration, known = admin_world.new(), nil, nil
+  local function look() configuration, known = load(world, text) end
+  local send = world.request
+  function world:request(given)
+    look()
+    return send(self, given)
+  end
+  router.loaded = function() return configuration, known end
+  look()
   host.reload = function()
-    local problem = load(current.world, current.text)[1]
+    local _, _, problem = load(world, text)
     if problem then return nil, problem.record .. ": " .. problem.text end
     return reload()
   end

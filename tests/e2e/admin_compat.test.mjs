@@ -1,7 +1,7 @@
 /* The paths of replaced systems on the admin listener, through the real program. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { serve_admin } from "./support/admin.mjs";
+import { PASSWORD, serve_admin } from "./support/admin.mjs";
 import { chat, say } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { until } from "./support/story.mjs";
@@ -33,4 +33,47 @@ test("a script of SiliconFlow API Proxy reads keys, logs and statistics", async 
     const { total_calls, calls } = stats.json;
     assert.equal(total_calls ?? calls.reduce((sum, one) => sum + one, 0), 3, path);
   }
+});
+
+test("a script of NiceAPI makes a provider, a group and a key, and a client uses them", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve_admin(t, provider("a", up), { first: { private_upstreams: "true" } });
+  const { admin } = neap;
+  const logged_in = await admin.call("/api/auth/login", {
+    body: { username: "admin", password: PASSWORD },
+  });
+  const as = logged_in.json.access_token;
+  const call = async (path, method, body) => {
+    const answer = await admin.call(path, { as, method, body });
+    assert.equal(answer.status, 200, `${path}: ${answer.text}`);
+    return answer.json;
+  };
+
+  const secret = "sk-of-a-script-000001";
+  const made = await call("/api/providers/", "POST", {
+    name: "mine",
+    api_endpoint: `${up.url}/v1/chat/completions`,
+    api_key: secret,
+    model: "m",
+    price_per_million_tokens: 2,
+  });
+  const fast = await call("/api/groups/", "POST", { name: "fast" });
+  await call(`/api/groups/${fast.id}/providers/${made.id}`, "POST", { priority: 1 });
+  const key = await call("/api/keys/", "POST", { name: "app", group_ids: [fast.id] });
+  const answer = await chat(neap, say("fast"), { authorization: `Bearer ${key.key}` });
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal(up.calls.at(-1).key, secret);
+
+  await neap.admin.restart();
+  const groups = (await call("/api/groups/", "GET")).items;
+  assert.deepEqual(
+    groups.map(({ id, providers }) => [id, providers.map((one) => one.id)]),
+    [[fast.id, [made.id]]],
+    "numbers outlive the process",
+  );
+  const listed = await admin.call("/api/providers/", { as });
+  assert.equal(listed.text.includes(secret), false);
+  await call(`/api/providers/${made.id}`, "PATCH", { is_active: false });
+  const refused = await chat(neap, say("fast"), { authorization: `Bearer ${key.key}` });
+  assert.notEqual(refused.status, 200);
 });

@@ -70,6 +70,17 @@ function keys.of(name)
   return list
 end
 
+--- The first key of a provider, or nil. Waits.
+---@return string? secret
+function keys.first(name)
+  for _, key in ipairs((keys.provider(name) or { keys = {} }).keys) do
+    if not key.is_stored then return key.secret end
+  end
+  local row = rows.page("keys", { prefix = name .. "/", limit = 1 })[1]
+  local sealed = row and (row.document.sealed or {}).secret
+  return sealed and store.unseal("key", row.key, "secret", sealed) or nil
+end
+
 --- The key that a text names: whole, masked, or by its id. nil where there is none, or several.
 function keys.find(list, text)
   local found

@@ -1,0 +1,88 @@
+--- admin.api.compat.ids: numbers for what neap knows by name, for clients that expect numbers.
+---
+--- A number is given when something is first seen, stays with its name for ever and goes to no
+--- other, so that a script that holds an old number never meets something else.
+
+local json = require "neap.json"
+local problem = require "admin.api.problem"
+local rows = require "admin.api.rows"
+
+local ids = {}
+
+local TRIES = 5
+
+local function id_key(kind, name) return ("compat/id/%s/%s"):format(kind, name) end
+local function name_key(kind, id) return ("compat/name/%s/%012d"):format(kind, id) end
+local function next_key(kind) return "compat/next/" .. kind end
+
+--- What is noted: { [name] = { id, … } }. Waits.
+local function read(kind)
+  local known, front = {}, id_key(kind, "")
+  for _, row in ipairs(rows.all("objects", front)) do
+    known[row.key:sub(#front + 1)] = row.document
+  end
+  return known
+end
+
+--- Notes numbers for names that have none. Somebody else may do so at the same moment.
+local function assign(kind, names)
+  local last, text = rows.get("objects", next_key(kind))
+  local id, ops = last and last.id or 1, { { "expect", "objects", next_key(kind), text } }
+  for _, name in ipairs(names) do
+    ops[#ops + 1] = { "put", "objects", id_key(kind, name), json.object { id = id } }
+    ops[#ops + 1] = { "put", "objects", name_key(kind, id), json.object { name = name } }
+    id = id + 1
+  end
+  ops[#ops + 1] = { "put", "objects", next_key(kind), json.object { id = id } }
+  rows.write(ops)
+end
+
+--- The numbers of names, and what is noted with them. Waits.
+---@param kind string
+---@param names string[]
+---@return table<string, { id: integer }> by name; of names that are gone, too
+function ids.of(kind, names)
+  for try = 1, TRIES do
+    local known, missing = read(kind), {}
+    for _, name in ipairs(names) do
+      if not known[name] then missing[#missing + 1] = name end
+    end
+    if not missing[1] then return known end
+    local is_done, raised = pcall(assign, kind, missing)
+    local refusal = not is_done and problem.of(raised)
+    if not is_done and (try == TRIES or not refusal or refusal.status ~= 412) then
+      error(raised, 0)
+    end
+  end
+  return read(kind)
+end
+
+--- The number of one name. Waits.
+function ids.one(kind, name) return ids.of(kind, { name })[name].id end
+
+--- The name of a number as a path has it; raises 404 where there is none. Waits.
+---@param kind string
+---@param text string|number
+---@return string name
+function ids.name(kind, text)
+  local number = tonumber(text)
+  local is_whole = number and number >= 1 and number < 1e12 and number % 1 == 0
+  local row = is_whole and rows.get("objects", name_key(kind, number))
+  if not row then problem.not_found(("%s with the id %s"):format(kind, tostring(text))) end
+  return row.name
+end
+
+--- Adds to ops what is noted of a name that has a number already: { id, and what else the caller
+--- wants to find there again }.
+function ids.note(ops, kind, name, document)
+  ops[#ops + 1] = { "put", "objects", id_key(kind, name), document }
+end
+
+--- Adds to ops what gives a number, and what is noted with it, to another name.
+function ids.rename(ops, kind, name, other, document)
+  ops[#ops + 1] = { "delete", "objects", id_key(kind, name) }
+  ops[#ops + 1] = { "put", "objects", id_key(kind, other), document }
+  ops[#ops + 1] = { "put", "objects", name_key(kind, document.id), json.object { name = other } }
+end
+
+return ids

@@ -1,0 +1,203 @@
+-- The paths of NiceAPI: providers, groups, keys, keywords and settings by numbers, in its shapes.
+local json = require "neap.json"
+local loaded = require "admin.test.loaded"
+local test = require "neap.tap"
+
+local WRITTEN = [[
+provider "own" { dialect = "openai", url = "https://own.test/v1", keys = { "sk-of-the-file-0001" },
+  models = { ["m"] = { input = 1, output = 2 } } }
+group "filed" { targets = { { "own", "m" } } }
+]]
+
+local FAR = { name = "Far", api_endpoint = "https://far.test/v1/chat/completions",
+  api_key = "sk-far-away-key-0001", model = "big", price_per_million_tokens = 3,
+  type = "per_token", is_active = true }
+
+local function with(base, more)
+  local result = {}
+  for _, set in ipairs { base, more } do
+    for name, value in pairs(set) do result[name] = value end
+  end
+  return result
+end
+
+local function call(world, method, path, body, as)
+  local got = world:request { path = "/api/" .. path, method = method, as = as or "session",
+    body = body }
+  test.equal(world.raised, nil)
+  return got
+end
+
+local function ok(world, method, path, body)
+  local got = call(world, method, path, body)
+  test.equal(got.status, 200, path .. " " .. got.answer)
+  return got.json
+end
+
+local function stored(world, key) return json.decode(world.store.config[key]) end
+
+test("a provider is one model at one address with one key", function()
+  local world = loaded.new(WRITTEN)
+  local far = ok(world, "POST", "providers/", FAR)
+  test.equal({ far.name, far.api_endpoint, far.model, far.api_key, far.is_active },
+    { "Far", "https://far.test/v1/chat/completions", "big", "sk-…0001", true })
+  test.equal({ far.price_per_million_tokens, far.input_price_per_million_tokens,
+    far.output_price_per_million_tokens, far.type }, { 3, 3, 3, "per_token" })
+  -- The same address and key is the same provider of neap's, another key is another one.
+  ok(world, "POST", "providers/", with(FAR, { model = "small" }))
+  ok(world, "POST", "providers/", with(FAR, { api_key = "sk-far-away-key-0002" }))
+  test.equal(stored(world, "provider/far.test").models.small ~= nil, true)
+  test.equal(stored(world, "provider/far.test-2").models, { big = { input = 3, output = 3 } })
+  local answer = call(world, "POST", "providers/", FAR)
+  test.equal(answer.status, 409)
+  test.equal(answer.json.detail, answer.json.error.message)
+  local list = ok(world, "GET", "providers/?skip=1&limit=2")
+  test.equal({ list.total, #list.items, list.items[1].id }, { 4, 2, 2 })
+  test.equal(ok(world, "GET", "providers/?name_filter=FAR").total, 3)
+  test.equal(ok(world, "GET", "providers/" .. far.id), far)
+  for _, text in pairs(world.store.config) do
+    test.equal(text:find("sk-far", 1, true), nil, "a key stands in the configuration")
+  end
+end)
+
+test("addresses are completed as its form did, or taken as they are", function()
+  local world = loaded.new("")
+  local function endpoint(given)
+    return ok(world, "POST", "providers/", with(FAR, { api_endpoint = given })).api_endpoint
+  end
+  test.equal(endpoint("https://a.test"), "https://a.test/v1/chat/completions")
+  test.equal(endpoint("https://b.test/v1"), "https://b.test/v1/chat/completions")
+  test.equal(endpoint("https://c.test/v4/chat/completions"), "https://c.test/v4/chat/completions")
+  test.equal(endpoint("https://d.test/own/path"), "https://d.test/own/path")
+end)
+
+test("a provider is changed, switched off at once, moved and removed", function()
+  local world = loaded.new(WRITTEN)
+  local id = ok(world, "POST", "providers/", FAR).id
+  local group = ok(world, "POST", "groups/", { name = "fast" })
+  ok(world, "POST", ("groups/%d/providers/%d"):format(group.id, id), { priority = 2 })
+  local path = "providers/" .. id
+  test.equal(ok(world, "PATCH", path, { is_active = false }).is_active, false)
+  test.equal(stored(world, "group/fast").targets, {}, "nothing reaches it")
+  test.equal(stored(world, "provider/far.test").models, {})
+  local seen = ok(world, "GET", "groups/").items[1].providers
+  test.equal({ #seen, seen[1].id, seen[1].priority, seen[1].is_active }, { 1, id, 2, false })
+  ok(world, "PATCH", path, { name = "Still off" })
+  test.equal({ ok(world, "GET", path).name, ok(world, "GET", path).is_active },
+    { "Still off", false })
+  ok(world, "POST", ("groups/%d/providers/%d"):format(group.id, id), { priority = 2 })
+  test.equal(ok(world, "PATCH", path, { is_active = true }).is_active, true)
+  test.equal(stored(world, "group/fast").targets,
+    { { provider = "far.test", model = "big", priority = 2 } })
+  local got = ok(world, "PATCH", path, { input_price_per_million_tokens = 1,
+    output_price_per_million_tokens = 4, name = "Other" })
+  test.equal({ got.name, got.price_per_million_tokens, got.output_price_per_million_tokens },
+    { "Other", json.null, 4 })
+  got = ok(world, "PATCH", path, { type = "per_call", price_per_million_tokens = 0.5 })
+  test.equal({ got.type, got.price_per_million_tokens }, { "per_call", 0.5 })
+  got = ok(world, "PATCH", path, { api_endpoint = "https://near.test/v1", api_key = "sk-…0001",
+    model = "bigger" })
+  test.equal({ got.id, got.api_endpoint, got.model },
+    { id, "https://near.test/v1/chat/completions", "bigger" })
+  test.equal(stored(world, "group/fast").targets,
+    { { provider = "near.test", model = "bigger", priority = 2 } })
+  test.equal(world.store.config["provider/far.test"], nil)
+  ok(world, "DELETE", path)
+  test.equal(stored(world, "group/fast").targets, {})
+  test.equal(next(world.store.keys), nil)
+  test.equal(call(world, "GET", path).status, 404)
+  test.equal(ok(world, "POST", "providers/", with(FAR, { model = "new" })).id > id, true,
+    "a number is never given again")
+  local list = ok(world, "GET", "providers/?name_filter=m").items
+  test.equal({ #list, list[1].model }, { 1, "m" })
+  test.equal(call(world, "PATCH", "providers/" .. list[1].id, { name = "x" }).status, 409)
+end)
+
+test("a key is removed wherever it is", function()
+  local world = loaded.new(WRITTEN)
+  ok(world, "POST", "providers/", FAR)
+  ok(world, "POST", "providers/", with(FAR, { model = "small" }))
+  local got = ok(world, "DELETE", "providers/quick-remove/" .. FAR.api_key)
+  test.equal(got.count, 2)
+  test.equal(ok(world, "GET", "providers/").total, 1)
+  test.equal(next(world.store.keys), nil)
+  test.equal(call(world, "DELETE", "providers/quick-remove/sk-nobody-has").status, 404)
+end)
+
+test("whoever may not handle keys adds and removes none", function()
+  local world = loaded.new("")
+  test.equal(call(world, "POST", "providers/", FAR, "write").status, 403)
+  test.equal(call(world, "POST", "providers/", FAR, "keys").status, 403)
+  test.equal(call(world, "POST", "providers/", FAR, "write keys").status, 200)
+  local path = "providers/quick-remove/" .. FAR.api_key
+  test.equal(call(world, "DELETE", path, nil, "keys").status, 403)
+  test.equal(call(world, "DELETE", path, nil, "write").status, 403)
+  test.equal(call(world, "DELETE", path, nil, "write keys").status, 200)
+end)
+
+test("groups have providers at priorities", function()
+  local world = loaded.new(WRITTEN)
+  local a = ok(world, "POST", "providers/", FAR).id
+  local b = ok(world, "POST", "providers/", with(FAR, { model = "small" })).id
+  local group = ok(world, "POST", "groups/", { name = "fast" })
+  test.equal({ group.name, group.providers }, { "fast", {} })
+  test.equal(call(world, "POST", "groups/", { name = "fast" }).status, 400)
+  local path = "groups/" .. group.id .. "/providers"
+  test.equal(ok(world, "POST", path .. "/" .. a).providers[1].priority, 1)
+  local got = ok(world, "PUT", path, json.array { { id = a, priority = 5, selected = true },
+    { id = b, selected = true }, { id = 1, priority = 1, selected = false } })
+  test.equal({ got.providers[1].id, got.providers[1].priority, got.providers[2].id,
+    got.providers[2].priority }, { a, 5, b, 99 })
+  test.equal(#ok(world, "DELETE", path .. "/" .. a).providers, 1)
+  test.equal(call(world, "DELETE", path .. "/" .. a).status, 404)
+  local list = ok(world, "GET", "groups/")
+  test.equal({ list.total, list.items[1].name, list.items[2].name }, { 2, "fast", "filed" })
+  test.equal(call(world, "POST", "groups/" .. list.items[2].id .. "/providers/" .. a).status, 409)
+  ok(world, "DELETE", "groups/" .. group.id)
+  test.equal(ok(world, "GET", "groups/").total, 1)
+end)
+
+test("a client's key is shown once, belongs to groups, and never opens all of them", function()
+  local world = loaded.new(WRITTEN)
+  local one, two = ok(world, "POST", "groups/", { name = "one" }).id,
+    ok(world, "POST", "groups/", { name = "two" }).id
+  test.equal(call(world, "POST", "keys/", { name = "app", group_ids = json.array {} }).status, 422)
+  local made = ok(world, "POST", "keys/", { name = "app", is_active = true,
+    group_ids = json.array { one } })
+  test.match(made.key, "^neap%-test")
+  test.equal(made.groups, { { id = one, name = "one" } })
+  local list = ok(world, "GET", "keys/")
+  test.equal(#list, 1)
+  test.equal(list[1].key == made.key, false)
+  test.equal({ list[1].id, list[1].name, list[1].is_active }, { made.id, "app", true })
+  test.equal(call(world, "DELETE", "groups/" .. one).status, 409)
+  local path = "keys/" .. made.id
+  test.equal(#ok(world, "PATCH", path, { group_ids = json.array { one, two } }).groups, 2)
+  ok(world, "DELETE", "groups/" .. one)
+  test.equal(stored(world, "token/app").groups, { "two" })
+  test.equal(call(world, "PATCH", path, { group_ids = json.array {} }).status, 422)
+  local got = ok(world, "PATCH", path, { is_active = false, name = "the app" })
+  test.equal({ got.is_active, got.name }, { false, "the app" })
+  test.equal(stored(world, "token/app").off, true)
+  ok(world, "DELETE", path)
+  test.equal(#ok(world, "GET", "keys/"), 0)
+end)
+
+test("keywords and settings are neap's own", function()
+  local world = loaded.new(WRITTEN)
+  local made = ok(world, "POST", "keywords/", { keyword = "quota", description = "spent" })
+  test.equal({ made.keyword, made.description, made.is_active }, { "quota", "spent", true })
+  test.equal(call(world, "POST", "keywords/", { keyword = "QUOTA" }).status, 400)
+  test.equal(ok(world, "PATCH", "keywords/" .. made.id, { is_active = false }).is_active, false)
+  test.equal(#ok(world, "GET", "keywords/"), 1)
+  ok(world, "DELETE", "keywords/" .. made.id)
+  test.equal(#ok(world, "GET", "keywords/"), 0)
+
+  local key = "failover_threshold_period_minutes"
+  test.equal(ok(world, "GET", "settings/" .. key), { key = key, value = "5" })
+  test.equal(ok(world, "POST", "settings/", { key = key, value = "10" }).value, "10")
+  test.equal(stored(world, "setting/failure_window").value, 600)
+  test.equal(ok(world, "GET", "settings/failover_threshold_count").value, "2")
+  test.equal(call(world, "GET", "settings/other").status, 404)
+  test.equal(call(world, "POST", "settings/", { key = key, value = "many" }).status, 422)
+end)
