@@ -53,6 +53,7 @@ local RESOURCES = {
   "admin.api.compat.siliconflow",
   "admin.api.compat.niceapi",
   "admin.api.compat.niceapi_access",
+  "admin.api.compat.niceapi_more",
 }
 
 local function segments_of(path)

@@ -44,7 +44,7 @@ end
 --- beginning, as it does in the host.
 ---@param text string router.lua
 function loaded.new(text)
-  local world, configuration, known = admin_world.new(), nil, nil
+  local world, configuration, known = admin_world.new { config = text }, nil, nil
   local function look() configuration, known = load(world, text) end
   local send = world.request
   function world:request(given)
@@ -74,6 +74,9 @@ function loaded.journal(script)
     local record = script.records and script.records[id]
     return record and json.encode(record) or nil
   end
+  host.journal_body = function(id, part)
+    return script.bodies and script.bodies[id .. " " .. part] or nil, "missing"
+  end
   host.journal_stats = function(spec)
     asked.stats[#asked.stats + 1] = spec
     return json.encode(script.stats(spec))
@@ -82,7 +85,7 @@ function loaded.journal(script)
 end
 
 function loaded.no_journal()
-  host.journal_page, host.journal_record, host.journal_stats = nil, nil, nil
+  host.journal_page, host.journal_record, host.journal_stats, host.journal_body = nil, nil, nil, nil
 end
 
 local RECORD = { request_id = "r", start_us = 1767225600000000, token = "app", group = "fast",
