@@ -73,6 +73,15 @@ test("a script of NiceAPI makes a provider, a group and a key, and a client uses
   );
   const listed = await admin.call("/api/providers/", { as });
   assert.equal(listed.text.includes(secret), false);
+  const logs = await until(async () => {
+    const found = await call("/api/logs/?limit=5", "GET");
+    return found.total === 1 && found;
+  }, "the request in /api/logs/");
+  assert.equal(logs.items[0].provider.id, made.id);
+  assert.equal(logs.items[0].api_key.id, key.id);
+  const charts = await call("/api/dashboard/stats", "GET");
+  assert.equal(charts.summary.total_calls, 1);
+  assert.equal(charts.summary.total_tokens, logs.items[0].total_tokens);
   await call(`/api/providers/${made.id}`, "PATCH", { is_active: false });
   const refused = await chat(neap, say("fast"), { authorization: `Bearer ${key.key}` });
   assert.notEqual(refused.status, 200);
