@@ -124,3 +124,15 @@ test("an import adds what passes the filter, and touches nothing else", function
   test.match(call(world, "POST", "/api/import-models/", body).answer, "^data: ERROR=")
   test.equal(world.store.config["provider/gone.test"], nil)
 end)
+
+test("a search for what is rare looks at a bounded part of the journal", function()
+  local world = loaded.new(WRITTEN)
+  local records = {}
+  for index = 1, 1000 do records[index] = loaded.record("id-" .. index) end
+  local asked = loaded.journal { page = function() return records, "more" end }
+  test.equal(ok(world, "GET", "/api/logs/?filter_success=false").total, 0)
+  test.equal(#asked.pages, 20)
+  asked = loaded.journal { page = function() return {}, "more" end }
+  test.equal(ok(world, "GET", "/api/logs/").total, 0)
+  test.equal(#asked.pages, 200)
+end)

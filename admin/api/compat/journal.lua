@@ -11,7 +11,8 @@ local zone = require "neap.zone"
 
 local journal = {}
 
-local SKIP_MAX = 20000 -- records before a page, and records that are counted
+local SKIP_MAX = 20000 -- records before a page, and records that are looked at
+local PAGES_MAX = 200   -- of the journal for one of ours: a search may give empty ones
 local PAGE = 1000
 local DAY = 86400
 
@@ -35,7 +36,7 @@ function journal.check_skip(skip)
 end
 
 --- Records, newest first: `count` of those that pass, behind the first `skip` of these; and how
---- many pass in all, up to SKIP_MAX. Waits.
+--- many pass of the newest SKIP_MAX. Waits.
 ---@param filter table as host.journal_page has it
 ---@param skip integer
 ---@param count integer
@@ -45,7 +46,7 @@ end
 function journal.slice(filter, skip, count, options)
   options = options or {}
   journal.check_skip(skip)
-  local list, seen, cursor = {}, 0, nil
+  local list, seen, looked, pages, cursor = {}, 0, 0, 0, nil
   local most = options.is_counted and SKIP_MAX or skip + count
   repeat
     local asked = { limit = math.min(PAGE, most) }
@@ -53,13 +54,14 @@ function journal.slice(filter, skip, count, options)
     asked.cursor = cursor
     local page
     page, cursor = call("journal_page", asked)
+    looked, pages = looked + #page, pages + 1
     for _, record in ipairs(page) do
       if not options.passes or options.passes(record) then
         seen = seen + 1
         if seen > skip and #list < count then list[#list + 1] = record end
       end
     end
-  until not cursor or cursor == "" or seen >= most
+  until not cursor or cursor == "" or seen >= most or looked >= SKIP_MAX or pages == PAGES_MAX
   return list, seen
 end
 
