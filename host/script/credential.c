@@ -33,13 +33,16 @@ void credential_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *secr
 		process_key, sizeof(process_key));
 }
 
+/* The token that Authorization holds: behind "Bearer", or alone without a scheme. */
 static const char *bearer(const char *value)
 {
-	if (!value || strncasecmp(value, "bearer", 6) != 0 ||
-		(value[6] != ' ' && value[6] != '\t'))
+	size_t size = value ? strcspn(value, " \t") : 0;
+
+	if (!size)
 		return NULL;
-	value += 6;
-	return value + strspn(value, " \t");
+	if (size != strlen("bearer") || strncasecmp(value, "bearer", size) != 0)
+		return value[size] ? NULL : value;
+	return value[size] ? value + size + strspn(value + size, " \t") : NULL;
 }
 
 static int hex_of(char digit)

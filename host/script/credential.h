@@ -18,7 +18,8 @@ void credential_use_key(const unsigned char key[CREDENTIAL_KEY_SIZE]);
 /* BLAKE2b under the key. Any thread. */
 void credential_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *secret,
 	size_t size);
-/* The digest of the request's token: of Authorization: Bearer, x-api-key, x-goog-api-key
- * or ?key=, the first that is there. False if there is none. */
+/* The digest of the request's token: of Authorization: Bearer (or the token alone, without
+ * a scheme), x-api-key, x-goog-api-key or ?key=, the first that is there. False if there
+ * is none. */
 bool credential_read(const struct exchange *exchange,
 	unsigned char digest[CREDENTIAL_DIGEST]);

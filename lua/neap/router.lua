@@ -17,6 +17,7 @@ local fallback = require "neap.fallback"
 local health = require "neap.health"
 local host = require "neap.host"
 local json = require "neap.json"
+local key_list = require "neap.key_list"
 local object = require "neap.object"
 local models = require "neap.models"
 local openai = require "neap.dialect.openai"
@@ -265,20 +266,32 @@ end
 
 local routes = {
   ["/v1/chat/completions"] = { POST = chat, endpoint = "chat" },
-  ["/chat/completions"] = { POST = chat, endpoint = "chat" },
   ["/v1/models"] = { GET = function(of) models.list(of, known) end, endpoint = "models" },
-  ["/models"] = { GET = function(of) models.list(of, known) end, endpoint = "models" },
+  ["/v1/keys/list"] = { GET = function(of) key_list.show(of, known) end, endpoint = "keys" },
   ["/health"] = { GET = function(of) health.show(of, known) end, is_open = true },
   ["/healthz"] = { GET = function(of) health.alive(of) end, is_open = true },
   ["/readyz"] = { GET = function(of) health.ready(of) end, is_open = true },
 }
 
+-- Other names of the same, which clients of other routers have in their settings.
+for other, path in pairs {
+  ["/chat/completions"] = "/v1/chat/completions", ["/models"] = "/v1/models",
+  ["/hf/v1/chat/completions"] = "/v1/chat/completions", ["/hf/v1/models"] = "/v1/models",
+  ["/hf/v1/keys/list"] = "/v1/keys/list", ["/"] = "/health",
+} do
+  routes[other] = routes[path]
+end
+
+local MODEL_PATHS = { "^/v1/models/(.+)$", "^/models/(.+)$", "^/hf/v1/models/(.+)$" }
+
 local function find_route(path)
   local route = routes[path]
   if route then return route end
-  local id = path:match("^/v1/models/(.+)$") or path:match("^/models/(.+)$")
-  if id then
-    return { GET = function(of) models.show(of, known, id) end, endpoint = "models" }
+  for _, pattern in ipairs(MODEL_PATHS) do
+    local id = path:match(pattern)
+    if id then
+      return { GET = function(of) models.show(of, known, id) end, endpoint = "models" }
+    end
   end
 end
 

@@ -28,6 +28,7 @@ test("tokens", async (t) => {
       { authorization: `bearer ${secret}` },
       "",
     ],
+    "Authorization without a scheme": (secret) => [{ authorization: secret }, ""],
     "x-api-key": (secret) => [{ "x-api-key": secret }, ""],
     "x-goog-api-key": (secret) => [{ "x-goog-api-key": secret }, ""],
     "?key=": (secret) => [{}, `?key=${secret}`],
