@@ -17,7 +17,8 @@ local SCOPES = { read = true, write = true, keys = true }
 
 local function bearer_of(handle)
   local value = handle:header("authorization")
-  local secret = value and value:match("^[Bb][Ee][Aa][Rr][Ee][Rr][ \t]+(%S+)[ \t]*$")
+  local secret = value and (value:match("^[Bb][Ee][Aa][Rr][Ee][Rr][ \t]+(%S+)[ \t]*$")
+    or value:match("^%S+$"))
   return secret, value ~= nil
 end
 

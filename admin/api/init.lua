@@ -223,6 +223,7 @@ local function find_operation(of)
   local methods, values = known:find(of.path)
   local op = methods and (methods[of.method] or (of.method == "HEAD" and methods.GET))
   if op and of.method == "HEAD" and (op.has_effect or op.is_stream) then op = nil end
+  of.is_compat = op and op.is_compat -- its clients read refusals in another place
   if not (op and op.scope == "open") then of.who = auth.require(of) end
   if not methods then problem.not_found(of.path) end
   if of.method == "OPTIONS" then return nil, methods end
@@ -249,7 +250,7 @@ local function new_context(handle)
   local method, path, query_text = handle:line()
   local of = { handle = handle, id = host.id(), method = method, path = path,
     query_text = query_text or "", address = (handle:peer()), is_secure = is_secure,
-    start = host.now(), fields = {}, op = nil, who = nil }
+    start = host.now(), fields = {}, op = nil, who = nil, is_compat = nil }
   handle:set_record({ context = of })
   return of
 end

@@ -72,8 +72,7 @@ end
 
 --- Sends what was raised as a problem.
 function reply.refuse(of, raised)
-  reply.send(of, raised.status, problem.document(raised, of.op and of.op.is_compat),
-    raised.headers)
+  reply.send(of, raised.status, problem.document(raised, of.is_compat), raised.headers)
 end
 
 return reply

@@ -54,6 +54,8 @@ local RESOURCES = {
   "admin.api.compat.niceapi",
   "admin.api.compat.niceapi_access",
   "admin.api.compat.niceapi_more",
+  "admin.api.compat.nexusai_hub",
+  "admin.api.compat.gemini_balance",
 }
 
 local function segments_of(path)

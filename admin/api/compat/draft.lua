@@ -26,7 +26,8 @@ local READ = {
     for name, prices in pairs(record.models or {}) do
       if type(name) == "number" then models[prices] = {} else models[name] = prices end
     end
-    return record.url and { url = record.url, dialect = record.dialect, models = models }
+    return record.url and { url = record.url, dialect = record.dialect, models = models,
+      note = record.note }
   end,
   group = function(record)
     local targets = {}
@@ -105,6 +106,16 @@ end
 --- Whether there is anything of this name, in router.lua, stored, or shadowed.
 function Draft:is_taken(kind, name)
   return draft.find(kind, name) ~= nil or self:get(kind, name) ~= nil
+end
+
+--- The name, or with a number behind it where there is one of that name.
+function Draft:free_name(kind, stem)
+  local name, number = stem, 1
+  while self:is_taken(kind, name) do
+    number = number + 1
+    name = ("%s-%d"):format(stem, number)
+  end
+  return name
 end
 
 local function add_op(ops, key, entry)

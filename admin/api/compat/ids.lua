@@ -60,16 +60,23 @@ end
 --- The number of one name. Waits.
 function ids.one(kind, name) return ids.of(kind, { name })[name].id end
 
---- The name of a number as a path has it; raises 404 where there is none. Waits.
+--- The name of a number as a path has it, or nil. Waits.
 ---@param kind string
 ---@param text string|number
----@return string name
-function ids.name(kind, text)
+---@return string? name
+function ids.find(kind, text)
   local number = tonumber(text)
   local is_whole = number and number >= 1 and number < 1e12 and number % 1 == 0
   local row = is_whole and rows.get("objects", name_key(kind, number))
-  if not row then problem.not_found(("%s with the id %s"):format(kind, tostring(text))) end
-  return row.name
+  return row and row.name or nil
+end
+
+--- The same; raises 404 where there is none.
+---@return string name
+function ids.name(kind, text)
+  local name = ids.find(kind, text)
+  if not name then problem.not_found(("%s with the id %s"):format(kind, tostring(text))) end
+  return name
 end
 
 --- Adds to ops what is noted of a name that has a number already: { id, and what else the caller

@@ -16,7 +16,7 @@ local PAGES_MAX = 200   -- of the journal for one of ours: a search may give emp
 local PAGE = 1000
 local DAY = 86400
 
-local function call(name, ...)
+local function read(name, ...)
   if not host[name] then
     problem.raise(503, "no_journal", "nothing is recorded: there is no journal")
   end
@@ -25,6 +25,11 @@ local function call(name, ...)
     host.log("error", "admin", ("%s: %s"):format(name, tostring(cursor)))
     problem.raise(503, "journal_failed", "the journal cannot be read; neap's log says why")
   end
+  return text, cursor
+end
+
+local function call(name, ...)
+  local text, cursor = read(name, ...)
   return assert(json.decode(text)), cursor
 end
 
@@ -67,9 +72,32 @@ end
 
 --- The record of an id with its details, or nil. Waits.
 function journal.record(id)
-  if not host.journal_record then call("journal_record") end
+  if not host.journal_record then read("journal_record") end
   local text = host.journal_record(id)
   return text and assert(json.decode(text)) or nil
+end
+
+--- A body that is kept of a request, or nil. Waits.
+---@param part "request"|"response"
+---@return string?
+function journal.body(id, part)
+  return host.journal_body and host.journal_body(id, part) or nil
+end
+
+--- How many conversations the newest SKIP_MAX records belong to. Waits.
+---@return integer
+function journal.conversations()
+  local seen, count, looked, cursor, text = {}, 0, 0, nil, nil
+  for _ = 1, PAGES_MAX do
+    text, cursor = read("journal_page", { limit = PAGE, cursor = cursor })
+    looked = looked + select(2, text:gsub('{"id":"', ""))
+    -- A quote inside of a text has a backslash before it: this is found as a member only.
+    for id in text:gmatch('"conversation":"([^"]*)"') do
+      if not seen[id] then seen[id], count = true, count + 1 end
+    end
+    if not cursor or cursor == "" or looked >= SKIP_MAX then break end
+  end
+  return count
 end
 
 --- What host.journal_stats takes: whole seconds. Of long ago only whole days are known, so that a

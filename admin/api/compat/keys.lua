@@ -7,6 +7,7 @@
 local host = require "neap.host"
 local json = require "neap.json"
 local key_check = require "neap.key_check"
+local key_list = require "neap.key_list"
 local key_state = require "neap.key_state"
 local key_verify = require "neap.key_verify"
 local problem = require "admin.api.problem"
@@ -16,14 +17,10 @@ local store = require "neap.store"
 
 local keys = {}
 
-local MASK_MIN = 16         -- a shorter key would be given away by its ends
 local AT_ONCE = 20          -- keys that a provider is asked about
 local REST_SECONDS = 5400   -- of a key on which nothing is left
 
---- "sk-…abcd".
-function keys.mask(secret)
-  return #secret >= MASK_MIN and secret:sub(1, 3) .. "…" .. secret:sub(-4) or "…"
-end
+keys.mask = key_list.mask
 
 ---@class admin.compat.key
 ---@field id string
@@ -104,7 +101,7 @@ function keys.add(ops, provider, secret, more)
   if not sealed then problem.raise(503, "sealing_failed", "the key cannot be sealed: " .. why) end
   local document = json.object { version = 1, created = now, updated = now,
     sealed = json.object { secret = sealed },
-    last4 = #secret >= MASK_MIN and secret:sub(-4) or nil }
+    last4 = #secret >= key_list.MASK_MIN and secret:sub(-4) or nil }
   for field, value in pairs(more or {}) do document[field] = value end
   ops[#ops + 1] = { "expect", "keys", name, nil }
   ops[#ops + 1] = { "put", "keys", name, document }

@@ -72,19 +72,10 @@ local function groups_by_id(list)
     { field = "/group_ids" })
 end
 
-local function free_token_name(made, wish)
-  local stem = wish ~= "" and wish or "key"
-  local name, number = stem, 1
-  while made:is_taken("token", name) do
-    number = number + 1
-    name = ("%s-%d"):format(stem, number)
-  end
-  return name
-end
-
 local function create_token(of)
   local made, body = draft.new(), of.body
-  local name = free_token_name(made, given(body.name) or "")
+  local wish = given(body.name) or ""
+  local name = made:free_name("token", wish ~= "" and wish or "key")
   local secret, digest = host.token_new()
   made:put("token", name, json.object { digest = store.digest_text(digest), prefix = "neap-",
     last4 = secret:sub(-4), label = given(body.name), groups = groups_by_id(body.group_ids),

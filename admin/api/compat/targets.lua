@@ -69,12 +69,7 @@ function targets.new_name(made, wish)
   local stem = wish:gsub("^%a[%w+.-]*://", ""):match("^[^/:]*")
   stem = stem:gsub("[^%w_.-]", "-"):gsub("^[^%w_]+", ""):sub(1, 100)
   if stem == "" or stem == "state" then stem = "provider" end
-  local name, number = stem, 1
-  while made:is_taken("provider", name) do
-    number = number + 1
-    name = ("%s-%d"):format(stem, number)
-  end
-  return name
+  return made:free_name("provider", stem)
 end
 
 --- The stored provider of a URL and a key, made where there is none. Its key, too. Waits.
