@@ -12,6 +12,8 @@ local rows = require "admin.api.rows"
 local schema = require "admin.api.schema"
 local stored = require "admin.api.stored"
 
+local keyword = {}
+
 local PREFIX = "keyword/"
 local NAME_MAX = 256 -- bytes of a keyword that name what keyword_retry counts
 
@@ -27,8 +29,10 @@ local view_of = schema.named("Keyword", schema.object({
   created = { type = "string", format = "date-time" },
 }, { "id", "text", "hits", "last_hit", "created" }))
 
---- How often it was found, and when last, over all groups.
-local function found(text)
+--- How often a keyword was found, and when last, over all groups; since neap was started.
+---@param text string
+---@return number hits, string? last
+function keyword.found(text)
   local _, known = router.loaded()
   local hits, last = 0, nil
   for _, group in ipairs(known and known.group_list or {}) do
@@ -42,7 +46,7 @@ local function found(text)
 end
 
 local function view(id, row)
-  local hits, last = found(row.text)
+  local hits, last = keyword.found(row.text)
   return json.object { id = id, text = row.text, note = row.note, off = row.off, hits = hits,
     last_hit = last or json.null, created = host.time_text(row.created or 0) }
 end
@@ -113,7 +117,7 @@ end
 local PATH = "/api/v1/keywords"
 local params = { id = { type = "string", format = "id", maxLength = 100 } }
 
-return {
+keyword.operations = {
   { id = "list_keywords", method = "GET", path = PATH, tag = "keywords", scope = "read",
     summary = "The failure keywords", run = list, responses = { { 200, "All of them.",
       schema.object({ items = { type = "array", items = view_of } }, { "items" }) } } },
@@ -131,3 +135,5 @@ return {
     scope = "write", summary = "Remove a failure keyword", params = params, has_etag = true,
     errors = { 422 }, run = remove, responses = { { 204, "It is gone." } } },
 }
+
+return keyword

@@ -127,6 +127,9 @@ function catalog.key_health(provider, secret)
   return "key\0" .. provider .. "\0" .. host.digest(secret)
 end
 
+--- The name of a target's health.
+function catalog.target_health(provider, model) return "target\0" .. provider .. "\0" .. model end
+
 local function make_key(provider, given)
   local name = catalog.key_health(provider.name, given.secret)
   return { id = given.id, secret = given.secret, balance = given.balance, health_name = name,
@@ -145,7 +148,7 @@ local function make_target(self, provider, given)
   local inside = {
     name = name, provider = provider.name, model = given.model, priority = given.priority or 1,
     weight = given.weight or 1, price = price_of(provider, given.model),
-    at = provider, health = host.health("target\0" .. provider.name .. "\0" .. given.model),
+    at = provider, health = host.health(catalog.target_health(provider.name, given.model)),
     keys = {}, routes = {},
   }
   for index, key in ipairs(provider.keys) do

@@ -136,3 +136,27 @@ test("a search for what is rare looks at a bounded part of the journal", functio
   test.equal(ok(world, "GET", "/api/logs/").total, 0)
   test.equal(#asked.pages, 200)
 end)
+
+test("the status tells of each provider what it answers right now", function()
+  local world = loaded.new(WRITTEN)
+  local m = id_of(world, "m")
+  local group = ok(world, "POST", "/api/groups/", { name = "fast" }).id
+  ok(world, "POST", ("/api/groups/%d/providers/%d"):format(group, m))
+  local got = ok(world, "GET", "/api/status")
+  test.equal(got.Groups, { { id = group, name = "fast" } })
+  test.equal({ #got.Models, got.Models[1] }, { 2, { id = m, provider = "m", model = "m",
+    api_endpoint = "https://own.test/v1/chat/completions" } })
+  test.equal(got.Association, { { provider_id = m, group_id = group, active_calls = 0 } })
+  local stranger = world:request { path = "/api/status" }
+  test.equal({ stranger.status, stranger.json.detail }, { 401, stranger.json.error.message })
+end)
+
+test("an import names what it adds, and has it paid by the call, where it is told to", function()
+  local world = loaded.new("")
+  web.use { ["GET https://far.test/v1/models"] = { body = '{"data":[{"id":"org/gpt-a"}]}' } }
+  ok(world, "POST", "/api/providers/sync", { base_url = "https://far.test", alias = "mine",
+    api_key = "sk-far-away-key-0001", default_type = "per_call" })
+  local one = ok(world, "GET", "/api/providers/").items[1]
+  test.equal({ one.name, one.model, one.type, one.price_per_million_tokens },
+    { "mine.gpt-a", "org/gpt-a", "per_call", 0 })
+end)

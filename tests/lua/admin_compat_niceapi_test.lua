@@ -1,4 +1,5 @@
 -- The paths of NiceAPI: providers, groups, keys, keywords and settings by numbers, in its shapes.
+local host = require "neap.host"
 local json = require "neap.json"
 local loaded = require "admin.test.loaded"
 local test = require "neap.tap"
@@ -54,7 +55,8 @@ test("a provider is one model at one address with one key", function()
   local list = ok(world, "GET", "providers/?skip=1&limit=2")
   test.equal({ list.total, #list.items, list.items[1].id }, { 4, 2, 2 })
   test.equal(ok(world, "GET", "providers/?name_filter=FAR").total, 3)
-  test.equal(ok(world, "GET", "providers/" .. far.id), far)
+  test.equal(ok(world, "GET", "providers/" .. far.id), with(far, { total_calls = json.null,
+    successful_calls = json.null }), "with others of its model and of its provider")
   for _, text in pairs(world.store.config) do
     test.equal(text:find("sk-far", 1, true), nil, "a key stands in the configuration")
   end
@@ -200,4 +202,45 @@ test("keywords and settings are neap's own", function()
   test.equal(ok(world, "GET", "settings/failover_threshold_count").value, "2")
   test.equal(call(world, "GET", "settings/other").status, 404)
   test.equal(call(world, "POST", "settings/", { key = key, value = "many" }).status, 422)
+end)
+
+test("calls, last uses and hits are the journal's and the keywords' own", function()
+  local world = loaded.new(WRITTEN)
+  local group = ok(world, "POST", "groups/", { name = "fast" }).id
+  local used = ok(world, "POST", "keys/", { name = "app", group_ids = json.array { group } })
+  ok(world, "POST", "keys/", { name = "idle", group_ids = json.array { group } })
+  local asked = loaded.journal {
+    page = function() return { loaded.record("id-1", { token = "app" }) } end,
+    stats = function(spec)
+      local sums = loaded.sums(5, 0, 0, { attempts = 7, attempts_failed = 2,
+        value = spec.by == "token" and "app" or "own" })
+      return json.object { values = json.array { sums } }
+    end,
+  }
+  local one = ok(world, "GET", "providers/").items[1]
+  test.equal({ one.model, one.total_calls, one.successful_calls }, { "m", 7, 5 })
+  for _, listed in ipairs(ok(world, "GET", "groups/").items) do
+    if listed.name == "filed" then test.equal(listed.providers[1].total_calls, 7) end
+  end
+  local by_name = {}
+  for _, key in ipairs(ok(world, "GET", "keys/")) do by_name[key.name] = key end
+  test.equal({ by_name.app.id, by_name.app.call_count, by_name.app.last_used_at },
+    { used.id, 5, "2026-01-01T00:00:00.000Z" })
+  test.equal({ by_name.idle.call_count, by_name.idle.last_used_at }, { 0, json.null })
+  test.equal({ #asked.pages, asked.pages[1].token }, { 1, "app" }, "one look, where there is use")
+  ok(world, "POST", "providers/", FAR)
+  ok(world, "POST", "providers/", with(FAR, { model = "m" }))
+  local totals = {}
+  for _, view in ipairs(ok(world, "GET", "providers/").items) do
+    totals[view.api_endpoint .. " " .. view.model] = view.total_calls
+  end
+  test.equal(totals, { ["https://own.test/v1/chat/completions m"] = 7,
+    ["https://far.test/v1/chat/completions big"] = 0,
+    ["https://far.test/v1/chat/completions m"] = json.null },
+    "neither its provider nor its model is its own alone")
+
+  ok(world, "POST", "keywords/", { keyword = "sorry" })
+  test.equal(ok(world, "GET", "keywords/")[1].last_triggered, json.null)
+  host.shared_set("keyword_retry\0group\0filed\0last_triggered sorry", "2026-01-01T00:00:00Z")
+  test.equal(ok(world, "GET", "keywords/")[1].last_triggered, "2026-01-01T00:00:00Z")
 end)

@@ -87,8 +87,9 @@ end
 --- How many conversations the newest SKIP_MAX records belong to. Waits.
 ---@return integer
 function journal.conversations()
-  local seen, count, looked, cursor, text = {}, 0, 0, nil, nil
+  local seen, count, looked, cursor = {}, 0, 0, nil
   for _ = 1, PAGES_MAX do
+    local text
     text, cursor = read("journal_page", { limit = PAGE, cursor = cursor })
     looked = looked + select(2, text:gsub('{"id":"', ""))
     -- A quote inside of a text has a backslash before it: this is found as a member only.

@@ -4,6 +4,7 @@
 --- A key is shown masked. Whoever names one sends it whole, or as it is shown where no other is
 --- shown alike, or by its id.
 
+local catalog = require "neap.catalog"
 local host = require "neap.host"
 local json = require "neap.json"
 local key_check = require "neap.key_check"
@@ -33,8 +34,7 @@ keys.mask = key_list.mask
 ---@field balance number?
 
 local function make(provider, id, secret, row, given)
-  -- As neap.catalog calls it.
-  local health = host.health("key\0" .. provider .. "\0" .. host.digest(secret))
+  local health = host.health(catalog.key_health(provider, secret))
   return { id = id, secret = secret, shown = keys.mask(secret), row = row, health = health,
     added = row and row.document.created or 0, is_off = row ~= nil and row.document.off == true,
     balance = health:balance() or given }
@@ -43,9 +43,9 @@ end
 --- The provider as router.lua or the store has it in force, and the catalog's; or nil.
 ---@return table? provider, table? known
 function keys.provider(name)
-  local configuration, catalog = router.loaded()
+  local configuration, known = router.loaded()
   for _, provider in ipairs(configuration and configuration.providers or {}) do
-    if provider.name == name then return provider, catalog and catalog.providers[name] end
+    if provider.name == name then return provider, known and known.providers[name] end
   end
 end
 

@@ -10,6 +10,7 @@ local host = require "neap.host"
 local ids = require "admin.api.compat.ids"
 local json = require "neap.json"
 local keys = require "admin.api.compat.keys"
+local niceapi_calls = require "admin.api.compat.niceapi_calls"
 local problem = require "admin.api.problem"
 local schema = require "admin.api.schema"
 local targets = require "admin.api.compat.targets"
@@ -52,7 +53,8 @@ local function add_off(all, noted)
 end
 
 --- All of its providers in the order of their numbers: { target, noted, view }. Waits.
-function niceapi.providers()
+---@param options { has_calls: boolean? }? has_calls: with the sums of their calls
+function niceapi.providers(options)
   local all, names, list = targets.all(), {}, {}
   for index, target in ipairs(all) do names[index] = target.name end
   local noted = ids.of("target", names)
@@ -62,13 +64,14 @@ function niceapi.providers()
     list[index] = { target = target, noted = noted[target.name],
       view = provider_view(target, noted[target.name]) }
   end
+  if options and options.has_calls then niceapi_calls.add_to_providers(list) end
   table.sort(list, function(a, b) return a.view.id < b.view.id end)
   return list
 end
 
-local function provider_of(id)
+local function provider_of(id, options)
   local name = ids.name("target", id)
-  for _, one in ipairs(niceapi.providers()) do
+  for _, one in ipairs(niceapi.providers(options)) do
     if one.target.name == name then return one end
   end
   problem.not_found(("provider with the id %s"):format(tostring(id)))
@@ -85,14 +88,16 @@ end
 
 local function list_providers(of)
   local found, wanted = {}, host.fold(of.query.name_filter or "")
-  for _, one in ipairs(niceapi.providers()) do
+  for _, one in ipairs(niceapi.providers { has_calls = true }) do
     local names = host.fold(one.view.name .. "\n" .. one.view.model)
     if names:find(wanted, 1, true) then found[#found + 1] = one.view end
   end
   return 200, json.object { items = page_of(found, of.query), total = #found }
 end
 
-local function show_provider(of) return 200, provider_of(of.params.number).view end
+local function answer_provider(id) return 200, provider_of(id, { has_calls = true }).view end
+
+local function show_provider(of) return answer_provider(of.params.number) end
 
 function niceapi.given(value)
   if value ~= json.null then return value end
@@ -151,7 +156,7 @@ local function create_provider(of)
   ids.note(made.ops, "target", name, noted)
   made:commit(of, { action = "create", object = "provider/" .. provider, after = json.object {
     model = body.model, name = body.name, api_endpoint = body.api_endpoint } })
-  return 200, provider_of(ids.one("target", name)).view
+  return answer_provider(ids.one("target", name))
 end
 
 --- The provider that the change leads to: the same, or one at another address or with another key.
@@ -205,7 +210,7 @@ local function update_provider(of)
   made:commit(of, { action = "update", object = "provider/" .. provider, before = one.view,
     after = json.object { model = model, name = body.name, api_endpoint = body.api_endpoint,
       is_active = is_active } })
-  return 200, provider_of(of.params.number).view
+  return answer_provider(of.params.number)
 end
 
 local function delete_provider(of)
@@ -257,9 +262,10 @@ local function add_member(members, view, priority)
 end
 
 --- All groups with their providers, by priority: { id, name, providers }. Waits.
-function niceapi.groups()
+---@param options { has_calls: boolean? }?
+function niceapi.groups(options)
   local found, by_name, off = draft.in_force("group"), {}, {}
-  for _, one in ipairs(niceapi.providers()) do
+  for _, one in ipairs(niceapi.providers(options)) do
     by_name[one.target.name] = one.view
     off[#off + 1] = one.noted.off and one or nil
   end
@@ -283,16 +289,18 @@ function niceapi.groups()
   return list
 end
 
-function niceapi.group_of(id)
+function niceapi.group_of(id, options)
   local name = ids.name("group", id)
-  for _, group in ipairs(niceapi.groups()) do
+  for _, group in ipairs(niceapi.groups(options)) do
     if group.name == name then return group end
   end
   problem.not_found(("group with the id %s"):format(tostring(id)))
 end
 
+local function answer_group(id) return 200, niceapi.group_of(id, { has_calls = true }) end
+
 local function list_groups(of)
-  local list = niceapi.groups()
+  local list = niceapi.groups { has_calls = true }
   return 200, json.object { items = page_of(list, of.query), total = #list }
 end
 
@@ -303,7 +311,7 @@ local function create_group(of)
   end
   made:put("group", name, json.object { targets = json.array {} })
   made:commit(of, { action = "create", object = "group/" .. name })
-  return 200, niceapi.group_of(ids.one("group", name))
+  return answer_group(ids.one("group", name))
 end
 
 --- Takes the group from the tokens that may use others besides: one without any may use all.
@@ -353,7 +361,7 @@ local function join_group(of)
     targets.join(made, group.name, one.target.provider.name, one.target.model, priority)
   end
   made:commit(of, { action = "update", object = "group/" .. group.name, before = group })
-  return 200, niceapi.group_of(of.params.number)
+  return answer_group(of.params.number)
 end
 
 local function leave_group(of)
@@ -366,7 +374,7 @@ local function leave_group(of)
     problem.not_found("such provider in this group")
   end
   made:commit(of, { action = "update", object = "group/" .. group.name, before = group })
-  return 200, niceapi.group_of(of.params.number)
+  return answer_group(of.params.number)
 end
 
 --- Puts these in the place of a group's providers: { { id, priority }, … }. What a target has
@@ -409,7 +417,7 @@ local function put_members(of)
     end
   end
   niceapi.replace_members(of, group, members)
-  return 200, niceapi.group_of(of.params.number)
+  return answer_group(of.params.number)
 end
 
 -- ------------------------------------------------------------------------------------
@@ -418,7 +426,8 @@ end
 local id = { type = "integer", minimum = 1, maximum = 1e12 }
 local line = { type = "string", minLength = 1, maxLength = 200, format = "line" }
 local price = { type = { "number", "null" }, minimum = 0 }
-local maybe = { type = { "number", "null" } }
+local calls = { type = { "integer", "null" }, description = "Attempts, as far as they can be told "
+  .. "from those of others." }
 local flag = { type = { "boolean", "null" } }
 local number_param = { type = "string", format = "id", maxLength = 20 }
 local params = { number = number_param, provider = number_param }
@@ -447,7 +456,7 @@ local provider_fields = {
   output_price_per_million_tokens = price, type = { enum = { "per_token", "per_call" } },
   is_active = flag,
 }
-local shown = { id = id, total_calls = maybe, successful_calls = maybe }
+local shown = { id = id, total_calls = calls, successful_calls = calls }
 for name, one in pairs(provider_fields) do shown[name] = one end
 shown.api_key = { type = "string", description = "Masked." }
 local SHOWN = { "id", "name", "api_endpoint", "api_key", "model", "type", "is_active" }

@@ -8,7 +8,9 @@ local draft = require "admin.api.compat.draft"
 local host = require "neap.host"
 local ids = require "admin.api.compat.ids"
 local json = require "neap.json"
+local keyword = require "admin.api.keyword"
 local niceapi = require "admin.api.compat.niceapi"
+local niceapi_calls = require "admin.api.compat.niceapi_calls"
 local problem = require "admin.api.problem"
 local rows = require "admin.api.rows"
 local schema = require "admin.api.schema"
@@ -46,11 +48,13 @@ local function list_tokens()
   for _, token in ipairs(draft.in_force("token")) do
     if not token.is_stored and not records[token.name] then names[#names + 1] = token.name end
   end
-  local noted = ids.of("token", names)
+  local noted, views = ids.of("token", names), {}
   local group_ids = ids.of("group", names_of(draft.in_force("group")))
   for index, name in ipairs(names) do
     list[index] = key_view(name, records[name], noted[name], group_ids)
+    views[name] = list[index]
   end
+  niceapi_calls.add_to_keys(views)
   table.sort(list, function(a, b) return a.id < b.id end)
   return 200, list
 end
@@ -110,7 +114,8 @@ end
 
 local function keyword_view(record, noted)
   return json.object { id = noted.id, keyword = record.text, description = record.note or json.null,
-    is_active = not record.off, last_triggered = json.null }
+    is_active = not record.off,
+    last_triggered = select(2, keyword.found(record.text)) or json.null }
 end
 
 local function list_keywords()
@@ -200,11 +205,11 @@ end
 -- ------------------------------------------------------------------------------------
 
 local id, line, maybe_text, flag = niceapi.id, niceapi.line, niceapi.maybe_text, niceapi.flag
-local maybe = { type = { "number", "null" } }
+local maybe_count = { type = { "integer", "null" } }
 local token_schema = schema.named("NiceKey", schema.object({ id = id, name = { type = "string" },
   key = { type = "string", description = "Masked, but for a key that was made just now." },
   is_active = { type = "boolean" }, created_at = maybe_text, last_used_at = maybe_text,
-  call_count = maybe, groups = { type = "array", items = schema.object({ id = id,
+  call_count = maybe_count, groups = { type = "array", items = schema.object({ id = id,
     name = { type = "string" } }, { "id", "name" }) } },
   { "id", "name", "key", "is_active", "groups" }))
 local keyword_schema = schema.named("NiceKeyword", schema.object({ id = id,
@@ -215,7 +220,7 @@ local setting_schema = schema.object({ key = { type = "string" }, value = { type
 local detail = schema.object({ detail = { type = "string" } }, { "detail" })
 local group_ids = { type = "array", items = id, maxItems = 1000 }
 local token_name = { type = { "string", "null" }, maxLength = 200, format = "line" }
-local keyword = { type = "string", minLength = 1, maxLength = 1000, format = "line" }
+local keyword_text = { type = "string", minLength = 1, maxLength = 1000, format = "line" }
 
 local op = niceapi.op
 
@@ -234,7 +239,7 @@ return {
   op("list_keywords", "GET", "/api/keywords/", "read", "Failure keywords",
     { type = "array", items = keyword_schema }, list_keywords),
   op("create_keyword", "POST", "/api/keywords/", "write", "Add a failure keyword", keyword_schema,
-    create_keyword, { body = schema.object({ keyword = keyword, description = maybe_text,
+    create_keyword, { body = schema.object({ keyword = keyword_text, description = maybe_text,
       is_active = flag }, { "keyword" }) }),
   op("update_keyword", "PATCH", "/api/keywords/{number}", "write", "Change a failure keyword",
     keyword_schema, update_keyword, { body = schema.object({ keyword = keyword,

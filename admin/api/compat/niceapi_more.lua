@@ -6,6 +6,7 @@
 --- switches nothing off.
 
 local auth = require "admin.api.auth"
+local catalog = require "neap.catalog"
 local draft = require "admin.api.compat.draft"
 local host = require "neap.host"
 local ids = require "admin.api.compat.ids"
@@ -150,6 +151,31 @@ local function show_charts(of)
 end
 
 -- ------------------------------------------------------------------------------------
+-- What goes on
+
+--- How many requests a provider answers right now.
+local function in_flight(target)
+  return host.health(catalog.target_health(target.provider.name, target.model)):in_flight()
+end
+
+local function show_status()
+  local groups, models, links, calls = json.array {}, json.array {}, json.array {}, {}
+  for index, one in ipairs(niceapi.providers()) do
+    calls[one.view.id] = in_flight(one.target)
+    models[index] = json.object { id = one.view.id, provider = one.view.name,
+      model = one.view.model, api_endpoint = one.view.api_endpoint }
+  end
+  for index, group in ipairs(niceapi.groups()) do
+    groups[index] = json.object { id = group.id, name = group.name }
+    for _, member in ipairs(group.providers) do
+      links[#links + 1] = json.object { provider_id = member.id, group_id = group.id,
+        active_calls = calls[member.id] }
+    end
+  end
+  return 200, json.object { Groups = groups, Models = models, Association = links }
+end
+
+-- ------------------------------------------------------------------------------------
 -- Moving providers
 
 --- The groups that a client's key may use, as a set; nil without a key, and where it may use all.
@@ -219,10 +245,24 @@ local function filter_of(body)
   return { [mode == "Include" and "include" or "exclude"] = { keyword } }
 end
 
+--- The names of those that an import adds, where it gives them one: the alias, and the last part of
+--- the model's. Waits.
+local function note_labels(made, provider, models, alias)
+  local names = {}
+  for index, model in ipairs(models) do names[index] = targets.name(provider, model) end
+  local noted = ids.of("target", names)
+  for index, model in ipairs(models) do
+    local one = noted[names[index]]
+    one.label = ("%s.%s"):format(alias, model:match("[^/]*$"))
+    ids.note(made.ops, "target", names[index], one)
+  end
+end
+
 --- Asks for the models, and adds those that are new: how many there were, and were added.
 local function import(of)
   auth.check_scope(of.who, "keys")
   local body, made = of.body, draft.new()
+  local prices = body.default_type == "per_call" and { call = 0 } or {}
   local base, configuration = base_of(body.base_url), router.loaded()
   local source = { dialect = "openai", url = base .. "/v1",
     options = { private = configuration ~= nil and configuration.private_upstreams == true } }
@@ -233,21 +273,23 @@ local function import(of)
   end
   local provider, known = targets.provider_for(made, base .. "/v1", body.api_key), {}
   for _, one in ipairs(niceapi.providers()) do known[one.target.name] = true end
-  local filter, total, added = filter_of(body), 0, 0
+  local filter, total, added = filter_of(body), 0, {}
   for _, model in ipairs(listed) do
     if model_filter.wants(model.id, filter) then
       total = total + 1
       if not known[targets.name(provider, model.id)] then
-        targets.put_model(made, provider, model.id, {})
-        added = added + 1
+        targets.put_model(made, provider, model.id, prices)
+        added[#added + 1] = model.id
       end
     end
   end
-  if added > 0 then
+  local alias = niceapi.given(body.alias)
+  if alias and alias ~= "" then note_labels(made, provider, added, alias) end
+  if added[1] then
     made:commit(of, { action = "import", object = "provider/" .. provider,
-      after = json.object { count = added } })
+      after = json.object { count = #added } })
   end
-  return total, added
+  return total, #added
 end
 
 local function import_models(of)
@@ -325,6 +367,12 @@ local operations = {
     { params = { log = { type = "string", format = "id", maxLength = 40 } } }),
   op("dashboard", "GET", "/api/dashboard/stats", "read", "Sums and charts", charts, show_charts,
     { query = { zone = settings.zone_query } }),
+  op("status", "GET", "/api/status", "read", "Groups, models, and how many requests each answers",
+    schema.object({ Groups = { type = "array", items = schema.object({ id = id, name = text }) },
+      Models = { type = "array", items = schema.object({ id = id, provider = text, model = text,
+        api_endpoint = text }) },
+      Association = { type = "array", items = schema.object({ provider_id = id, group_id = id,
+        active_calls = count }) } }, { "Groups", "Models", "Association" }), show_status),
   op("import_models", "POST", "/api/import-models/", "write",
     "Import models, told as events (and scope keys)", { type = "string" }, import_models,
     { body = import_body,
