@@ -38,6 +38,10 @@ local function prepare()
   return jobs
 end
 
+--- The jobs of what is loaded.
+---@return neap.jobs
+function job.jobs() return prepare() end
+
 --- The generation is in force: its jobs run from now on.
 function job.start() prepare():start() end
 

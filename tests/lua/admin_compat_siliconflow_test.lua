@@ -198,5 +198,39 @@ test("health says to strangers whether there is a key, and to others how many", 
   got = call(world, "/admin/restart_auto_refresh", json.object {}).json
   test.equal(names(got), "message success")
   test.equal(got.success, true)
-  test.equal(call(world, "/health").json.auto_refresh.run_count, 1)
+  local refresh = call(world, "/health").json.auto_refresh
+  test.equal(refresh.run_count, 1)
+  test.equal(refresh.performance, { total_keys_processed = 1, total_keys_updated = 1,
+    total_keys_removed = 0, average_processing_time = 0, success_rate = 100 })
+  test.equal({ refresh.last_batch.processed, refresh.last_batch.removed,
+    refresh.last_batch.timestamp }, { 1, 0, host.wall() })
+end)
+
+test("the timer is off where the setting says so", function()
+  local world = loaded.new("")
+  accounts { [A] = "1" }
+  import(world, A)
+  local got = world:request { path = "/api/v1/settings", method = "PATCH", as = "session",
+    body = { refresh_every = 0 } }
+  test.equal(got.status, 200, got.answer)
+  test.equal(call(world, "/health").json.auto_refresh.enabled, false)
+end)
+
+test("an import that makes the provider takes the scope for that, too", function()
+  local world = loaded.new("")
+  local asked = accounts { [A] = "1" }
+  local got = call(world, "/import_keys", { keys = A }, "keys")
+  test.equal({ got.status, got.json.detail, #asked }, { 403, got.json.error.message, 0 })
+  test.equal(world.store.config["provider/siliconflow"], nil)
+  test.equal(call(world, "/import_keys", { keys = A }, "write keys").status, 200)
+  test.equal(call(world, "/import_keys", { keys = A }, "keys").status, 200)
+end)
+
+test("logs show a key as the pool does", function()
+  local world = loaded.new("")
+  accounts { [A] = "1" }
+  import(world, A)
+  local id = call(world, "/api/keys").json.keys[1].id
+  loaded.journal { page = function() return { loaded.record("id-1", { key = id }) } end }
+  test.equal(call(world, "/logs").json.logs[1].api_key, "sk-…0001")
 end)

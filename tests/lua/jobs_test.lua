@@ -152,6 +152,23 @@ story("how often: the setting, else the provider's own, else every hour", functi
   test.equal(balance_refresh.job(provider), nil)
 end)
 
+story("what refreshes came to is added up", function()
+  local provider = provider_of(3)
+  test.equal(balance_refresh.figures("silicon"), nil)
+  accounts { 1, 0, { status = 500, after = 10 } }
+  run_once(balance_refresh.job(provider))
+  local first = balance_refresh.figures("silicon")
+  test.equal({ first.processed, first.updated, first.failed, first.seconds >= 10 },
+    { 3, 2, 1, true })
+  test.equal(first.last, { processed = 3, updated = 2, failed = 1, seconds = first.seconds,
+    ended = first.last.ended })
+  accounts { 1, 0, 3 }
+  run_once(balance_refresh.job(provider))
+  local both = balance_refresh.figures("silicon")
+  test.equal({ both.processed, both.updated, both.failed, both.last.failed }, { 6, 5, 1, 0 })
+  test.equal(both.seconds < first.seconds and both.seconds > both.last.seconds, true, "smoothed")
+end)
+
 -- ------------------------------------------------------------------------------------
 -- Probes
 

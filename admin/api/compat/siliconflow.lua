@@ -7,10 +7,11 @@
 
 local account = require "admin.api.account"
 local auth = require "admin.api.auth"
+local balance_refresh = require "neap.jobs.balance_refresh"
 local change = require "admin.api.change"
 local key_import = require "neap.key_import"
 local host = require "neap.host"
-local jobs_all = require "neap.jobs.all"
+local job = require "admin.api.job"
 local journal = require "admin.api.compat.journal"
 local json = require "neap.json"
 local keys = require "admin.api.compat.keys"
@@ -154,7 +155,10 @@ local function import_keys(of)
   local list, provider, known = pool()
   local import, ops = read_paste(of, list), {}
   local name = provider and provider.name or NAME
-  if not provider then add_provider(ops) end
+  if not provider then
+    auth.check_scope(of.who, "write")
+    add_provider(ops)
+  end
   local good, verdicts, bad = {}, {}, import.counts.malformed or 0
   keys.ask(known or { name = NAME, url = URL, dialect = "openai" }, import.fresh,
     function(one, verdict) verdicts[one] = verdict end)
@@ -218,16 +222,15 @@ end
 
 --- The pool's job: its state is the process's, so that this one knows what another has begun.
 local function job_of(known)
-  local _, catalog = router.loaded()
-  local name = known and "balances of " .. known.name
-  local jobs = name and jobs_all.jobs(catalog)
-  return jobs, jobs and jobs:view(name), name
+  if not known then return nil end
+  local jobs, name = job.jobs(), balance_refresh.name_of(known.name)
+  return jobs, jobs:view(name), name
 end
 
 local function restart(of)
   local _, known = find_provider()
-  local jobs, job, name = job_of(known)
-  if not job then return 200, json.object { message = "自动刷新未启用", success = false } end
+  local jobs, view_of_job, name = job_of(known)
+  if not view_of_job then return 200, json.object { message = "自动刷新未启用", success = false } end
   local is_begun = jobs:run(name)
   change.commit(of, {}, { action = "run", object = "job/" .. name })
   return 200, json.object { success = true,
@@ -239,8 +242,16 @@ end
 
 local function text_or(value, instead) return value ~= json.null and value or instead end
 
-local function log_view(record)
-  return json.object { api_key = text_or(record.key, ""),
+--- How keys are shown, by their ids.
+local function shown_keys()
+  local shown = {}
+  for _, key in ipairs((pool())) do shown[key.id] = key.shown end
+  return shown
+end
+
+local function log_view(record, shown)
+  local id = text_or(record.key, "")
+  return json.object { api_key = shown[id] or id,
     model = text_or(record.target_model, nil) or text_or(record.model, ""),
     call_time = record.start_us / 1e6, input_tokens = journal.tokens_in(record.usage),
     output_tokens = journal.tokens_out(record.usage), total_tokens = journal.tokens(record.usage) }
@@ -263,8 +274,8 @@ local function list_logs(of)
   filter.text = part
   local records, total = journal.slice(filter, (of.query.page - 1) * PAGE_SIZE, PAGE_SIZE,
     { is_counted = true, passes = part and names_model(part) })
-  local logs = json.array {}
-  for index, record in ipairs(records) do logs[index] = log_view(record) end
+  local logs, shown = json.array {}, shown_keys()
+  for index, record in ipairs(records) do logs[index] = log_view(record, shown) end
   return 200, json.object { logs = logs, total = total, page = of.query.page,
     page_size = PAGE_SIZE }
 end
@@ -323,15 +334,33 @@ end
 
 local siliconflow = {}
 
+--- What the refreshes came to, as it counts them; none ever removes a key.
+local function batch_view(figures)
+  return json.object { processed = figures.processed, updated = figures.updated, removed = 0,
+    errors = figures.failed, processing_time = figures.seconds, timestamp = figures.ended }
+end
+
+local function performance_view(figures)
+  local good = figures.processed - figures.failed
+  return json.object { total_keys_processed = figures.processed,
+    total_keys_updated = figures.updated, total_keys_removed = 0,
+    average_processing_time = figures.seconds,
+    success_rate = figures.processed > 0 and good / figures.processed * 100 or 0 }
+end
+
+local NOTHING = { processed = 0, updated = 0, failed = 0, seconds = 0 }
+
 local function refresh_view(known)
-  local _, job = job_of(known)
-  local last = job and job.last
-  return json.object { enabled = job ~= nil and job.every > 0, running = job ~= nil and job.running,
-    last_run_time = last and last.started or 0, run_count = job and job.runs or 0,
-    error_count = job and job.failures or 0,
+  local _, one = job_of(known)
+  local last, figures = one and one.last, known and balance_refresh.figures(known.name)
+  return json.object { enabled = one ~= nil and one.every > 0, running = one ~= nil and one.running,
+    last_run_time = last and last.started or 0, run_count = one and one.runs or 0,
+    error_count = one and one.failures or 0,
     last_error = last and last.outcome ~= "ok" and last.text or json.null,
+    performance = performance_view(figures or NOTHING),
+    last_batch = figures and batch_view(figures.last) or json.null,
     time_since_last_run = last and host.wall() - last.started or json.null,
-    next_run_in = job and job.next and math.max(0, job.next - host.wall()) or json.null }
+    next_run_in = one and one.next and math.max(0, one.next - host.wall()) or json.null }
 end
 
 --- Adds to what /health says: to strangers whether there is any key, to others what of it.
@@ -353,6 +382,10 @@ siliconflow.health_properties = {
   auto_refresh = schema.object({ enabled = { type = "boolean" }, running = { type = "boolean" },
     last_run_time = number, run_count = count, error_count = count,
     last_error = { type = { "string", "null" } }, time_since_last_run = maybe,
+    performance = schema.object({ total_keys_processed = count, total_keys_updated = count,
+      total_keys_removed = count, average_processing_time = number, success_rate = number }),
+    last_batch = schema.nullable(schema.object({ processed = count, updated = count,
+      removed = count, errors = count, processing_time = number, timestamp = number })),
     next_run_in = maybe }, { "enabled", "running", "run_count" }),
 }
 
@@ -379,7 +412,8 @@ end
 
 siliconflow.operations = {
   op { id = "siliconflow_import_keys", method = "POST", path = "/import_keys", scope = "keys",
-    summary = "Import keys, one per line", errors = { 409 }, run = import_keys,
+    summary = "Import keys, one per line (the first: and scope write)", errors = { 409 },
+    run = import_keys,
     body = schema.object({ keys = { type = "string" } }, { "keys" }),
     responses = { { 200, "How many came in.", message } } },
   op { id = "siliconflow_refresh", method = "POST", path = "/refresh", scope = "write",
@@ -420,7 +454,8 @@ siliconflow.operations = {
     query = { page = page, model = { type = "string", maxLength = 200,
       description = "A part of the model's name." } },
     responses = { { 200, "A page.", schema.object({ logs = { type = "array",
-      items = schema.object({ api_key = { type = "string", description = "The key's id." },
+      items = schema.object({ api_key = { type = "string", description = "Masked; of another "
+          .. "provider its id." },
         model = { type = "string" }, call_time = number, input_tokens = count,
         output_tokens = count, total_tokens = count }, { "api_key", "model", "call_time",
         "input_tokens", "output_tokens", "total_tokens" }) },
