@@ -27,7 +27,8 @@ local function by_value(dimension)
   return sums
 end
 
---- Adds the calls of providers to their views: attempts, as it counts them. Waits.
+--- Adds the calls of providers to their views: attempts, as it counts them, and those whose answer
+--- a client got whole. Waits.
 ---@param list { target: admin.compat.target, view: table }[] all that there are
 function niceapi_calls.add_to_providers(list)
   if not host.journal_stats then return end
@@ -43,7 +44,7 @@ function niceapi_calls.add_to_providers(list)
     end
     if is_known then
       one.view.total_calls = sums and sums.attempts or 0
-      one.view.successful_calls = sums and sums.attempts - sums.attempts_failed or 0
+      one.view.successful_calls = sums and sums.ok or 0
     end
   end
 end
