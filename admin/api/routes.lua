@@ -52,6 +52,7 @@ local RESOURCES = {
   "admin.api.playground",
   "admin.api.compat.siliconflow",
   "admin.api.compat.niceapi",
+  "admin.api.compat.niceapi_groups",
   "admin.api.compat.niceapi_access",
   "admin.api.compat.niceapi_more",
   "admin.api.compat.nexusai_hub",

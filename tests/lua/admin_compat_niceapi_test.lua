@@ -204,6 +204,25 @@ test("keywords and settings are neap's own", function()
   test.equal(call(world, "POST", "settings/", { key = key, value = "many" }).status, 422)
 end)
 
+test("a group's list without a priority puts a provider behind", function()
+  local world = loaded.new(WRITTEN)
+  local id = ok(world, "POST", "providers/", FAR).id
+  local group = ok(world, "POST", "groups/", { name = "fast" }).id
+  local got = ok(world, "PUT", ("groups/%d/providers"):format(group), json.array {
+    json.object { id = id, priority = json.null } })
+  test.equal(got.providers[1].priority, 99)
+end)
+
+test("a provider that a token names alone is not removed from under it", function()
+  local world = loaded.new(WRITTEN)
+  local id = ok(world, "POST", "providers/", FAR).id
+  local token = world:request { path = "/api/v1/tokens", as = "session", body = { name = "alone",
+    providers = json.array { "far.test" } } }
+  test.equal(token.status, 201, token.answer)
+  test.equal(call(world, "DELETE", "providers/" .. id).status, 409)
+  test.equal(stored(world, "token/alone").providers, { "far.test" })
+end)
+
 test("calls, last uses and hits are the journal's and the keywords' own", function()
   local world = loaded.new(WRITTEN)
   local group = ok(world, "POST", "groups/", { name = "fast" }).id

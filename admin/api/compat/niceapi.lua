@@ -1,5 +1,5 @@
---- admin.api.compat.niceapi: the /api paths of NiceAPI for providers and groups. Clients' keys,
---- keywords and settings are admin.api.compat.niceapi_access's.
+--- admin.api.compat.niceapi: the /api paths of NiceAPI for providers, and what its other paths
+--- (niceapi_groups, niceapi_access, niceapi_more) share with them.
 ---
 --- One of its providers is one model at one address with one key. Keys are never shown whole, and
 --- whoever adds or removes one needs the scope for that.
@@ -16,8 +16,6 @@ local schema = require "admin.api.schema"
 local targets = require "admin.api.compat.targets"
 
 local niceapi = {}
-
-local PRIORITY = 99 -- of a provider that a group's list gives none
 
 -- ------------------------------------------------------------------------------------
 -- Providers
@@ -69,7 +67,8 @@ function niceapi.providers(options)
   return list
 end
 
-local function provider_of(id, options)
+--- The one with this number; raises 404 where there is none. Waits.
+function niceapi.provider_of(id, options)
   local name = ids.name("target", id)
   for _, one in ipairs(niceapi.providers(options)) do
     if one.target.name == name then return one end
@@ -77,8 +76,10 @@ local function provider_of(id, options)
   problem.not_found(("provider with the id %s"):format(tostring(id)))
 end
 
+local provider_of = niceapi.provider_of
+
 --- The elements of a page.
-local function page_of(list, query)
+function niceapi.page_of(list, query)
   local items = json.array {}
   for index = query.skip + 1, math.min(#list, query.skip + query.limit) do
     items[#items + 1] = list[index]
@@ -92,13 +93,14 @@ local function list_providers(of)
     local names = host.fold(one.view.name .. "\n" .. one.view.model)
     if names:find(wanted, 1, true) then found[#found + 1] = one.view end
   end
-  return 200, json.object { items = page_of(found, of.query), total = #found }
+  return 200, json.object { items = niceapi.page_of(found, of.query), total = #found }
 end
 
 local function answer_provider(id) return 200, provider_of(id, { has_calls = true }).view end
 
 local function show_provider(of) return answer_provider(of.params.number) end
 
+--- A value of a body, where null is none.
 function niceapi.given(value)
   if value ~= json.null then return value end
 end
@@ -244,180 +246,11 @@ local function quick_remove(of)
   return 200, json.object { detail = ("%d providers removed"):format(count), count = count }
 end
 
--- ------------------------------------------------------------------------------------
--- Groups
-
+--- The names of what has some.
 function niceapi.names_of(list)
   local names = {}
   for index, one in ipairs(list) do names[index] = one.name end
   return names
-end
-local names_of = niceapi.names_of
-
-local function add_member(members, view, priority)
-  if not view then return end
-  local member = json.object { priority = priority }
-  for field, value in pairs(view) do member[field] = value end
-  members[#members + 1] = member
-end
-
---- All groups with their providers, by priority: { id, name, providers }. Waits.
----@param options { has_calls: boolean? }?
-function niceapi.groups(options)
-  local found, by_name, off = draft.in_force("group"), {}, {}
-  for _, one in ipairs(niceapi.providers(options)) do
-    by_name[one.target.name] = one.view
-    off[#off + 1] = one.noted.off and one or nil
-  end
-  local noted, list = ids.of("group", names_of(found)), {}
-  for index, group in ipairs(found) do
-    local members = json.array {}
-    for _, target in ipairs(group.targets) do
-      add_member(members, by_name[targets.name(target.provider, target.model)], target.priority)
-    end
-    for _, one in ipairs(off) do
-      local target = one.noted.off.groups[group.name]
-      if target then add_member(members, one.view, target.priority or 1) end
-    end
-    table.sort(members, function(a, b)
-      if a.priority ~= b.priority then return a.priority < b.priority end
-      return a.id < b.id
-    end)
-    list[index] = json.object { id = noted[group.name].id, name = group.name, providers = members }
-  end
-  table.sort(list, function(a, b) return a.id < b.id end)
-  return list
-end
-
-function niceapi.group_of(id, options)
-  local name = ids.name("group", id)
-  for _, group in ipairs(niceapi.groups(options)) do
-    if group.name == name then return group end
-  end
-  problem.not_found(("group with the id %s"):format(tostring(id)))
-end
-
-local function answer_group(id) return 200, niceapi.group_of(id, { has_calls = true }) end
-
-local function list_groups(of)
-  local list = niceapi.groups { has_calls = true }
-  return 200, json.object { items = page_of(list, of.query), total = #list }
-end
-
-local function create_group(of)
-  local made, name = draft.new(), of.body.name
-  if made:is_taken("group", name) then
-    problem.raise(400, "exists", "there is a group of this name already", { field = "/name" })
-  end
-  made:put("group", name, json.object { targets = json.array {} })
-  made:commit(of, { action = "create", object = "group/" .. name })
-  return answer_group(ids.one("group", name))
-end
-
---- Takes the group from the tokens that may use others besides: one without any may use all.
-local function take_from_tokens(made, name)
-  for _, token in ipairs(draft.in_force("token")) do
-    local record = token.is_stored and made:get("token", token.name)
-    local left, is_in = json.array {}, false
-    for _, group in ipairs(record and record.groups or {}) do
-      if group == name then is_in = true else left[#left + 1] = group end
-    end
-    if is_in and not left[1] then
-      problem.raise(409, "in_use", ("the key %q may use this group alone: delete it first")
-        :format(token.name))
-    elseif is_in then
-      record.groups = left
-      made:put("token", token.name, record)
-    end
-  end
-end
-
-local function delete_group(of)
-  local group, made = niceapi.group_of(of.params.number), draft.new()
-  made:require("group", group.name)
-  take_from_tokens(made, group.name)
-  made:put("group", group.name, nil)
-  made:commit(of, { action = "delete", object = "group/" .. group.name, before = group })
-  return 200, json.object { detail = "Group deleted" }
-end
-
-local function target_of(target, priority)
-  return json.object { provider = target.provider.name, model = target.model, priority = priority }
-end
-
---- Notes that one that is switched off belongs to a group, or not (nil).
-local function note_member(made, one, group, target)
-  one.noted.off.groups[group] = target
-  ids.note(made.ops, "target", one.target.name, one.noted)
-end
-
-local function join_group(of)
-  local group, one = niceapi.group_of(of.params.number), provider_of(of.params.provider)
-  local made, priority = draft.new(), of.body and of.body.priority or 1
-  made:require("group", group.name)
-  if one.noted.off then
-    note_member(made, one, group.name, target_of(one.target, priority))
-  else
-    targets.join(made, group.name, one.target.provider.name, one.target.model, priority)
-  end
-  made:commit(of, { action = "update", object = "group/" .. group.name, before = group })
-  return answer_group(of.params.number)
-end
-
-local function leave_group(of)
-  local group, one = niceapi.group_of(of.params.number), provider_of(of.params.provider)
-  local made, off = draft.new(), one.noted.off
-  made:require("group", group.name)
-  if off and off.groups[group.name] then
-    note_member(made, one, group.name, nil)
-  elseif off or not targets.leave(made, group.name, one.target.provider.name, one.target.model) then
-    problem.not_found("such provider in this group")
-  end
-  made:commit(of, { action = "update", object = "group/" .. group.name, before = group })
-  return answer_group(of.params.number)
-end
-
---- Puts these in the place of a group's providers: { { id, priority }, … }. What a target has
---- besides (its weight) stays. Waits.
-function niceapi.replace_members(of, group, members)
-  local made = draft.new()
-  local record = made:require("group", group.name)
-  local before, list = record.targets or {}, json.array {}
-  local wanted, by_id = {}, {}
-  for _, member in ipairs(members) do wanted[member.id] = member end
-  for _, one in ipairs(niceapi.providers()) do
-    local member = wanted[one.view.id]
-    by_id[one.view.id] = one
-    if one.noted.off and (member or one.noted.off.groups[group.name]) then
-      note_member(made, one, group.name, member and target_of(one.target, member.priority))
-    end
-  end
-  for _, member in ipairs(members) do
-    local one = by_id[member.id] or provider_of(member.id)
-    if not one.noted.off then
-      local provider, model = one.target.provider.name, one.target.model
-      local target = targets.find_in({ targets = before }, provider, model)
-        or target_of(one.target)
-      target.priority = member.priority
-      list[#list + 1] = target
-    end
-  end
-  record.targets = list
-  made:put("group", group.name, record)
-  made:commit(of, { action = "update", object = "group/" .. group.name, before = group })
-end
-
-local function put_members(of)
-  local group, members, seen = niceapi.group_of(of.params.number), {}, {}
-  for _, one in ipairs(of.body) do
-    if one.selected ~= false then
-      if seen[one.id] then problem.raise(422, "invalid", "a provider is there twice") end
-      seen[one.id] = true
-      members[#members + 1] = { id = one.id, priority = one.priority or PRIORITY }
-    end
-  end
-  niceapi.replace_members(of, group, members)
-  return answer_group(of.params.number)
 end
 
 -- ------------------------------------------------------------------------------------
@@ -432,6 +265,7 @@ local flag = { type = { "boolean", "null" } }
 local number_param = { type = "string", format = "id", maxLength = 20 }
 local params = { number = number_param, provider = number_param }
 
+-- What the other paths' operations are described with.
 niceapi.id, niceapi.line, niceapi.flag = id, line, flag
 niceapi.maybe_text = { type = { "string", "null" }, maxLength = 2000 }
 
@@ -461,16 +295,11 @@ for name, one in pairs(provider_fields) do shown[name] = one end
 shown.api_key = { type = "string", description = "Masked." }
 local SHOWN = { "id", "name", "api_endpoint", "api_key", "model", "type", "is_active" }
 local provider_schema = schema.named("NiceProvider", schema.object(shown, SHOWN))
-niceapi.provider_schema = provider_schema
-
-local member = { priority = { type = "integer" } }
-for name, one in pairs(shown) do member[name] = one end
-local group_schema = schema.named("NiceGroup", schema.object({ id = id,
-  name = { type = "string" }, providers = { type = "array", items = schema.object(member, SHOWN) },
-}, { "id", "name", "providers" }))
-niceapi.group_schema = group_schema
+niceapi.provider_schema, niceapi.provider_shown = provider_schema, shown
+niceapi.SHOWN = SHOWN
 
 local detail = schema.object({ detail = { type = "string" } }, { "detail" })
+niceapi.detail = detail
 local count = { type = "integer", minimum = 0 }
 
 function niceapi.items(of)
@@ -478,9 +307,7 @@ function niceapi.items(of)
     { "items", "total" })
 end
 
-local priority = { type = "integer", minimum = 0, maximum = 2 ^ 31 }
-
---- One row of the table below as an operation.
+--- One row of a table of operations.
 function niceapi.op(name, method, path, scope, summary, answer, run, more)
   local op = { id = "niceapi_" .. name, method = method, path = path, scope = scope, tag = "compat",
     summary = summary, is_compat = true, run = run, errors = { 409, 422, 429 },
@@ -493,11 +320,12 @@ function niceapi.op(name, method, path, scope, summary, answer, run, more)
   return op
 end
 
-local op, paging, P, G = niceapi.op, niceapi.paging, "/api/providers/", "/api/groups/"
+local op, P = niceapi.op, "/api/providers/"
 
 niceapi.operations = {
   op("list_providers", "GET", P, "read", "Models at addresses", niceapi.items(provider_schema),
-    list_providers, { query = paging { name_filter = { type = "string", maxLength = 200 } } }),
+    list_providers, { query = niceapi.paging {
+      name_filter = { type = "string", maxLength = 200 } } }),
   op("create_provider", "POST", P, "write", "Add a model at an address with a key (and scope keys)",
     provider_schema, create_provider, { body = schema.object(provider_fields,
       { "name", "api_endpoint", "api_key", "model" }) }),
@@ -509,21 +337,6 @@ niceapi.operations = {
     "Remove an upstream key, and what has no other (and scope write)", schema.object({
       detail = { type = "string" }, count = count }, { "detail", "count" }), quick_remove,
     { params = { key = { type = "string", minLength = 1, maxLength = 600 } } }),
-
-  op("list_groups", "GET", G, "read", "Groups with their providers", niceapi.items(group_schema),
-    list_groups, { query = paging() }),
-  op("create_group", "POST", G, "write", "Make a group", group_schema, create_group,
-    { body = schema.object({ name = line }, { "name" }) }),
-  op("delete_group", "DELETE", G .. "{number}", "write", "Remove a group", detail, delete_group),
-  op("join_group", "POST", G .. "{number}/providers/{provider}", "write",
-    "Put a provider into a group", group_schema, join_group, { is_body_optional = true,
-      body = schema.object({ priority = priority }) }),
-  op("leave_group", "DELETE", G .. "{number}/providers/{provider}", "write",
-    "Take a provider out of a group", group_schema, leave_group),
-  op("put_members", "PUT", G .. "{number}/providers", "write",
-    "Replace the providers of a group", group_schema, put_members, { body = { type = "array",
-      maxItems = 1000, items = schema.object({ id = id, priority = { type = { "integer", "null" },
-        minimum = 0, maximum = 2 ^ 31 }, selected = flag }, { "id" }) } }),
 }
 
 return niceapi

@@ -11,6 +11,7 @@ local json = require "neap.json"
 local keyword = require "admin.api.keyword"
 local niceapi = require "admin.api.compat.niceapi"
 local niceapi_calls = require "admin.api.compat.niceapi_calls"
+local niceapi_groups = require "admin.api.compat.niceapi_groups"
 local problem = require "admin.api.problem"
 local rows = require "admin.api.rows"
 local schema = require "admin.api.schema"
@@ -70,7 +71,7 @@ end
 --- The names of groups by their numbers; a key has one at least.
 local function groups_by_id(list)
   local names = json.array {}
-  for _, id in ipairs(list) do names[#names + 1] = niceapi.group_of(id).name end
+  for _, id in ipairs(list) do names[#names + 1] = niceapi_groups.one(id).name end
   if names[1] then return names end
   problem.raise(422, "invalid", "a key needs a group: one without any could use all",
     { field = "/group_ids" })

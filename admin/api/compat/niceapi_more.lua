@@ -14,6 +14,7 @@ local journal = require "admin.api.compat.journal"
 local json = require "neap.json"
 local model_filter = require "neap.model_filter"
 local niceapi = require "admin.api.compat.niceapi"
+local niceapi_groups = require "admin.api.compat.niceapi_groups"
 local problem = require "admin.api.problem"
 local provider_models = require "neap.provider_models"
 local reply = require "admin.api.reply"
@@ -165,7 +166,7 @@ local function show_status()
     models[index] = json.object { id = one.view.id, provider = one.view.name,
       model = one.view.model, api_endpoint = one.view.api_endpoint }
   end
-  for index, group in ipairs(niceapi.groups()) do
+  for index, group in ipairs(niceapi_groups.all()) do
     groups[index] = json.object { id = group.id, name = group.name }
     for _, member in ipairs(group.providers) do
       links[#links + 1] = json.object { provider_id = member.id, group_id = group.id,
@@ -190,7 +191,7 @@ end
 
 local function show_remote(of)
   local allowed, list = groups_of_key(of.query.api_key), json.array {}
-  for _, group in ipairs(niceapi.groups()) do
+  for _, group in ipairs(niceapi_groups.all()) do
     if not allowed or allowed[group.name] then list[#list + 1] = group end
   end
   return 200, list
@@ -199,7 +200,7 @@ end
 --- The group of the query; 403 where the key that came with it may not use it.
 local function group_of_query(of)
   local allowed = groups_of_key(of.query.api_key)
-  local group = niceapi.group_of(of.query.group_id)
+  local group = niceapi_groups.one(of.query.group_id)
   if allowed and not allowed[group.name] then
     problem.raise(403, "forbidden", "the key may not use this group")
   end
@@ -223,8 +224,8 @@ local function reorder(of, group, first)
     add(id)
   end
   for _, one in ipairs(group.providers) do add(one.id) end
-  niceapi.replace_members(of, group, members)
-  return 200, niceapi.group_of(group.id)
+  niceapi_groups.replace_members(of, group, members)
+  return niceapi_groups.answer(group.id)
 end
 
 local function move_to_top(of)
@@ -386,14 +387,14 @@ local operations = {
 for index, front in ipairs { "/api/remote/", "/remote/" } do
   local suffix = index == 1 and "" or "_page"
   operations[#operations + 1] = op("remote_status" .. suffix, "GET", front .. "status", "read",
-    "Groups with their providers by priority", { type = "array", items = niceapi.group_schema },
+    "Groups with their providers by priority", { type = "array", items = niceapi_groups.schema },
     show_remote, { errors = { 404 }, query = { api_key = client_key } })
   operations[#operations + 1] = op("move_to_top" .. suffix, "POST", front .. "move-to-top",
-    "write", "Make a provider the first of a group", niceapi.group_schema, move_to_top,
+    "write", "Make a provider the first of a group", niceapi_groups.schema, move_to_top,
     { errors = { 404, 409, 422 },
       query = { api_key = client_key, group_id = needed_id, provider_id = needed_id } })
   operations[#operations + 1] = op("update_order" .. suffix, "POST", front .. "update-order",
-    "write", "Order the providers of a group", niceapi.group_schema, update_order,
+    "write", "Order the providers of a group", niceapi_groups.schema, update_order,
     { errors = { 404, 409 }, query = { api_key = client_key, group_id = needed_id },
       body = { type = "array", items = id, maxItems = 1000 } })
 end

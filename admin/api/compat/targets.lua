@@ -5,6 +5,7 @@ local draft = require "admin.api.compat.draft"
 local json = require "neap.json"
 local keys = require "admin.api.compat.keys"
 local openai = require "neap.dialect.openai"
+local personal_keys = require "admin.api.compat.personal_keys"
 local suggest = require "neap.suggest"
 
 local targets = {}
@@ -158,8 +159,10 @@ function targets.leave(made, group, provider, model)
   return true
 end
 
---- Removes a provider with its keys. Waits.
-function targets.remove_provider(made, provider)
+--- Removes a provider with its keys; nobody's token names it any more. Waits.
+---@param own string? the token that goes with it; see admin.api.compat.personal_keys
+function targets.remove_provider(made, provider, own)
+  personal_keys.forget(made, provider, own)
   for model in pairs(models_of(made:require("provider", provider))) do
     for _, group in ipairs(groups_with(made, provider, model)) do
       targets.leave(made, group, provider, model)
