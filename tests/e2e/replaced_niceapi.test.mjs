@@ -242,11 +242,13 @@ test("logs, charts and counts tie out with what was asked", async (t) => {
   assert.equal((await chat(neap, say("fast", { messages: 1 }), client)).status, 200);
   ups[0].next(error(400, "bad"));
   assert.equal((await chat(neap, say("fast"), client)).status, 400);
+  assert.equal((await get(neap, "/v1/models", client)).status, 200); // no call
 
   const logs = await until(async () => {
-    const page = await call("GET", "/logs/?skip=0&limit=100");
-    return page.total === asked + 2 && page;
-  }, "all requests in /api/logs/");
+    const [{ call_count }] = await call("GET", "/keys/");
+    return call_count === asked + 3 && call("GET", "/logs/?skip=0&limit=100");
+  }, "all requests in the journal");
+  assert.equal(logs.total, asked + 2);
   const [failed] = (await call("GET", "/logs/?filter_success=false")).items;
   assert.deepEqual([failed.is_success, failed.status_code], [false, 400]);
   const good = await call("GET", "/logs/?filter_success=true&limit=2");
@@ -269,6 +271,7 @@ test("logs, charts and counts tie out with what was asked", async (t) => {
     api_keys: 1,
     total_cost: Math.round(cost * 1e4) / 1e4,
   });
+  assert.deepEqual(charts.model_distribution, [{ name: "m", value: asked + 2 }]);
   assert.equal(charts.daily_calls.dates.length, 7);
   assert.equal(charts.daily_calls.values.at(-1), asked + 2);
   assert.deepEqual(
@@ -277,7 +280,7 @@ test("logs, charts and counts tie out with what was asked", async (t) => {
   );
 
   const [listed] = await call("GET", "/keys/");
-  assert.equal(listed.call_count, asked + 2);
+  assert.equal(listed.call_count, asked + 3);
   assert.match(listed.last_used_at, /^\d{4}-\d\d-\d\dT/);
   const counts = (await call("GET", "/providers/")).items;
   assert.deepEqual(

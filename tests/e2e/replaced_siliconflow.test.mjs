@@ -126,6 +126,7 @@ test("logs and statistics tie out with what was asked", async (t) => {
   const { neap, ask, call, paste } = await start(t);
   await paste(RICH, POOR);
   const asked = 12;
+  assert.equal((await get(neap, "/v1/models", bearer)).status, 200); // no call
   for (let index = 0; index < asked; index++) {
     await chat(neap, say(MODEL, { stream: index % 2 === 0 }), bearer);
   }

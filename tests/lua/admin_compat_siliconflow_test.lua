@@ -226,6 +226,19 @@ test("an import that makes the provider takes the scope for that, too", function
   test.equal(call(world, "/import_keys", { keys = A }, "keys").status, 200)
 end)
 
+test("lists of models are no calls", function()
+  local world = loaded.new("")
+  local asked = loaded.journal {
+    page = function()
+      return { loaded.record("id-1", { endpoint = "models" }), loaded.record("id-2") }
+    end,
+    stats = function() return loaded.sums(1, 10, 5) end,
+  }
+  test.equal(call(world, "/logs").json.total, 1)
+  call(world, "/api/stats/overview")
+  test.equal({ asked.stats[1].dimension, asked.stats[1].value }, { "endpoint", "chat" })
+end)
+
 test("logs show a key as the pool does", function()
   local world = loaded.new("")
   accounts { [A] = "1" }

@@ -1,8 +1,9 @@
 --- admin.api.compat.journal: records and statistics as the replaced systems' clients ask for them:
 --- numbered pages and sums of spans.
 ---
---- The journal goes on from a cursor and not from a number: a page far behind the first costs all
---- those before it, so that only so many records can be left out.
+--- Their calls are requests for completions: that somebody listed models is recorded, and counts
+--- for none. The journal goes on from a cursor and not from a number: a page far behind the first
+--- costs all those before it, so that only so many records can be left out.
 
 local host = require "neap.host"
 local json = require "neap.json"
@@ -11,10 +12,11 @@ local zone = require "neap.zone"
 
 local journal = {}
 
-local SKIP_MAX = 20000 -- records before a page, and records that are looked at
+local SKIP_MAX = 20000  -- records before a page, and records that are looked at
 local PAGES_MAX = 200   -- of the journal for one of ours: a search may give empty ones
 local PAGE = 1000
 local DAY = 86400
+local CALLS = "chat"    -- the endpoint of what counts as a call
 
 local function read(name, ...)
   if not host[name] then
@@ -40,13 +42,13 @@ function journal.check_skip(skip)
     .. "where a page ended"):format(SKIP_MAX))
 end
 
---- Records, newest first: `count` of those that pass, behind the first `skip` of these; and how
---- many pass of the newest SKIP_MAX. Waits.
+--- Records of calls, newest first: `count` of those that pass, behind the first `skip` of these;
+--- and how many pass of the newest SKIP_MAX. Waits.
 ---@param filter table as host.journal_page has it
 ---@param skip integer
 ---@param count integer
----@param options { passes: (fun(record: table): boolean)?, is_counted: boolean? }? is_counted:
----go on to the end to count them
+---@param options { passes: function?, is_counted: boolean?, is_any: boolean? }? passes(record);
+---is_counted: go on to the end to count them; is_any: of any endpoint
 ---@return table[] records, integer total
 function journal.slice(filter, skip, count, options)
   options = options or {}
@@ -61,7 +63,8 @@ function journal.slice(filter, skip, count, options)
     page, cursor = call("journal_page", asked)
     looked, pages = looked + #page, pages + 1
     for _, record in ipairs(page) do
-      if not options.passes or options.passes(record) then
+      local is_wanted = options.is_any or record.endpoint == CALLS
+      if is_wanted and (not options.passes or options.passes(record)) then
         seen = seen + 1
         if seen > skip and #list < count then list[#list + 1] = record end
       end
@@ -108,25 +111,37 @@ local function span(from, till)
   return { from = math.floor(from or 0), before = math.ceil(till or tomorrow) }
 end
 
---- Sums of a span; without one, of all time. Waits.
-function journal.sums(from, till)
-  return (call("journal_stats", span(from, till)))
+--- The same of calls alone.
+local function span_of_calls(from, till)
+  local spec = span(from, till)
+  spec.dimension, spec.value = "endpoint", CALLS
+  return spec
 end
 
---- Sums by the value of a dimension, the greatest first: { { value, sums … }, … }. Waits.
+--- Sums of the calls of a span; without one, of all time. Waits.
+function journal.sums(from, till)
+  return (call("journal_stats", span_of_calls(from, till)))
+end
+
+--- Sums by the value of a dimension, the greatest first: { { value, sums … }, … }. What has no
+--- value (of providers: what was refused before one was asked) is left out. Waits.
 ---@param by "provider"|"model"|"group"|"token"|"endpoint"|"key"
 ---@param options { from: number?, till: number?, order: string?, top: integer? }?
 function journal.breakdown(by, options)
   options = options or {}
   local spec = span(options.from, options.till)
   spec.by, spec.order, spec.top = by, options.order or "requests", options.top or 1000
-  return call("journal_stats", spec).values
+  local list = {}
+  for _, one in ipairs(call("journal_stats", spec).values) do
+    if one.value ~= "" and one.value ~= json.null then list[#list + 1] = one end
+  end
+  return list
 end
 
---- Sums between each two of the edges, in a list as long as there are gaps; nil where nothing is
---- kept. Waits.
+--- Sums of calls between each two of the edges, in a list as long as there are gaps; nil where
+--- nothing is kept. Waits.
 function journal.series(edges)
-  local spec = span(edges[1], edges[#edges])
+  local spec = span_of_calls(edges[1], edges[#edges])
   spec.edges = edges
   local spans = call("journal_stats", spec).spans
   local list = {}

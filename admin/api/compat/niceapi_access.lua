@@ -206,7 +206,8 @@ end
 -- ------------------------------------------------------------------------------------
 
 local id, line, maybe_text, flag = niceapi.id, niceapi.line, niceapi.maybe_text, niceapi.flag
-local maybe_count = { type = { "integer", "null" } }
+local maybe_count = { type = { "integer", "null" },
+  description = "Requests, those for lists of models, too." }
 local token_schema = schema.named("NiceKey", schema.object({ id = id, name = { type = "string" },
   key = { type = "string", description = "Masked, but for a key that was made just now." },
   is_active = { type = "boolean" }, created_at = maybe_text, last_used_at = maybe_text,

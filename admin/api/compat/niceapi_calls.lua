@@ -57,7 +57,8 @@ function niceapi_calls.add_to_keys(views)
   for name, view in pairs(views) do
     view.call_count = sums[name] and sums[name].requests or 0
     -- The journal has an index of tokens: this is one look for each.
-    local last = view.call_count > 0 and journal.slice({ token = name }, 0, 1)[1]
+    local last = view.call_count > 0 and journal.slice({ token = name }, 0, 1,
+      { is_any = true })[1]
     view.last_used_at = last and host.time_text(last.start_us / 1e6) or json.null
   end
 end
