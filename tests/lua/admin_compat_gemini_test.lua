@@ -1,4 +1,5 @@
--- The list of keys as gemini-balance has it: masked, but for who enters his password again.
+-- The list of keys as gemini-balance has it: masked, but for an admin's token and for who enters
+-- the password again.
 local host = require "neap.host"
 local loaded = require "admin.test.loaded"
 local test = require "neap.tap"
@@ -28,7 +29,17 @@ test("keys are listed by whether they work, by their ends", function()
   end
 end)
 
-test("whole they are for a person with the password alone, and it is noted", function()
+test("whole they are for an admin's token that is for keys, and it is noted", function()
+  local world = loaded.new(WRITTEN)
+  test.match(list(world, "/v1/keys/list", "read write").answer, "sk%-…0001")
+  test.match(list(world, "/v1/keys/list", "session").answer, "sk%-…0001")
+  test.equal(list(world, "/v1/keys/list", "read keys").json.data.valid_keys,
+    { "sk-gemini-key-number-0001", "sk-gemini-key-number-0002", "short-one" })
+  local audit = world:request { path = "/api/v1/audit", as = "session" }
+  test.equal({ audit.json.items[1].action, audit.json.items[1].object }, { "export", "keys" })
+end)
+
+test("and for a person with the password", function()
   local world = loaded.new(WRITTEN)
   local password = { ["X-Neap-Password"] = "the password" }
   test.equal(list(world, "/v1/keys/list", "read write keys", password).status, 403)

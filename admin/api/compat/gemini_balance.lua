@@ -1,8 +1,9 @@
 --- admin.api.compat.gemini_balance: the list of keys that gemini-balance gives to whoever has its
 --- AUTH_TOKEN; the rest of its paths are clients' (neap.router).
 ---
---- Keys are masked here as they are for clients (neap.key_list). Whole they leave for a person
---- alone, who enters his password again, and that is noted.
+--- Keys are masked here as they are for clients (neap.key_list). Whole they leave for an admin
+--- token that has the scope of keys too, and for a person who enters the password again: nobody
+--- reads them off a screen that was left open. Both are noted.
 
 local account = require "admin.api.account"
 local auth = require "admin.api.auth"
@@ -14,12 +15,18 @@ local schema = require "admin.api.schema"
 
 local function whole(secret) return secret end
 
+local function is_for_whole(of)
+  local password = of.handle:header("x-neap-password")
+  if not password then return of.who.kind == "token" and of.who.scopes.keys end
+  auth.check_scope(of.who, "session")
+  account.check_again(of, password)
+  return true
+end
+
 local function list_keys(of)
   local _, known = router.loaded()
-  local password, show = of.handle:header("x-neap-password"), key_list.mask
-  if password then
-    auth.check_scope(of.who, "session")
-    account.check_again(of, password)
+  local show = key_list.mask
+  if is_for_whole(of) then
     change.commit(of, {}, { action = "export", object = "keys", after = json.object {
       count = known.key_count } })
     show = whole
@@ -34,9 +41,10 @@ local listed = schema.object({ status = { const = "success" }, total = { type = 
 
 local function op(id, path)
   return { id = id, method = "GET", path = path, tag = "compat", scope = "read", run = list_keys,
-    summary = "All providers' keys, masked, by whether they work", is_compat = true,
+    summary = "All providers' keys by whether they work", is_compat = true,
     has_effect = true, errors = { 429, 507 },
-    description = "With the password again in the header X-Neap-Password: whole.",
+    description = "Masked; whole for an admin token with the scope `keys`, and for a person who "
+      .. "gives the password again in the header X-Neap-Password.",
     responses = { { 200, "The keys.", listed } } }
 end
 
