@@ -186,13 +186,15 @@ enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 }
 
 /* Passes over a value. is_it: whether it is an object whose member called name is the string
- * text. */
-static bool pass_element(struct cursor *cursor, const char *name, const char *text,
-	bool *is_it)
+ * text; part: its member of the name that stands there. */
+static bool pass_element(struct cursor *cursor, const struct scan_wanted *wanted,
+	struct scan_slice *part, bool *is_it)
 {
-	size_t name_size = strlen(name), text_size = strlen(text);
+	size_t name_size = strlen(wanted->name), text_size = strlen(wanted->text);
+	size_t part_size = strlen(wanted->part);
 
 	*is_it = false;
+	*part = (struct scan_slice) { 0 };
 	if (peek(cursor) != '{')
 		return pass_value(cursor);
 	cursor->at++;
@@ -205,20 +207,26 @@ static bool pass_element(struct cursor *cursor, const char *name, const char *te
 		if (peek(cursor) != '"' || !pass_string(cursor, &member, &member_size) ||
 			!take(cursor, ':'))
 			return false;
-		if (!is_name(member, member_size, name, name_size) ||
+		if (!is_name(member, member_size, wanted->name, name_size) ||
 			peek(cursor) != '"') {
+			enum json_kind kind = kind_at(cursor);
+
+			value = cursor->at;
 			if (!pass_value(cursor))
 				return false;
+			if (is_name(member, member_size, wanted->part, part_size))
+				*part = (struct scan_slice) { value,
+					(size_t)(cursor->at - value), kind };
 			continue;
 		}
 		if (!pass_string(cursor, &value, &value_size))
 			return false;
-		*is_it = is_name(value, value_size, text, text_size);
+		*is_it = is_name(value, value_size, wanted->text, text_size);
 	} while (take(cursor, ','));
 	return take(cursor, '}');
 }
 
-size_t scan_last(const char *data, size_t size, const char *name, const char *text,
+size_t scan_last(const char *data, size_t size, const struct scan_wanted *wanted,
 	struct scan_slice *out, size_t count)
 {
 	struct cursor cursor = { data, data + size };
@@ -228,17 +236,15 @@ size_t scan_last(const char *data, size_t size, const char *name, const char *te
 	if (!take(&cursor, '[') || take(&cursor, ']'))
 		return 0;
 	do {
-		const char *begin;
+		struct scan_slice part;
 
-		peek(&cursor);
-		begin = cursor.at;
-		if (!pass_element(&cursor, name, text, &is_it))
+		if (!pass_element(&cursor, wanted, &part, &is_it))
 			return 0;
 		if (!is_it)
 			continue;
 		found = found < count ? found + 1 : count;
 		memmove(out + 1, out, (found - 1) * sizeof(*out));
-		out[0] = (struct scan_slice) { begin, (size_t)(cursor.at - begin) };
+		out[0] = part;
 	} while (take(&cursor, ','));
 	return peek(&cursor) == ']' ? found : 0;
 }

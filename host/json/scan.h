@@ -75,14 +75,20 @@ enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 	size_t path_count, const char **value, size_t *value_size);
 
 /* Finds the last elements of an array that are objects in which the member called name is
- * the string text; in one pass, as above. The values of out are the elements, the last one
- * first; returns how many there are, count at most. */
+ * the string text; in one pass, as above. The values of out are what these elements have as
+ * the member called part (data: NULL where they have none), the last element's first;
+ * returns how many there are, count at most. */
+struct scan_wanted {
+	const char *name, *text, *part;
+};
+
 struct scan_slice {
 	const char *data;
 	size_t size;
+	enum json_kind kind;
 };
 
-size_t scan_last(const char *data, size_t size, const char *name, const char *text,
+size_t scan_last(const char *data, size_t size, const struct scan_wanted *wanted,
 	struct scan_slice *out, size_t count);
 
 #define SCAN_MARKS_MAX 16

@@ -371,3 +371,31 @@ bool text_number_is_whole(enum text_number number)
 	return number == NUMBER_ZERO || number == NUMBER_INTEGER ||
 		number == NUMBER_FRACTION || number == NUMBER_EXPONENT;
 }
+
+size_t text_cut(const char *data, size_t size, size_t most)
+{
+	size_t at = 0;
+
+	if (size <= most)
+		return size;
+	while (at < most) {
+		const char *escape = memchr(data + at, '\\', most - at);
+		size_t width = 2;
+
+		if (!escape)
+			break;
+		at = (size_t)(escape - data);
+		if (data[at + 1] == 'u')
+			/* The second half of a pair is an escape of its own: "\ud83d\ude00". */
+			width = size - at > 2 && (data[at + 2] | 0x20) == 'd' &&
+					size - at > 3 && strchr("89abAB", data[at + 3])
+				? 12
+				: 6;
+		if (at + width > most)
+			return at;
+		at += width;
+	}
+	while (most > at && ((unsigned char)data[most] & 0xc0) == 0x80)
+		most--;
+	return most;
+}

@@ -24,6 +24,10 @@ size_t text_clean(const char *data, size_t size);
  * as with a surrogate or an overlong form. */
 size_t text_utf8(const char *data, size_t size);
 
+/* Bytes of a JSON string's inside, at most so many, that are whole characters and escapes:
+ * where it can be cut and is a string still. */
+size_t text_cut(const char *data, size_t size, size_t most);
+
 /* How far a number has come; text_number() takes it over one byte. */
 enum text_number {
 	NUMBER_NONE, /* what came does not continue the number */

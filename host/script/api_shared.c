@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "script/api.h"
@@ -144,23 +145,36 @@ static int l_swap(lua_State *L)
 
 /* -- what was seen lately ----------------------------------------------------------- */
 
-static uint64_t check_recent(lua_State *L, struct recent **recent)
+/* A key as Lua has it: its bytes. */
+static uint64_t check_recent(lua_State *L, int index)
+{
+	uint64_t key;
+	size_t size;
+	const char *bytes = luaL_checklstring(L, index, &size);
+
+	luaL_argcheck(L, size == sizeof(key), index, "no key of recent_key");
+	memcpy(&key, bytes, sizeof(key));
+	return key;
+}
+
+/* recent_key(scope, text) -> key */
+static int l_recent_key(lua_State *L)
 {
 	size_t scope_size, text_size;
 	const char *scope = luaL_checklstring(L, 1, &scope_size);
 	const char *text = luaL_checklstring(L, 2, &text_size);
+	uint64_t key = recent_key(api_script(L)->process->recent, scope, scope_size, text,
+		text_size);
 
-	*recent = api_script(L)->process->recent;
-	return recent_key(*recent, scope, scope_size, text, text_size);
+	lua_pushlstring(L, (const char *)&key, sizeof(key));
+	return 1;
 }
 
-/* recent_get(scope, text) -> value | nil */
+/* recent_get(key) -> value | nil */
 static int l_recent_get(lua_State *L)
 {
-	struct recent *recent;
-	uint64_t key = check_recent(L, &recent);
 	char value[RECENT_TEXT_MAX];
-	size_t size = recent_get(recent, key, value);
+	size_t size = recent_get(api_script(L)->process->recent, check_recent(L, 1), value);
 
 	if (!size)
 		return 0;
@@ -168,16 +182,15 @@ static int l_recent_get(lua_State *L)
 	return 1;
 }
 
-/* recent_put(scope, text, value, seconds) */
+/* recent_put(key, value, seconds) */
 static int l_recent_put(lua_State *L)
 {
-	struct recent *recent;
-	uint64_t key = check_recent(L, &recent);
+	uint64_t key = check_recent(L, 1);
 	size_t size;
-	const char *value = luaL_checklstring(L, 3, &size);
+	const char *value = luaL_checklstring(L, 2, &size);
 
-	luaL_argcheck(L, size <= RECENT_TEXT_MAX, 3, "too long to be kept");
-	recent_put(recent, key, value, size, check_ttl(L, 4));
+	luaL_argcheck(L, size <= RECENT_TEXT_MAX, 2, "too long to be kept");
+	recent_put(api_script(L)->process->recent, key, value, size, check_ttl(L, 3));
 	return 0;
 }
 
@@ -350,6 +363,7 @@ static const luaL_Reg functions[] = {
 	{ "shared_set", l_set },
 	{ "shared_add", l_add },
 	{ "shared_swap", l_swap },
+	{ "recent_key", l_recent_key },
 	{ "recent_get", l_recent_get },
 	{ "recent_put", l_recent_put },
 	{ "health", l_health },

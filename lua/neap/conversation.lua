@@ -16,8 +16,11 @@ local conversation = {}
 
 local SECONDS = 1800         -- for which a text is remembered
 local MESSAGES_MAX = 256 * 1024 -- bytes; in a longer list of messages nothing is looked for
-local TEXT_MAX = 4096        -- bytes of a text that tell it from another, with its length
+local TEXT_MAX = 2048        -- bytes of a text that tell it from another, with its size
 local ID_MAX = 128
+
+local SIMILAR = 20           -- characters
+local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(SIMILAR)
 
 local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(20)
 
@@ -36,29 +39,37 @@ local function given_by(handle)
   return is_id(id) and id or nil
 end
 
-local function key_of(text)
-  return #text <= TEXT_MAX and text or #text .. "\0" .. text:sub(1, TEXT_MAX)
+--- The characters that a similar text begins with too; nil where there are fewer.
+local function prefix_of(text)
+  if #text < SIMILAR then return nil end
+  local prefix = text:sub(1, SIMILAR)
+  return prefix:find("[\128-\255]") and text:match(PREFIX) or prefix
 end
 
---- The conversation in which one of the texts was said: the one that stands before goes first.
-local function look(exact, similar, key, prefix, before)
-  local id = before and host.recent_get(exact, key_of(before)) or host.recent_get(exact, key)
-  if id then return id end
-  local earlier = before and before:match(PREFIX)
-  return earlier and host.recent_get(similar, earlier)
-    or prefix and host.recent_get(similar, prefix)
+--- The keys of what was said: of just that, and of what begins like it.
+local function keys_of(token, text, size)
+  if #text > TEXT_MAX then text = text:sub(1, TEXT_MAX) end
+  local prefix = prefix_of(text)
+  return host.recent_key(token .. "\0=" .. size, text),
+    prefix and host.recent_key(token .. "\0^", prefix)
 end
 
 local function guess(of)
-  local last, before = of.dialect.said(of.handle, MESSAGES_MAX)
+  local last, size, before, size_before = of.dialect.said(of.handle, MESSAGES_MAX, TEXT_MAX)
   if not last or last == "" then return nil end
   -- A token sees nothing of another's: its name is the scope of the texts.
   local token = of.token and of.token.name or ""
-  local exact, similar = token .. "\0=", token .. "\0^"
-  local key, prefix = key_of(last), last:match(PREFIX)
-  local id = look(exact, similar, key, prefix, before) or of.record.uuid
-  host.recent_put(exact, key, id, SECONDS)
-  if prefix then host.recent_put(similar, prefix, id, SECONDS) end
+  local exact, similar = keys_of(token, last, size)
+  local exact_before, similar_before
+  if before then exact_before, similar_before = keys_of(token, before, size_before) end
+  -- What stands before goes first.
+  local id = host.recent_get(exact_before or exact)
+    or before and host.recent_get(exact)
+    or similar_before and host.recent_get(similar_before)
+    or similar and host.recent_get(similar)
+    or of.record.uuid
+  host.recent_put(exact, id, SECONDS)
+  if similar then host.recent_put(similar, id, SECONDS) end
   return id
 end
 

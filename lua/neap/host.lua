@@ -126,18 +126,22 @@ function host.shared_add(key, step, ttl, limit) end
 ---@return boolean? did, string? problem
 function host.shared_swap(key, old, new, ttl) end
 
---- What was put under the text in the scope lately.
+--- The key of a text within a scope: the same text in another scope has another one.
 ---@param scope string
 ---@param text string
+---@return string key of eight bytes
+function host.recent_key(scope, text) end
+
+--- What was put under the key lately.
+---@param key string of recent_key
 ---@return string?
-function host.recent_get(scope, text) end
+function host.recent_get(key) end
 
 --- Keeps a short value for a while; it may be forgotten earlier, never later.
----@param scope string
----@param text string
+---@param key string of recent_key
 ---@param value string of at most 39 bytes
 ---@param seconds number
-function host.recent_put(scope, text, value, seconds) end
+function host.recent_put(key, value, seconds) end
 
 ---@param name string
 ---@return neap.host_health # the process's one entry of that name
@@ -474,13 +478,17 @@ function request:body(most) end
 function request:member(name) end
 
 --- Of the body's member name, a list: the last element that is an object whose member is the text,
---- and the one of that kind before it. Nothing where the list has more than most bytes.
+--- and the one of that kind before it: what each has as part, raw. A text comes without its quotes,
+--- cut to head bytes. Nothing where the list has more than most bytes.
 ---@param name string
 ---@param member string
 ---@param text string
+---@param part string
 ---@param most number
----@return string? raw, string? raw_before
-function request:last(name, member, text, most) end
+---@param head number
+---@return string? raw, string? kind, number? size
+---@return string? raw_before, string? kind_before, number? size_before
+function request:last(name, member, text, part, most, head) end
 
 ---@return "object"|"other"|nil
 function request:kind() end

@@ -242,12 +242,16 @@ static void last_are(const char *text, const char *last, const char *before)
 {
 	struct scan_slice out[2];
 	const char *const expected[] = { last, before };
-	size_t count = scan_last(text, strlen(text), "role", "user", out, COUNT_OF(out));
+	const struct scan_wanted wanted = { "role", "user", "content" };
+	size_t count = scan_last(text, strlen(text), &wanted, out, COUNT_OF(out));
 
 	assert_int_equal(count, before ? 2 : last ? 1 : 0);
 	for (size_t i = 0; i < count; i++) {
 		assert_int_equal(out[i].size, strlen(expected[i]));
-		assert_memory_equal(out[i].data, expected[i], out[i].size);
+		if (out[i].size)
+			assert_memory_equal(out[i].data, expected[i], out[i].size);
+		else
+			assert_null(out[i].data);
 	}
 }
 
@@ -258,12 +262,14 @@ static void finds_the_last_elements_of_a_kind(void **state)
 #define U3 "{\"n\":-1.5e3,\"role\":\"user\"}"
 #define A "{\"role\":\"assistant\",\"content\":\"\\\"role\\\":\\\"user\\\"\"}"
 	(void)state;
+#define C1 "\"a]\\\"}\""
+#define C2 "[ { \"role\":\"x\" } ]"
 	last_are("[]", NULL, NULL);
-	last_are(" [ " U1 " ] ", U1, NULL);
-	last_are("[" A "," U1 "," A "]", U1, NULL);
-	last_are("[" U1 "," A "," U2 "]", U2, U1);
-	last_are("[" U1 "," A "," U2 ", " U3 " ]", U3, U2);
-	last_are("[1,\"user\",{},[" U1 "]," U2 ",null]", U2, NULL);
+	last_are(" [ " U1 " ] ", C1, NULL);
+	last_are("[" A "," U1 "," A "]", C1, NULL);
+	last_are("[" U1 "," A "," U2 "]", C2, C1);
+	last_are("[" U1 "," A "," U2 ", " U3 " ]", "", C2);
+	last_are("[1,\"user\",{},[" U1 "]," U2 ",null]", C2, NULL);
 	last_are("[{\"role\":[\"user\"]},{\"role\":7},{\"x\":{\"role\":\"user\"}}]", NULL,
 		NULL);
 	last_are("[{\"role\":\"us\\u0065r\"}]", NULL, NULL);

@@ -72,12 +72,39 @@ static void finds_the_end_of_a_string_wherever_it_stands(void **state)
 	}
 }
 
+/* For each number of bytes, the last place up to there that lies between two of the text's
+ * characters; they are separated by bars here. */
+static void cuts_between_characters(void **state)
+{
+	static const char barred[] = "a|\\n|\xc3\xbc|\\\\|\\u00e4|b|\xf0\x9f\x98\x80|\\ud83d\\ude00|"
+				     "\\\"|\\uD83D\\uDE00|z";
+	char text[sizeof(barred)];
+	size_t ends[sizeof(barred)], size = 0, count = 0;
+
+	(void)state;
+	ends[count++] = 0;
+	for (const char *at = barred; *at; at++)
+		if (*at == '|')
+			ends[count++] = size;
+		else
+			text[size++] = *at;
+	ends[count++] = size;
+	for (size_t most = 0; most <= size + 1; most++) {
+		size_t expected = 0;
+
+		for (size_t i = 0; i < count && ends[i] <= most; i++)
+			expected = ends[i];
+		assert_int_equal(text_cut(text, size, most), expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_a_name_wherever_it_stands),
 		cmocka_unit_test(finds_no_name_in_too_few_bytes),
 		cmocka_unit_test(finds_the_end_of_a_string_wherever_it_stands),
+		cmocka_unit_test(cuts_between_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

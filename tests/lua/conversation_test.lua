@@ -8,13 +8,15 @@ local conversation = require "neap.conversation"
 
 local memory, clock, made = {}, 0, 0
 
-function host.recent_get(scope, text)
-  local entry = memory[scope .. "\1" .. text]
+function host.recent_key(scope, text) return scope .. "\1" .. text end
+
+function host.recent_get(key)
+  local entry = memory[key]
   return entry and entry.ends > clock and entry.value or nil
 end
 
-function host.recent_put(scope, text, value, seconds)
-  memory[scope .. "\1" .. text] = { value = value, ends = clock + seconds }
+function host.recent_put(key, value, seconds)
+  memory[key] = { value = value, ends = clock + seconds }
 end
 
 local function handle_of(body, headers)
@@ -24,17 +26,22 @@ local function handle_of(body, headers)
     local raw, kind = json.find(body, name)
     return raw, kind, raw and #raw
   end
-  function handle.last(_, name, member, text, most)
+  function handle.last(_, name, member, text, part, most, head)
     local found, index = {}, 1
     local list, kind = json.find(body, name)
     if kind ~= "array" or #list > most then return end
     while true do
       local raw = json.find(list, index)
       if not raw then break end
-      if json.find(raw, member) == json.encode(text) then table.insert(found, 1, raw) end
+      if json.find(raw, member) == json.encode(text) then
+        local value, value_kind = json.find(raw, part)
+        if value_kind == "string" then value = value:sub(2, -2) end
+        table.insert(found, 1, { value and value:sub(1, head) or "", value_kind, #(value or "") })
+      end
       index = index + 1
     end
-    return found[1], found[2]
+    local last, before = found[1] or {}, found[2] or {}
+    return last[1], last[2], last[3], before[1], before[2], before[3]
   end
   return handle
 end

@@ -184,28 +184,34 @@ function openai.content_size(held)
   return size
 end
 
---- The text of a user's message as it came: its content, or the text parts of that.
-local function said_text(raw)
-  local content, kind = find(raw, "content")
+--- The text of a user's message, from its raw content: that, or its text parts; and its size,
+--- which is one of raw bytes where the text is cut.
+local function said_text(raw, kind, size)
   if kind == "string" then
-    return content:find("\\", 1, true) and json.decode(content) or content:sub(2, -2)
+    local text = raw:find("\\", 1, true) and json.decode("\"" .. raw .. "\"") or raw
+    return text, #raw < size and size or #text
   end
   local parts = {}
   for index = 1, kind == "array" and 16 or 0 do
-    local part = find(content, index)
+    local part = find(raw, index)
     if not part then break end
     local text, text_kind = find(part, "text")
     if text_kind == "string" then parts[#parts + 1] = json.decode(text) end
   end
-  return table.concat(parts)
+  local text = table.concat(parts)
+  return text, #text
 end
 
---- What the user said last, and before that; nil where there is none, or where the messages have
---- more than most bytes.
----@return string? last, string? before
-function openai.said(handle, most)
-  local last, before = handle:last("messages", "role", "user", most)
-  return last and said_text(last), before and said_text(before)
+--- What the user said last and before that: the beginning of each, of at most about head bytes,
+--- and its size. nil where there is none, or where the messages have more than most bytes.
+---@return string? last, number? size, string? before, number? size_before
+function openai.said(handle, most, head)
+  local last, kind, size, before, kind_before, size_before =
+    handle:last("messages", "role", "user", "content", most, head)
+  if not last then return nil end
+  last, size = said_text(last, kind, size)
+  if not before then return last, size end
+  return last, size, said_text(before, kind_before, size_before)
 end
 
 -- ------------------------------------------------------------------------------------
