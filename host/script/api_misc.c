@@ -2,6 +2,7 @@
 #include "script/api.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 #include "script/script.h"
 #include "script/state.h"
 
+#define TYPE_MARK 1 /* of a metatable: where its type's name lies */
 #define SECONDS_MAX 2000000.0 /* 24 days: what fits into an int of milliseconds */
 
 struct timeval api_timeval(double seconds)
@@ -46,6 +48,8 @@ void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	lua_CFunction collect)
 {
 	luaL_newmetatable(L, name);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)name);
+	lua_rawseti(L, -2, TYPE_MARK);
 	if (methods) {
 		lua_newtable(L);
 		luaL_register(L, NULL, methods);
@@ -58,6 +62,21 @@ void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	lua_pushboolean(L, 0);
 	lua_setfield(L, -2, "__metatable");
 	lua_pop(L, 1);
+}
+
+void *api_check_type(lua_State *L, int index, const char *name)
+{
+	void *box = lua_touserdata(L, index);
+	bool is_it;
+
+	if (box && lua_getmetatable(L, index)) {
+		lua_rawgeti(L, -1, TYPE_MARK);
+		is_it = lua_touserdata(L, -1) == name;
+		lua_pop(L, 2);
+		if (is_it)
+			return box;
+	}
+	return luaL_checkudata(L, index, name); /* raises */
 }
 
 struct script *api_script(lua_State *L)

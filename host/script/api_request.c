@@ -19,7 +19,6 @@
 #include "upstream/gate.h"
 #include "upstream/relay.h"
 
-#define HANDLE "neap.request"
 #define FIELDS_MAX 100
 #define EDITS_MAX 64
 
@@ -453,7 +452,7 @@ static const luaL_Reg methods[] = {
 
 void api_request_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, methods, NULL);
+	api_new_type(L, request_type_name, methods, NULL);
 	plan_register(L);
 	route_register(L);
 	filter_register(L);

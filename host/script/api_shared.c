@@ -13,7 +13,7 @@
 #include "storage/recent.h"
 #include "storage/shared.h"
 
-#define HEALTH "neap.health"
+static const char health_type[] = "neap.health";
 
 static struct shared *get_shared(lua_State *L)
 {
@@ -198,7 +198,7 @@ static int l_recent_put(lua_State *L)
 
 struct health *api_check_health(lua_State *L, int index)
 {
-	return *(struct health **)luaL_checkudata(L, index, HEALTH);
+	return *(struct health **)api_check_type(L, index, health_type);
 }
 
 /* health(name) -> handle of the process's one entry of that name */
@@ -209,7 +209,7 @@ static int l_health(lua_State *L)
 	struct health **box = lua_newuserdata(L, sizeof(struct health *));
 
 	*box = health_of(name, size);
-	luaL_getmetatable(L, HEALTH);
+	luaL_getmetatable(L, health_type);
 	lua_setmetatable(L, -2);
 	return 1;
 }
@@ -372,6 +372,6 @@ static const luaL_Reg functions[] = {
 
 void api_shared_register(lua_State *L)
 {
-	api_new_type(L, HEALTH, health_methods, NULL);
+	api_new_type(L, health_type, health_methods, NULL);
 	luaL_register(L, NULL, functions);
 }

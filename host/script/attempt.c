@@ -15,7 +15,7 @@
 #include "storage/health.h"
 #include "upstream/gate.h"
 
-#define HANDLE "neap.attempt"
+static const char type_name[] = "neap.attempt";
 
 /* -- ends ------------------------------------------------------------------------- */
 
@@ -58,7 +58,7 @@ void attempts_close(struct request *request)
 
 struct attempt *attempt_check(lua_State *L, int index)
 {
-	struct attempt **box = luaL_checkudata(L, index, HANDLE);
+	struct attempt **box = api_check_type(L, index, type_name);
 
 	if (!*box || !(*box)->gate)
 		luaL_error(L, "the attempt is closed");
@@ -343,7 +343,7 @@ static int l_state(lua_State *L)
 
 static int l_close(lua_State *L)
 {
-	struct attempt **box = luaL_checkudata(L, 1, HANDLE);
+	struct attempt **box = api_check_type(L, 1, type_name);
 
 	if (*box)
 		close_gate(*box);
@@ -369,7 +369,7 @@ static struct attempt *attempt_new(lua_State *L, struct request *request)
 	struct attempt *attempt;
 
 	*box = NULL;
-	luaL_getmetatable(L, HANDLE);
+	luaL_getmetatable(L, type_name);
 	lua_setmetatable(L, -2);
 	attempt = xcalloc(1, sizeof(*attempt));
 	attempt->request = request;
@@ -421,7 +421,7 @@ static const luaL_Reg methods[] = {
 
 void attempt_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, methods, l_collect);
+	api_new_type(L, type_name, methods, l_collect);
 	lua_pushcfunction(L, l_start_attempt);
 	lua_setfield(L, -2, "start");
 }

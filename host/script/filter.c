@@ -9,7 +9,7 @@
 #include "script/api.h"
 #include "upstream/transfer.h"
 
-#define HANDLE "neap.filter"
+static const char type_name[] = "neap.filter";
 #define NAMES_MAX 64
 #define NAME_MAX_SIZE 64
 
@@ -26,7 +26,7 @@ struct filter {
 
 const struct filter *filter_check(lua_State *L, int index)
 {
-	return lua_isnoneornil(L, index) ? NULL : luaL_checkudata(L, index, HANDLE);
+	return lua_isnoneornil(L, index) ? NULL : api_check_type(L, index, type_name);
 }
 
 /* filter { "content-type", "x-ratelimit-*", … } -> handle */
@@ -40,7 +40,7 @@ static int l_filter(lua_State *L)
 	luaL_argcheck(L, count <= NAMES_MAX, 1, "too many names");
 	filter = lua_newuserdata(L, sizeof(*filter) + count * sizeof(struct name));
 	filter->count = count;
-	luaL_getmetatable(L, HANDLE);
+	luaL_getmetatable(L, type_name);
 	lua_setmetatable(L, -2);
 	for (size_t i = 0; i < count; i++) {
 		struct name *name = &filter->names[i];
@@ -90,7 +90,7 @@ size_t filter_fields(const struct filter *filter, const struct transfer *transfe
 
 void filter_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, NULL, NULL);
+	api_new_type(L, type_name, NULL, NULL);
 	lua_pushcfunction(L, l_filter);
 	lua_setfield(L, -2, "filter");
 }

@@ -12,7 +12,7 @@
 #include "script/script.h"
 #include "script/state.h"
 
-#define HANDLE "neap.legs"
+static const char type_name[] = "neap.legs";
 #define LEGS_MAX 16    /* of one race */
 #define RUNNING_MAX 64 /* of one request, in races inside of races */
 
@@ -81,7 +81,7 @@ void legs_close(struct request *request)
 
 static struct legs *check_legs(lua_State *L, int index)
 {
-	struct legs **box = luaL_checkudata(L, index, HANDLE);
+	struct legs **box = api_check_type(L, index, type_name);
 
 	if (!*box)
 		luaL_error(L, "the race is over");
@@ -241,7 +241,7 @@ static int l_wait(lua_State *L)
 /* close(): those that still run end now; nothing more of them is heard */
 static int l_close(lua_State *L)
 {
-	struct legs **box = luaL_checkudata(L, 1, HANDLE);
+	struct legs **box = api_check_type(L, 1, type_name);
 
 	if (*box)
 		legs_free(*box);
@@ -267,7 +267,7 @@ static int l_legs(lua_State *L)
 	struct legs *legs;
 
 	*box = NULL;
-	luaL_getmetatable(L, HANDLE);
+	luaL_getmetatable(L, type_name);
 	lua_setmetatable(L, -2);
 	legs = xcalloc(1, sizeof(*legs));
 	legs->request = request;
@@ -286,7 +286,7 @@ static const luaL_Reg methods[] = {
 
 void legs_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, methods, l_collect);
+	api_new_type(L, type_name, methods, l_collect);
 	lua_pushcfunction(L, l_legs);
 	lua_setfield(L, -2, "legs");
 }

@@ -9,7 +9,7 @@
 #include "script/api.h"
 #include "upstream/relay.h"
 
-#define HANDLE "neap.plan"
+static const char type_name[] = "neap.plan";
 
 struct plan {
 	struct arena arena;
@@ -44,7 +44,7 @@ struct plan *plan_check(lua_State *L, int index)
 {
 	if (lua_isnoneornil(L, index))
 		return NULL;
-	return *(struct plan **)luaL_checkudata(L, index, HANDLE);
+	return *(struct plan **)api_check_type(L, index, type_name);
 }
 
 static const char *get_text(lua_State *L, struct plan *plan, const char *name)
@@ -154,7 +154,7 @@ int plan_l_new(lua_State *L)
 	lua_settop(L, 1);
 	box = lua_newuserdata(L, sizeof(struct plan *));
 	*box = NULL;
-	luaL_getmetatable(L, HANDLE);
+	luaL_getmetatable(L, type_name);
 	lua_setmetatable(L, -2);
 	*box = xcalloc(1, sizeof(struct plan));
 	(*box)->refs = 1;
@@ -185,7 +185,7 @@ static int l_collect(lua_State *L)
 
 void plan_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, NULL, l_collect);
+	api_new_type(L, type_name, NULL, l_collect);
 	lua_pushcfunction(L, plan_l_new);
 	lua_setfield(L, -2, "plan");
 }

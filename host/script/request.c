@@ -1,3 +1,4 @@
+#include "script/api.h"
 #include "script/request_inside.h"
 
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include "storage/health.h"
 #include "upstream/relay.h"
 
-#define HANDLE "neap.request"
+const char request_type_name[] = "neap.request";
 
 static void end_fiber(struct fiber *fiber, enum fiber_status status, const char *message,
 	void *arg);
@@ -29,7 +30,7 @@ void request_push_handle(lua_State *L, struct request *request)
 	struct request **box = lua_newuserdata(L, sizeof(struct request *));
 
 	*box = request;
-	luaL_getmetatable(L, HANDLE);
+	luaL_getmetatable(L, request_type_name);
 	lua_setmetatable(L, -2);
 	/* Kept by the request's address, to be emptied when it is freed. */
 	lua_pushlightuserdata(L, request);
@@ -55,7 +56,7 @@ static void empty_handle(struct request *request)
 
 struct request *request_check(lua_State *L, int index)
 {
-	struct request **box = luaL_checkudata(L, index, HANDLE);
+	struct request **box = api_check_type(L, index, request_type_name);
 
 	if (!*box)
 		luaL_error(L, "the request has ended");

@@ -64,6 +64,8 @@ struct request {
 
 /* The request of a handle at index; raises if there is none any more. */
 struct request *request_check(lua_State *L, int index);
+/* The type of its handle in Lua, for api_new_type(). */
+extern const char request_type_name[];
 /* Pushes a new handle on L. Each request has one, in the generation it began in. */
 void request_push_handle(lua_State *L, struct request *request);
 /* The fiber's owner, where it is a request's. */

@@ -9,12 +9,12 @@
 #include "http/exchange.h"
 #include "script/api.h"
 
-#define HANDLE "neap.route"
+static const char type_name[] = "neap.route";
 #define HEADERS_MAX 200
 
 const struct route *route_check(lua_State *L, int index)
 {
-	return luaL_checkudata(L, index, HANDLE);
+	return api_check_type(L, index, type_name);
 }
 
 /* -- making ----------------------------------------------------------------------- */
@@ -91,7 +91,7 @@ static int l_route(lua_State *L)
 	lua_settop(L, 1);
 	route = lua_newuserdata(L, sizeof(*route));
 	memset(route, 0, sizeof(*route));
-	luaL_getmetatable(L, HANDLE);
+	luaL_getmetatable(L, type_name);
 	lua_setmetatable(L, -2);
 	route->arena = xcalloc(1, sizeof(*route->arena));
 	route->request.url = get_text(L, "url", route->arena);
@@ -135,7 +135,7 @@ static int l_collect(lua_State *L)
 
 void route_register(lua_State *L)
 {
-	api_new_type(L, HANDLE, NULL, l_collect);
+	api_new_type(L, type_name, NULL, l_collect);
 	lua_pushcfunction(L, l_route);
 	lua_setfield(L, -2, "route");
 }

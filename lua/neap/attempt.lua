@@ -7,6 +7,7 @@ local object = require "neap.object"
 local request = require "neap.request"
 local response = require "neap.response"
 local retry_after = require "neap.retry_after"
+local steps = require "neap.steps"
 
 local attempt = {}
 
@@ -162,7 +163,7 @@ local function record_attempt(of, target, key)
   local record = {
     target = target, key = key, started = host.now(), seconds = none, first_event_seconds = none,
     status = none, failure = none, why = none, answer = none, target_name = none, key_id = none,
-    place = #of.trace, -- of the steps before it: where a trace shows it
+    place = steps.count(of.steps), -- of the steps before it: where a trace shows it
   }
   of.attempts[#of.attempts + 1] = record
   of.provider = target and target.provider

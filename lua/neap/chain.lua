@@ -9,6 +9,7 @@ local request = require "neap.request"
 local response = require "neap.response"
 local setting = require "neap.setting"
 local shared = require "neap.shared"
+local steps = require "neap.steps"
 local zone = require "neap.zone"
 
 local chain = {}
@@ -120,8 +121,7 @@ local function note(_, format, ...)
   if not of then return end
   local text = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
   local at = debug.getinfo(2, "Sl")
-  of.trace[#of.trace + 1] =
-    { "note", ("%s:%d"):format(at.short_src, at.currentline), text }
+  steps.add(of.steps, "note", ("%s:%d"):format(at.short_src, at.currentline), text)
 end
 
 --- Keeps a value for this policy's `done` of this request, in place of the one before. It outlives
@@ -190,7 +190,7 @@ local function close_layer(instance, inner)
   local function next_layer(narrowed)
     local inside = request.check(narrowed, "next takes a request: what it got")
     local of = inside.context
-    of.trace[#of.trace + 1] = { "next", name, inside.target, inside.key }
+    steps.add(of.steps, "next", name, inside.target, inside.key)
     local got = inner(narrowed, inside)
     of.layer = name -- what is raised from here on is this policy's again
     return got
@@ -215,7 +215,7 @@ local function close_layer(instance, inner)
     if not is_open(answer) then
       error(name .. ": run returned a response that a later attempt has closed", 0)
     end
-    of.trace[#of.trace + 1] = { "return", name, answer.failure or answer.status }
+    steps.add(of.steps, "return", name, answer.failure or answer.status)
     return got
   end
 end

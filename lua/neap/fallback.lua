@@ -5,10 +5,9 @@ local fault = require "neap.fault"
 local race = require "neap.race"
 local request = require "neap.request"
 local response = require "neap.response"
+local steps = require "neap.steps"
 
 local fallback = {}
-
-local function add_step(of, ...) of.trace[#of.trace + 1] = { ... } end
 
 --- The chain's response, or nil and what was raised.
 local function try(of_chain, of, given, inside)
@@ -25,19 +24,19 @@ function fallback.run(of, group)
   local aside = fault.find(group.chain, of)
   if aside then
     of.record.policy = aside
-    add_step(of, "aside", aside)
+    steps.add(of.steps, "aside", aside)
   else
     local got, problem = try(group.chain, of, given, inside)
     if got then return got end
     local of_body = of.body_fault
     if of_body and of_body.text == problem then
-      add_step(of, "raised", of.layer, problem)
+      steps.add(of.steps, "raised", of.layer, problem)
       return (response.refusal(of, of_body.status, of_body.text))
     end
     fault.note(group, of, problem)
   end
   if not group.fallback or fault.find(group.fallback, of) then return nil end
-  add_step(of, "fallback")
+  steps.add(of.steps, "fallback")
   local got, problem = try(group.fallback, of, given, inside)
   if not got then fault.note(group, of, problem) end
   return got

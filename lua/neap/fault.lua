@@ -6,6 +6,7 @@
 --- reads one figure of the process for each request.
 
 local host = require "neap.host"
+local steps = require "neap.steps"
 
 local fault = {}
 
@@ -52,7 +53,7 @@ function fault.note(group, of, problem)
   local layer = of.layer or "?"
   host.log("error", "policy", ("group %s: %s: %s"):format(group.name, layer, problem))
   of.record.policy = layer
-  of.trace[#of.trace + 1] = { "raised", layer, problem }
+  steps.add(of.steps, "raised", layer, problem)
   local count = add(layer, of.record.generation)
   host.tally("faults", 1)
   if count == FAULTS_MAX then

@@ -11,6 +11,7 @@ local fault = require "neap.fault"
 local host = require "neap.host"
 local object = require "neap.object"
 local response = require "neap.response"
+local steps = require "neap.steps"
 
 local race = {}
 
@@ -59,8 +60,6 @@ end
 -- ------------------------------------------------------------------------------------
 -- A leg
 
-local function add_step(of, ...) of.trace[#of.trace + 1] = { ... } end
-
 local function new_leg(class, of, place, given)
   local inside = {}
   for name, value in pairs(object.inside(class, given[1])) do inside[name] = value end
@@ -89,7 +88,7 @@ local function start(self, leg)
   self.legs:start(function()
     host.sleep(0) -- a turn of the event loop for itself: the limits of a run are then its own
     context.set(leg.of)
-    add_step(leg.of, "leg", self.layer, leg.place)
+    steps.add(leg.of.steps, "leg", self.layer, leg.place)
     leg.got, leg.problem = fault.catch(bring, leg, self.next)
     if not leg.got then race.abandon(leg.of) end
     context.set(nil)
@@ -143,7 +142,7 @@ end
 local function end_raised(self, leg)
   local of_body = leg.of.body_fault
   if of_body and of_body.text == leg.problem then
-    add_step(leg.of, "raised", leg.of.layer, leg.problem)
+    steps.add(leg.of.steps, "raised", leg.of.layer, leg.problem)
     leg.got = response.refusal(leg.of, of_body.status, leg.problem)
     self.best = better(self.best, leg)
     return

@@ -16,6 +16,7 @@ local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
 local price = require "neap.price"
+local steps = require "neap.steps"
 local trace = require "neap.trace"
 local usage = require "neap.usage"
 
@@ -66,7 +67,7 @@ local function tell_attempts(self)
   for _, attempt in ipairs(self.attempts) do
     if not attempt.target then return end
   end
-  return tell { attempts = self.attempts, trace = {} }
+  return tell { attempts = self.attempts, steps = steps.new() }
 end
 
 local function put_trace(self, of)
@@ -252,7 +253,7 @@ function record.unpack(text, known)
   end
   find_targets(self, known)
   -- A plain copy: what the request was can be read, nothing can be done with it any more.
-  self.context = { entered = entered, remembered = remembered, trace = {}, request = {
+  self.context = { entered = entered, remembered = remembered, steps = steps.new(), request = {
     group = self.group, model = self.model, token = self.token, stream = self.stream,
     attempts = self.attempts,
   } }

@@ -22,6 +22,7 @@ local object = require "neap.object"
 local models = require "neap.models"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
+local steps = require "neap.steps"
 local usage = require "neap.usage"
 
 local router = {}
@@ -298,8 +299,8 @@ end
 local function new_context(handle, path)
   -- All names stand here, those without a value too, so that the table need not grow.
   local of = {
-    handle = handle, dialect = openai, attempts = {}, trace = {}, entered = {}, cors = NONE,
-    budget = 0, deadline = 0, record = none, token = none, operation = none, model = none,
+    handle = handle, dialect = openai, attempts = {}, steps = steps.new(), entered = {},
+    cors = NONE, budget = 0, deadline = 0, record = none, token = none, operation = none, model = none,
     stream = none, is_usage_wanted = none, group = none, request = none, layer = none,
     provider = none, open = none, headers = none, json = none, body_fault = none, is_begun = none,
     conversation = none, told_conversation = none, content_size = none, is_traced = none,

@@ -26,6 +26,7 @@ local host = require "neap.host"
 local memory = require "neap.test.memory"
 local object = require "neap.object"
 local response = require "neap.response"
+local steps = require "neap.steps"
 local stand_in = require "neap.test.stand_in"
 local stored_settings = require "neap.stored_settings"
 local tap = require "neap.tap"
@@ -195,10 +196,11 @@ end
 local function collect(of, run)
   local handle = of.handle
   run.status, run.headers, run.body = handle.status, handle.fields, handle.answer
-  run.text, run.trace, run.sent = handle:content(), of.trace, handle.sent
-  for _, step in ipairs(of.trace) do
-    if step[1] == "note" then run.notes[#run.notes + 1] = step[3] end
-    if step[1] == "raised" then run.error = step[3] end
+  run.text, run.sent = handle:content(), handle.sent
+  for place, kind, a, b, c in steps.each(of.steps) do
+    run.trace[place] = { kind, a, b, c }
+    if kind == "note" then run.notes[#run.notes + 1] = b end
+    if kind == "raised" then run.error = b end
   end
   for index, one in ipairs(of.attempts) do
     local outcome = one.status or one.failure
@@ -234,7 +236,7 @@ function World:run_all(requests)
   use(self)
   local runs, functions = {}, {}
   for index, given in ipairs(requests) do
-    local run = { notes = {}, attempts = {}, tried = {}, keys = {} }
+    local run = { notes = {}, trace = {}, attempts = {}, tried = {}, keys = {} }
     runs[index] = run
     functions[index] = function() serve(self, given, run) end
   end

@@ -6,6 +6,7 @@
 
 local catalog = require "neap.catalog"
 local object = require "neap.object"
+local steps = require "neap.steps"
 
 local trace = {}
 
@@ -97,9 +98,10 @@ function Story:enter(name)
   return #layers
 end
 
-local steps = {}
+-- How each kind of step is told.
+local tellers = {}
 
-steps["next"] = function(self, name, target, key)
+tellers["next"] = function(self, name, target, key)
   local place = self:enter(name)
   local layer, outer = self.layers[place], self.layers[place - 1] or {}
   layer.target, layer.key = target, key
@@ -110,7 +112,7 @@ steps["next"] = function(self, name, target, key)
   if layer.is_shown then self:add(place, ("%s takes %s"):format(name, table.concat(what, ", "))) end
 end
 
-steps["return"] = function(self, name, outcome)
+tellers["return"] = function(self, name, outcome)
   local place = self:enter(name)
   if outcome ~= self.outcome then
     self:add(place, ("%s returns %s"):format(name, tostring(outcome)))
@@ -118,24 +120,24 @@ steps["return"] = function(self, name, outcome)
   self.outcome, self.layers[place] = outcome, nil
 end
 
-function steps.leg(self, name, place)
+function tellers.leg(self, name, place)
   self:add(self:enter(name), ("%s begins leg %d"):format(name, place))
 end
 
-function steps.note(self, where, text)
+function tellers.note(self, where, text)
   self:add(#self.layers + 1, ("%s [%s]"):format(text, where))
 end
 
-function steps.raised(self, name, problem)
+function tellers.raised(self, name, problem)
   self:add(1, ("%s failed: %s"):format(name, problem))
   self.layers, self.outcome = {}, nil
 end
 
-function steps.aside(self, name)
+function tellers.aside(self, name)
   self:add(1, ("%s is set aside after its failures: the chain does not run"):format(name))
 end
 
-function steps.fallback(self) self:add(1, "the fallback chain runs") end
+function tellers.fallback(self) self:add(1, "the fallback chain runs") end
 
 --- All of it in order: { depth = 0, text = … }. Attempts know the step that they followed.
 local function tell(of)
@@ -150,10 +152,10 @@ local function tell(of)
       attempt = attempts[next_attempt]
     end
   end
-  for place, step in ipairs(of.trace) do
+  for place, kind, a, b, c in steps.each(of.steps) do
     add_attempts(place - 1)
-    local write = steps[step[1]]
-    if write then write(self, unpack(step, 2)) end
+    local write = tellers[kind]
+    if write then write(self, a, b, c) end
   end
   add_attempts(math.huge)
   local rest = left_out(of)

@@ -2,6 +2,7 @@
 local test = require "neap.test" -- its memory stands in for the host's
 local fault = require "neap.fault"
 local host = require "neap.host"
+local steps = require "neap.steps"
 
 local GROUP = { name = "pool" }
 
@@ -16,7 +17,7 @@ end
 
 --- A request of a generation that has come to the policy.
 local function request(layer, generation)
-  return { layer = layer, trace = {}, record = { generation = generation or 1 } }
+  return { layer = layer, steps = steps.new(), record = { generation = generation or 1 } }
 end
 
 --- A chain as one worker has it.
@@ -101,7 +102,7 @@ local function world(policies, fallback)
     targets = { "a/m" }, upstream = { ["a/m"] = { text = "hi" } } }
 end
 
-local function steps(run)
+local function steps_of(run)
   local kinds = {}
   for _, step in ipairs(run.trace) do kinds[#kinds + 1] = step[1] .. " " .. tostring(step[2]) end
   return kinds
@@ -113,11 +114,11 @@ test("the fallback answers for a policy that raises, and at once when that is se
     local run = one:run()
     test.equal({ run.status, run.text }, { 200, "from the fallback" })
     test.match(run.error, "raises%.lua:4: broken")
-    test.equal(steps(run), { "raised raises", "fallback nil", "return says" })
+    test.equal(steps_of(run), { "raised raises", "fallback nil", "return says" })
   end
   local run = one:run()
   test.equal({ run.status, run.text, run.error }, { 200, "from the fallback", nil })
-  test.equal(steps(run), { "aside raises", "fallback nil", "return says" })
+  test.equal(steps_of(run), { "aside raises", "fallback nil", "return says" })
 end)
 
 test("without a fallback it is a 500, never the chain without the policy", function()
@@ -126,7 +127,7 @@ test("without a fallback it is a 500, never the chain without the policy", funct
     local run = one:run()
     test.equal({ run.status, run.tried }, { 500, {} })
   end
-  test.equal(steps(one:run()), { "aside raises" })
+  test.equal(steps_of(one:run()), { "aside raises" })
 end)
 
 test("a fallback that is set aside is not run either", function()
@@ -139,7 +140,7 @@ end)
 test("who raises after next is to blame, not what it went to", function()
   local one = world({ "raises_late", "passes" })
   local run = one:run()
-  test.equal(steps(run),
+  test.equal(steps_of(run),
     { "next raises_late", "next passes", "return passes", "raised raises_late" })
 end)
 

@@ -15,6 +15,7 @@ local json = require "neap.json"
 local legs = require "neap.test.legs"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
+local steps = require "neap.steps"
 local upstream = require "neap.test.upstream"
 
 local stand_in = {}
@@ -72,8 +73,8 @@ end
 function stand_in.context(world, handle, group)
   local options = handle.is_stream and handle:member("stream_options")
   local of = {
-    handle = handle, dialect = openai, operation = "chat", attempts = {}, trace = {},
-    entered = {}, cors = {}, group = group, budget = group.attempts,
+    handle = handle, dialect = openai, operation = "chat", attempts = {},
+    steps = steps.new(), entered = {}, cors = {}, group = group, budget = group.attempts,
     deadline = clock.time + group.seconds, model = handle.model, stream = handle.is_stream,
     token = handle.token and { name = handle.token, rights = {} },
     is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
