@@ -20,7 +20,6 @@ local TEXT_MAX = 2048        -- bytes of a text that tell it from another, with 
 local ID_MAX = 128
 
 local SIMILAR = 20           -- characters
-local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(SIMILAR)
 
 local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(20)
 
