@@ -17,21 +17,29 @@ struct cursor {
 	bool is_page_full;
 };
 
-int cursor_open(struct cursor **out, struct txn *txn, const struct table *table,
-	const struct range *range)
+int cursor_restart(struct cursor *cursor, const struct range *range)
 {
-	struct cursor *cursor = xcalloc(1, sizeof(*cursor));
-	int rc;
-
 	assert(range->limit > 0 && range->limit <= CURSOR_PAGE_MAX);
 	if (range->prefix.size > KEY_MAX || range->from.size > KEY_MAX ||
 		range->until.size > KEY_MAX)
 		return -ENAMETOOLONG;
-	cursor->txn = txn;
 	cursor->range = *range;
 	cursor->left = range->limit;
-	rc = txn_note(txn,
-		mdb_cursor_open(txn->handle, txn_table(txn, table), &cursor->handle));
+	cursor->has_begun = cursor->has_ended = cursor->is_page_full = false;
+	return 0;
+}
+
+int cursor_open(struct cursor **out, struct txn *txn, const struct table *table,
+	const struct range *range)
+{
+	struct cursor *cursor = xcalloc(1, sizeof(*cursor));
+	int rc = cursor_restart(cursor, range);
+
+	cursor->txn = txn;
+	if (!rc)
+		rc = txn_note(txn,
+			mdb_cursor_open(txn->handle, txn_table(txn, table),
+				&cursor->handle));
 	if (rc) {
 		free(cursor);
 		return rc;
@@ -158,6 +166,18 @@ int cursor_delete(struct cursor *cursor)
 	assert(cursor->has_begun && !cursor->has_ended);
 	cursor->txn->writes++;
 	return txn_note(cursor->txn, mdb_cursor_del(cursor->handle, 0));
+}
+
+int cursor_replace(struct cursor *cursor, struct bytes key, struct bytes value)
+{
+	MDB_val name = store_val(key), content = store_val(value);
+	int rc;
+
+	assert(cursor->has_begun && !cursor->has_ended);
+	rc = txn_note(cursor->txn,
+		mdb_cursor_put(cursor->handle, &name, &content, MDB_CURRENT));
+	cursor->txn->writes += rc == 0;
+	return rc;
 }
 
 void cursor_close(struct cursor *cursor)

@@ -38,6 +38,9 @@ struct range {
 MUST_CHECK
 int cursor_open(struct cursor **out, struct txn *txn, const struct table *table,
 	const struct range *range);
+/* Goes on with another range of the same table, which saves opening a cursor anew. */
+MUST_CHECK
+int cursor_restart(struct cursor *cursor, const struct range *range);
 /* 1 and the next row, which is borrowed as in table_get(); 0 at the end of the range or of
  * the page; or a negative errno. */
 MUST_CHECK
@@ -47,5 +50,9 @@ bool cursor_is_page_full(const struct cursor *cursor);
 /* Deletes the row that cursor_next() gave last; the next one is what it would have been. */
 MUST_CHECK
 int cursor_delete(struct cursor *cursor);
+/* Replaces the value of the row that cursor_next() gave last; key is that row's. Saves the
+ * search that table_put() begins with. */
+MUST_CHECK
+int cursor_replace(struct cursor *cursor, struct bytes key, struct bytes value);
 /* Before the end of the transaction. NULL is fine. */
 void cursor_close(struct cursor *cursor);

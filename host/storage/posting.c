@@ -38,6 +38,7 @@ struct chunk {
 	uint64_t last;
 	size_t count; /* 0: there is none yet */
 	size_t size;
+	bool is_stored; /* it is the row where the cursor is */
 	unsigned char packed[CHUNK_SIZE];
 };
 
@@ -68,13 +69,48 @@ static int unpack_keys(struct bytes row, uint64_t first, uint64_t keys[POSTING_C
 	return 0;
 }
 
-/* The row of a value at which a search ends: 1, or 0 where there is none. */
+/* The same for the last key and the count alone, and without a branch for each byte: the
+ * writer does this for every chunk that it touches. */
+static int unpack_end(struct bytes row, uint64_t first, uint64_t *last, size_t *count)
+{
+	const unsigned char *at = row.data;
+	uint64_t sum = first;
+	unsigned shift = 0, most = 0;
+	bool is_bad = false, is_inside = false;
+	size_t found = 1;
+
+	for (size_t i = 0; i < row.size; i++) {
+		is_inside = at[i] & 0x80;
+		/* No distance is 0, and no number ends with an empty byte. */
+		is_bad |= at[i] == 0;
+		sum += (uint64_t)(at[i] & 0x7f) << (shift & 63);
+		most |= shift;
+		found += !is_inside;
+		shift = (shift + 7) & (0u - is_inside);
+	}
+	if (is_bad || is_inside || most > 63 || sum < first || found > POSTING_CHUNK)
+		return -EBADMSG;
+	*last = sum;
+	*count = found;
+	return 0;
+}
+
+/* The row at which a cursor ends: 1, or 0 where there is none. */
+static int take_row(struct cursor *cursor, const struct key *prefix, uint64_t *first,
+	struct bytes *row)
+{
+	struct bytes key;
+	int rc = cursor_next(cursor, &key, row);
+
+	return rc > 0 && first_of(key, prefix, first) != 0 ? -EBADMSG : rc;
+}
+
+/* The row of a value at which a search ends, as above. */
 static int find_row(struct txn *txn, const struct key *prefix, const struct range *search,
 	uint64_t *first, struct bytes *row)
 {
 	struct range range = *search;
 	struct cursor *cursor;
-	struct bytes key;
 	int rc;
 
 	*first = 0;
@@ -83,9 +119,7 @@ static int find_row(struct txn *txn, const struct key *prefix, const struct rang
 	range.limit = 1;
 	if ((rc = cursor_open(&cursor, txn, &index_table, &range)) != 0)
 		return rc;
-	rc = cursor_next(cursor, &key, row);
-	if (rc > 0 && first_of(key, prefix, first) != 0)
-		rc = -EBADMSG;
+	rc = take_row(cursor, prefix, first, row);
 	cursor_close(cursor);
 	return rc;
 }
@@ -94,32 +128,35 @@ static int find_row(struct txn *txn, const struct key *prefix, const struct rang
 
 /* The chunk that still grows, or an empty one. One that is damaged grows no more: whoever
  * reads it will hear of it, and records are written on. */
-static int load_open(struct txn *txn, const struct key *prefix, struct chunk *chunk)
+static int load_open(struct cursor *cursor, const struct key *prefix, struct chunk *chunk)
 {
-	uint64_t keys[POSTING_CHUNK];
+	struct range range = { .prefix = key_bytes(prefix), .is_down = true, .limit = 1 };
 	struct bytes row;
-	int rc = find_row(txn, prefix, &(struct range) { .is_down = true }, &chunk->first,
-		&row);
+	int rc = cursor_restart(cursor, &range);
 
 	chunk->count = chunk->size = 0;
-	if (rc <= 0)
+	chunk->is_stored = false;
+	if (rc || (rc = take_row(cursor, prefix, &chunk->first, &row)) <= 0)
 		return rc;
 	if (row.size > CHUNK_SIZE ||
-		unpack_keys(row, chunk->first, keys, &chunk->count) != 0)
+		unpack_end(row, chunk->first, &chunk->last, &chunk->count) != 0)
 		return 0;
-	chunk->last = keys[chunk->count - 1];
+	chunk->is_stored = true;
 	chunk->size = row.size;
 	if (row.size)
 		memcpy(chunk->packed, row.data, row.size);
 	return 0;
 }
 
-static int put_chunk(struct txn *txn, const struct key *prefix, const struct chunk *chunk)
+static int put_chunk(struct txn *txn, struct cursor *cursor, const struct key *prefix,
+	const struct chunk *chunk)
 {
 	struct key key = chunk_key(prefix, chunk->first);
+	struct bytes row = { chunk->packed, chunk->size };
 
-	return table_put(txn, &index_table, key_bytes(&key),
-		(struct bytes) { chunk->packed, chunk->size });
+	if (chunk->is_stored)
+		return cursor_replace(cursor, key_bytes(&key), row);
+	return table_put(txn, &index_table, key_bytes(&key), row);
 }
 
 static bool is_full(const struct chunk *chunk)
@@ -140,33 +177,39 @@ static void grow(struct chunk *chunk, uint64_t key)
 	chunk->count++;
 }
 
-static int add_key(struct txn *txn, const struct key *prefix, struct chunk *chunk,
-	uint64_t key)
+static int add_key(struct txn *txn, struct cursor *cursor, const struct key *prefix,
+	struct chunk *chunk, uint64_t key)
 {
 	int rc;
 
 	if (chunk->count && key <= chunk->last)
 		return -EBADMSG;
 	if (is_full(chunk)) {
-		if ((rc = put_chunk(txn, prefix, chunk)) != 0)
+		if ((rc = put_chunk(txn, cursor, prefix, chunk)) != 0)
 			return rc;
 		chunk->count = chunk->size = 0;
+		chunk->is_stored = false;
 	}
 	grow(chunk, key);
 	return 0;
 }
 
-int posting_write(struct txn *txn, const struct index_value *value, posting_next_fn *next,
-	void *arg)
+int posting_open(struct cursor **out, struct txn *txn)
+{
+	return cursor_open(out, txn, &index_table, &(struct range) { .limit = 1 });
+}
+
+int posting_write(struct txn *txn, struct cursor *cursor, const struct index_value *value,
+	posting_next_fn *next, void *arg)
 {
 	struct key prefix = value_prefix(value);
 	struct chunk chunk;
 	uint64_t key;
-	int rc = load_open(txn, &prefix, &chunk);
+	int rc = load_open(cursor, &prefix, &chunk);
 
 	while (!rc && next(arg, &key))
-		rc = add_key(txn, &prefix, &chunk, key);
-	return rc ? rc : put_chunk(txn, &prefix, &chunk);
+		rc = add_key(txn, cursor, &prefix, &chunk, key);
+	return rc ? rc : put_chunk(txn, cursor, &prefix, &chunk);
 }
 
 int posting_forget(struct txn *txn, const struct index_value *value, uint64_t last)

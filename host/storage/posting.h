@@ -19,11 +19,16 @@
 /* The next key to be added, increasing; false: there are no more. */
 typedef bool posting_next_fn(void *arg, uint64_t *key);
 
+struct cursor;
+
+/* A cursor for any number of posting_write() in one transaction. */
+MUST_CHECK
+int posting_open(struct cursor **out, struct txn *txn);
 /* Adds at least one key. -EBADMSG: they are not greater than those of the value, or the
  * index is damaged. */
 MUST_CHECK
-int posting_write(struct txn *txn, const struct index_value *value, posting_next_fn *next,
-	void *arg);
+int posting_write(struct txn *txn, struct cursor *cursor, const struct index_value *value,
+	posting_next_fn *next, void *arg);
 /* Removes the chunks of a value that only have keys up to last. */
 MUST_CHECK
 int posting_forget(struct txn *txn, const struct index_value *value, uint64_t last);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/cursor.h"
 #include "storage/posting.h"
 
 #define NONE UINT32_MAX
@@ -211,14 +212,18 @@ static bool next_key(void *arg, uint64_t *key)
 
 int posting_batch_write(const struct posting_batch *batch, struct txn *txn)
 {
-	int rc = 0;
+	struct cursor *cursor;
+	int rc = posting_open(&cursor, txn);
 
+	if (rc)
+		return rc;
 	for (uint32_t i = 0; i < batch->entry_count && !rc; i++) {
 		struct index_value value = value_of(&batch->entries[i]);
 		struct walk walk = { batch->nodes, batch->entries[i].first };
 
-		rc = posting_write(txn, &value, next_key, &walk);
+		rc = posting_write(txn, cursor, &value, next_key, &walk);
 	}
+	cursor_close(cursor);
 	return rc;
 }
 
