@@ -33,49 +33,76 @@ static uint32_t middle(unsigned bucket)
 	return least + ((1u << doubling) - 1) / 2;
 }
 
-static void widen(struct histogram *histogram, unsigned low, unsigned high)
-{
-	bool is_empty = histogram->low == histogram->high;
+/* -- the buckets that are not empty, or were not once ------------------------------ */
 
-	if (is_empty || low < histogram->low)
-		histogram->low = (uint16_t)low;
-	if (is_empty || high > histogram->high)
-		histogram->high = (uint16_t)high;
+struct walk {
+	const uint64_t *used;
+	uint64_t bits; /* of the word, that are still to come */
+	unsigned word;
+};
+
+static inline struct walk walk_start(const struct histogram *histogram)
+{
+	return (struct walk) { histogram->used, histogram->used[0], 0 };
 }
+
+/* False: there are no more. */
+static inline bool walk_next(struct walk *walk, unsigned *bucket)
+{
+	while (!walk->bits) {
+		if (++walk->word == HISTOGRAM_WORDS)
+			return false;
+		walk->bits = walk->used[walk->word];
+	}
+	*bucket = walk->word * 64 + (unsigned)__builtin_ctzll(walk->bits);
+	walk->bits &= walk->bits - 1;
+	return true;
+}
+
+static inline void use(struct histogram *histogram, unsigned bucket)
+{
+	histogram->used[bucket / 64] |= (uint64_t)1 << bucket % 64;
+}
+
+/* -- counting --------------------------------------------------------------------- */
 
 void histogram_add(struct histogram *histogram, unsigned bucket, uint64_t count)
 {
-	widen(histogram, bucket, bucket + 1);
+	use(histogram, bucket);
 	histogram->counts[bucket] += count;
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
-	if (from->low == from->high)
-		return;
-	widen(into, from->low, from->high);
-	for (unsigned i = from->low; i < from->high; i++)
-		into->counts[i] += from->counts[i];
+	struct walk walk = walk_start(from);
+
+	for (unsigned i; walk_next(&walk, &i);)
+		histogram_add(into, i, from->counts[i]);
 }
 
 void histogram_subtract(struct histogram *from, const struct histogram *part)
 {
-	for (unsigned i = part->low; i < part->high; i++)
-		from->counts[i] -= part->counts[i];
+	struct walk walk = walk_start(part);
+
+	for (unsigned i; walk_next(&walk, &i);)
+		histogram_add(from, i, 0 - part->counts[i]);
 }
 
 void histogram_clear(struct histogram *histogram)
 {
-	memset(histogram->counts + histogram->low, 0,
-		(size_t)(histogram->high - histogram->low) * sizeof(uint64_t));
-	histogram->low = histogram->high = 0;
+	struct walk walk = walk_start(histogram);
+
+	for (unsigned i; walk_next(&walk, &i);)
+		histogram->counts[i] = 0;
+	memset(histogram->used, 0, sizeof(histogram->used));
 }
 
 uint64_t histogram_count(const struct histogram *histogram)
 {
+	struct walk walk = walk_start(histogram);
 	uint64_t count = 0;
 
-	for (unsigned i = histogram->low; i < histogram->high; i++)
+	for (unsigned i; walk_next(&walk, &i);)
 		count += histogram->counts[i];
 	return count;
 }
@@ -83,10 +110,11 @@ uint64_t histogram_count(const struct histogram *histogram)
 uint32_t histogram_quantile(const struct histogram *histogram, double share)
 {
 	double rank = ceil(share * (double)histogram_count(histogram));
+	struct walk walk = walk_start(histogram);
 	uint64_t seen = 0;
 	unsigned last = 0;
 
-	for (unsigned i = histogram->low; i < histogram->high; i++) {
+	for (unsigned i; walk_next(&walk, &i);) {
 		if (!histogram->counts[i])
 			continue;
 		seen += histogram->counts[i];
@@ -97,13 +125,16 @@ uint32_t histogram_quantile(const struct histogram *histogram, double share)
 	return middle(last);
 }
 
+/* -- packing ---------------------------------------------------------------------- */
+
 /* For each bucket that is not empty how many lie between it and the one before (and one),
  * and whether it has more than one; these as a number of their own. Then 0. */
 unsigned char *histogram_pack(const struct histogram *histogram, unsigned char *out)
 {
+	struct walk walk = walk_start(histogram);
 	unsigned next = 0;
 
-	for (unsigned i = histogram->low; i < histogram->high; i++) {
+	for (unsigned i; walk_next(&walk, &i);) {
 		uint64_t count = histogram->counts[i];
 
 		if (!count)
@@ -126,7 +157,7 @@ static inline uint64_t take(struct unpack *from)
 
 void histogram_unpack(struct histogram *into, struct unpack *from)
 {
-	uint64_t step, end = 0, first = 0;
+	uint64_t step, end = 0;
 
 	while ((step = take(from)) != 0) {
 		uint64_t count = step & 1 ? take(from) : 1;
@@ -136,10 +167,6 @@ void histogram_unpack(struct histogram *into, struct unpack *from)
 		if (from->is_bad)
 			break;
 		end += step >> 1;
-		if (!first)
-			first = end;
-		into->counts[end - 1] += count;
+		histogram_add(into, (unsigned)end - 1, count);
 	}
-	if (end)
-		widen(into, (unsigned)first - 1, (unsigned)end);
 }

@@ -12,14 +12,13 @@
 #include "storage/pack.h"
 
 #define HISTOGRAM_BUCKETS 336
+#define HISTOGRAM_WORDS ((HISTOGRAM_BUCKETS + 63) / 64)
 #define HISTOGRAM_TOP_MS (1u << 24) /* 4.6 hours */
 /* Bytes that are enough for histogram_pack(). */
 #define HISTOGRAM_PACKED_MAX (PACK_NUMBER_MAX + HISTOGRAM_BUCKETS * (2 + PACK_NUMBER_MAX))
 
 struct histogram {
-	/* All that are not empty are in [low, high). */
-	uint16_t low;
-	uint16_t high;
+	uint64_t used[HISTOGRAM_WORDS]; /* a bit for each bucket; no other is not 0 */
 	uint64_t counts[HISTOGRAM_BUCKETS];
 };
 
