@@ -53,7 +53,7 @@ function journal.page(filter, cursor, limit)
   local parts, count, ends = {}, 0, host.now() + SEARCH_SECONDS
   repeat
     local text, after = journal.step(with(filter, cursor, limit - count))
-    local inside = text:match("^%s*%[(.*)%]%s*$")
+    local inside = text:sub(2, -2) -- no pattern: a page may be of megabytes
     if inside ~= "" then
       parts[#parts + 1] = inside
       count = count + count_of(inside)

@@ -118,6 +118,14 @@ test("records, statistics, conversations and metrics of the same requests", asyn
       series.spans.reduce((sum, span) => sum + span.requests, 0),
       5,
     );
+    // An answer of a megabyte: 89 days by hours.
+    const from = new Date(Date.now() - 89 * 86_400_000).toISOString();
+    const long = (await read(`/api/v1/statistics/series?step=hour&from=${from}`)).json;
+    assert.ok(long.spans.length > 89 * 24 - 2);
+    assert.equal(
+      long.spans.reduce((sum, span) => sum + span.requests, 0),
+      5,
+    );
     const parts = (await read("/api/v1/statistics/breakdown?by=provider")).json;
     assert.equal(parts.values.find((one) => one.value === "good").requests, 4);
     assert.equal(parts.total.requests, 5);
