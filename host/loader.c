@@ -156,11 +156,11 @@ void loader_warn_of_fixed(const struct generation_settings *old,
 		!is_same_text(old->admin_listen, now->admin_listen) ||
 		strcmp(old->storage, now->storage) != 0 ||
 		old->worker_count != now->worker_count ||
-		old->spool_max != now->spool_max ||
+		old->spool_max != now->spool_max || old->has_journal != now->has_journal ||
 		!old->certificate != !now->certificate)
 		log_warn("config",
-			"listen, admin, storage, workers, spool and whether there is tls "
-			"change with a restart only");
+			"listen, admin, storage, workers, spool, journal and whether there is "
+			"tls change with a restart only");
 }
 
 /* True if text has this line. */

@@ -76,6 +76,7 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 			.body_bytes = (uint64_t)get_number(L, "body_bytes"),
 		},
 		.has_tokens = get_boolean(L, "has_tokens"),
+		.has_journal = get_boolean(L, "journal"),
 		.is_watched = get_boolean(L, "watch"),
 		.stored_problems = get_text(L, "stored_problems"),
 		.greeting = get_text(L, "greeting"),

@@ -44,6 +44,7 @@ struct generation_settings {
 	uint64_t body_max;          /* bytes */
 	struct retention retention; /* of the journal */
 	bool has_tokens;
+	bool has_journal; /* else requests leave no records */
 	bool is_watched;
 	const char *stored_problems; /* of stored configuration; a line each, or NULL */
 	const char *greeting;        /* what serve prints behind the address */

@@ -89,6 +89,8 @@ void process_start_journal(struct process *process,
 	};
 	struct err err;
 
+	if (!settings->has_journal)
+		return;
 	if (journal_start(&process->journal, storage_journal(process->storage), &options,
 		    &err) != 0)
 		log_error("journal", "requests leave no records: %s", err.text);

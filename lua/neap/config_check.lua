@@ -47,6 +47,7 @@ local TOP = {
   workers = number { min = 1, max = 256, is_whole = true, what = "a whole number from 1 to 256" },
   drain_timeout = number { min = 0, max = MAX_SECONDS, what = "seconds of 0 or more" },
   watch = fields.flag,
+  journal = fields.flag,
   cors = cors,
   tls = record({ certificate = fields.readable, key = fields.readable },
     { certificate = "the path of a PEM file", key = "the path of a PEM file" }),
@@ -64,8 +65,8 @@ function config_check.top(check, top)
   local configuration = {
     path = check.router, folder = check.folder,
     listen = "127.0.0.1:8080", storage = check:path("data"), policies = check:path("policies"),
-    drain_timeout = 30, watch = false, spool = 20 * 2 ^ 30, private_upstreams = false,
-    guess_conversations = true,
+    drain_timeout = 30, watch = false, journal = true, spool = 20 * 2 ^ 30,
+    private_upstreams = false, guess_conversations = true,
   }
   for word, declaration in pairs(top) do
     local value = check:take(TOP[word], declaration.fields, check:place(declaration))

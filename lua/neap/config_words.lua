@@ -14,7 +14,7 @@ local CHUNK = "=router.lua"
 --- Set by assignment.
 local TOP = {
   listen = true, admin = true, storage = true, policies = true, workers = true,
-  drain_timeout = true, watch = true, cors = true, tls = true, spool = true,
+  drain_timeout = true, watch = true, journal = true, cors = true, tls = true, spool = true,
   private_upstreams = true, log = true, guess_conversations = true,
 }
 

@@ -171,6 +171,7 @@ local function settings_of(configuration)
     log_level = log.level, workers = configuration.workers or 0,
     drain_timeout = configuration.drain_timeout, spool = configuration.spool,
     body_max = configuration.body_max or 0, watch = configuration.watch,
+    journal = configuration.journal,
     record_age = stored.record_age, record_bytes = stored.record_bytes,
     body_age = stored.body_age, body_bytes = stored.body_bytes,
   }

@@ -53,8 +53,8 @@ test("nothing at all: the defaults", function()
   test.equal(got, {
     path = "/etc/neap/router.lua", folder = "/etc/neap", listen = "127.0.0.1:8080",
     storage = "/etc/neap/data", policies = "/etc/neap/policies", drain_timeout = 30,
-    watch = false, spool = 20 * 2 ^ 30, private_upstreams = false, guess_conversations = true,
-    providers = {}, groups = {}, tokens = {},
+    watch = false, journal = true, spool = 20 * 2 ^ 30, private_upstreams = false,
+    guess_conversations = true, providers = {}, groups = {}, tokens = {},
   })
 end)
 
@@ -75,6 +75,7 @@ test("the top words", function()
   test.equal(got.cors, { "https://app.example" })
   test.equal(got.log, { level = "debug" })
   test.equal(got.tls, { certificate = "/c.pem", key = "/k.pem" })
+  test.equal(good("journal = false").journal, false)
   test.equal(good("cors = false").cors, nil)
   test.equal(good("cors = { \"*\" }").cors, { "*" })
   test.equal(good("spool = 5").spool, 5)
