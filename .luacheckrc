@@ -10,7 +10,7 @@ exclude_files = { "tests/policies/hostile", "policies" }
 files["**/router.lua.example"] = {
   std = { read_globals = { "provider", "group", "token", "env", "file", "use" },
     globals = { "listen", "admin", "storage", "policies", "workers", "drain_timeout", "watch",
-      "cors", "tls", "spool", "private_upstreams", "log" } },
+      "journal", "cors", "tls", "spool", "private_upstreams", "log" } },
 }
 
 -- Signatures without bodies.

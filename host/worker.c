@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/listener.h"
@@ -31,6 +32,7 @@ struct post {
 struct worker {
 	struct process *process;
 	int index;
+	bool is_background; /* it serves administrators */
 	struct event_base *base;
 	struct transfers *transfers;
 	struct listener *listener;
@@ -136,6 +138,8 @@ static void *thread_main(void *arg)
 {
 	struct worker *worker = arg;
 
+	if (worker->is_background)
+		background_enter();
 	state_watch_thread();
 	event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	listener_close(worker->listener);
@@ -193,6 +197,7 @@ int worker_start(struct worker **out, struct process *process, int index,
 
 	worker->process = process;
 	worker->index = index;
+	worker->is_background = generation_side(generation) == GENERATION_ADMIN;
 	pthread_mutex_init(&worker->lock, NULL);
 	worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	worker->base = new_base();

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -120,6 +121,8 @@ static void *run(void *arg)
 	const struct job_thread_options *options = &thread->options;
 	int64_t tick_at_ms = clock_ms() + options->tick_ms;
 
+	if (options->is_background)
+		background_enter();
 	pthread_mutex_lock(&thread->lock);
 	while (wait_for_jobs(thread, tick_at_ms)) {
 		do_batch(thread);

@@ -46,6 +46,7 @@ struct job_thread_options {
 	/* How long the first job of a batch waits for others; 0: not at all. A batch that
 	 * is full does not wait. */
 	int gather_ms;
+	bool is_background; /* the thread comes behind all that serve clients */
 	int tick_ms;       /* how often tick is called, with jobs waiting or not */
 	job_tick_fn *tick; /* may be NULL */
 	job_work_fn *work;

@@ -72,6 +72,7 @@ int passwords_start(struct passwords **out, struct err *err)
 		.name = "passwords",
 		.queue_max = QUEUE_MAX,
 		.batch_max = 1,
+		.is_background = true,
 		.work = work,
 		.arg = passwords,
 	};

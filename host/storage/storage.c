@@ -80,13 +80,20 @@ static int start_threads(struct storage *storage, struct err *err)
 		struct store_thread_options options;
 	} threads[] = {
 		{ &storage->state_writer, storage->state,
-			{ "state writer", false, QUEUE_MAX, 0 } },
+			{ .name = "state writer", .queue_max = QUEUE_MAX } },
 		{ &storage->state_reader, storage->state,
-			{ "state reader", true, QUEUE_MAX, 0 } },
+			{ .name = "state reader",
+				.is_reader = true,
+				.queue_max = QUEUE_MAX } },
 		{ &storage->journal_writer, storage->journal,
-			{ "journal writer", false, QUEUE_MAX, JOURNAL_GATHER_MS } },
+			{ .name = "journal writer",
+				.queue_max = QUEUE_MAX,
+				.gather_ms = JOURNAL_GATHER_MS } },
 		{ &storage->journal_reader, storage->journal,
-			{ "journal reader", true, QUEUE_MAX, 0 } },
+			{ .name = "journal reader",
+				.is_reader = true,
+				.queue_max = QUEUE_MAX,
+				.is_background = true } },
 	};
 	int rc = 0;
 

@@ -25,6 +25,7 @@ struct store_thread_options {
 	bool is_reader;
 	size_t queue_max; /* jobs */
 	int gather_ms;    /* writers: how long a transaction waits for more jobs */
+	bool is_background; /* it comes behind all that serve clients */
 };
 
 /* The store must outlive the thread. */
