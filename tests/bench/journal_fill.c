@@ -3,9 +3,10 @@
  *	journal_fill FOLDER COUNT        as fast as it goes, without a drop
  *	journal_fill FOLDER COUNT RATE   RATE records in a second; drops are counted
  *
- * The records are those of the last 90 days, or with a rate those of now. One line of numbers: records, seconds,
- * records in a second, microseconds of processor time for each on the worker's side and
- * on the writer's, drops, bytes on disk for each. */
+ * The records are those of the last 90 days, whose sums are then trimmed as a neap that
+ * has run for so long trims them, or with a rate those of now. One line of JSON: records,
+ * seconds, rps, push_us and writer_us (microseconds of processor time for each on the
+ * worker's side and on the writer's), dropped, transactions, bytes on disk for each. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "../c/record_source.h"
 #include "base/clock.h"
 #include "storage/journal.h"
+#include "storage/retention.h"
 #include "storage/storage.h"
 
 #define DAYS_US (90LL * 86400 * 1000000)
@@ -76,13 +78,24 @@ static void report(struct journal *journal, struct store *store, uint64_t count,
 	struct journal_figures figures = journal_figures(journal);
 	double each = 1e6 / (double)count;
 
-	printf("%llu records in %.2f s: %.0f/s, push %.2f us, writer %.2f us, %llu "
-	       "dropped, %llu transactions, %.0f bytes each\n",
+	printf("{\"records\":%llu,\"seconds\":%.2f,\"rps\":%.0f,\"push_us\":%.2f,"
+	       "\"writer_us\":%.2f,\"dropped\":%llu,\"transactions\":%llu,\"bytes\":%.0f}\n",
 		(unsigned long long)count, seconds, (double)count / seconds,
 		push_seconds * each, writer_seconds * each,
 		(unsigned long long)figures.dropped,
 		(unsigned long long)figures.transactions,
 		(double)store_figures(store).used / (double)count);
+}
+
+static int trim(struct store *store, struct err *err)
+{
+	struct retention_slice slice = { .now_us = clock_wall_us() };
+	int rc;
+
+	do
+		rc = store_write(store, retention_slice, &slice, err);
+	while (rc == 0 && slice.has_more);
+	return rc;
 }
 
 int main(int argc, char **argv)
@@ -118,6 +131,10 @@ int main(int argc, char **argv)
 	report(journal, store, count, (double)(clock_us() - begin_us) / 1e6, push_seconds,
 		cpu);
 	journal_close(journal);
+	if (!rate && trim(store, &err) != 0) {
+		fprintf(stderr, "journal_fill: %s\n", err.text);
+		return 1;
+	}
 	store_close(store);
 	return 0;
 }

@@ -82,7 +82,7 @@ end
 
 local function become(argv, core, environment, input, output, errors)
   C.prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0)
-  C.sched_setaffinity(0, 8, ffi.new("uint64_t[1]", 2 ^ core))
+  if core then C.sched_setaffinity(0, 8, ffi.new("uint64_t[1]", 2 ^ core)) end
   C.dup2(input, 0)
   C.dup2(output, 1)
   C.dup2(errors, 2)
@@ -93,8 +93,8 @@ local function become(argv, core, environment, input, output, errors)
   C._exit(127)
 end
 
---- Starts a program on one core. Its stdin and stdout are pipes of this object; its stderr,
---- and with `quiet` its stdout, are appended to the file `log`.
+--- Starts a program on one core, or without `core` on all. Its stdin and stdout are pipes of this
+--- object; its stderr, and with `quiet` its stdout, are appended to the file `log`.
 ---@param options table argv, core, log; also quiet, environment
 function process.start(options)
   local fds = ffi.new "int[4]"
@@ -215,19 +215,26 @@ function process:resident_kib()
   return tonumber(status:match "VmRSS:%s*(%d+)") or 0
 end
 
---- Sends one request to a loopback port and returns the start of the answer, or nil.
-function process.ask(port, text)
+--- A connection to a loopback port, or nil.
+---@return integer? fd
+function process.connect(port)
   local address = ffi.new "bench_address"
   address.family = AF_INET
   address.port = bit.bor(bit.lshift(bit.band(port, 255), 8), bit.rshift(port, 8))
   address.address = 0x0100007f -- 127.0.0.1 in network order on a little-endian machine
   local fd = C.socket(AF_INET, SOCK_STREAM + O_CLOEXEC, 0)
+  if C.connect(fd, address, 16) == 0 then return fd end
+  C.close(fd)
+end
+
+--- Sends one request to a loopback port and returns the start of the answer, or nil.
+function process.ask(port, text)
+  local fd = process.connect(port)
+  if not fd then return nil end
   local buffer, size = ffi.new "char[4096]", 0
-  if C.connect(fd, address, 16) == 0 then
-    C.write(fd, text, #text)
-    local wait = ffi.new("bench_pollfd", fd, POLLIN, 0)
-    if C.poll(wait, 1, 2000) > 0 then size = tonumber(C.read(fd, buffer, 4096)) end
-  end
+  C.write(fd, text, #text)
+  local wait = ffi.new("bench_pollfd", fd, POLLIN, 0)
+  if C.poll(wait, 1, 2000) > 0 then size = tonumber(C.read(fd, buffer, 4096)) end
   C.close(fd)
   return size > 0 and ffi.string(buffer, size) or nil
 end

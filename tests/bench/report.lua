@@ -2,9 +2,11 @@
 local report = {}
 
 local FIELDS = {
-  "rps", "cpu_us", "p50_us", "p99_us", "rss_mb", "errors", "streams", "kib_per_stream",
+  "rps", "cpu_us", "p50_us", "p95_us", "p99_us", "rss_mb", "errors", "streams", "kib_per_stream",
+  "push_us",
 }
-local ORDER = { "direct", "nginx", "nginx_log", "haproxy", "nginx_lua", "neap" }
+local ORDER = { "direct", "journal", "nginx", "nginx_log", "haproxy", "nginx_lua", "neap_off",
+  "neap", "neap_large" }
 local DRIFT_MAX = 0.25
 local LISTS = { wanted = true, missing = true, notes = true } -- empty, they are [] and not {}
 
@@ -77,11 +79,11 @@ function report.make(list, wanted_list, samples, about)
   end
   for _, wanted in ipairs(wanted_list) do
     if samples[wanted.left[1]] and (not wanted.right or samples[wanted.right[1]]) then
-      local case = wanted.left[1]
+      local left, case = wanted.left, wanted.left[1]
       local value = measure(wanted, samples)
       local reached
       -- What was measured on failed requests is no success, however quick they failed.
-      if value then reached = value <= wanted.limit and result.cases[case].neap.errors == 0 end
+      if value then reached = value <= wanted.limit and result.cases[case][left[2]].errors == 0 end
       table.insert(result.wanted, {
         what = wanted.what, case = case, limit = wanted.limit, unit = wanted.unit,
         value = value, reached = reached, noisy = about.noisy[case],
@@ -129,19 +131,20 @@ local function cell(value, format)
   return value and format:format(value) or "-"
 end
 
-local ROW = "  %-10s %9s %10s %10s %10s %8s %7s %8s %11s"
+local ROW = "  %-10s %9s %10s %10s %10s %10s %8s %7s %8s %11s"
 
 local function print_case(name, figures)
   print(("\n%s%s"):format(name, figures.noisy and "  (noisy)" or ""))
   print(ROW:format(
-    "", "rps", "cpu us", "p50 us", "p99 us", "RSS MiB", "errors", "streams", "KiB/stream"
+    "", "rps", "cpu us", "p50 us", "p95 us", "p99 us", "RSS MiB", "errors", "streams", "KiB/stream"
   ))
   for _, target in ipairs(ORDER) do
     local own = figures[target]
     if own then
       print(ROW:format(
         target, cell(own.rps, "%.0f"), cell(own.cpu_us, "%.1f"),
-        cell(own.p50_us, "%.0f"), cell(own.p99_us, "%.0f"), cell(own.rss_mb, "%.1f"),
+        cell(own.p50_us, "%.0f"), cell(own.p95_us, "%.0f"), cell(own.p99_us, "%.0f"),
+        cell(own.rss_mb, "%.1f"),
         cell(own.errors, "%d"), cell(own.streams, "%d"), cell(own.kib_per_stream, "%.1f")
       ))
     end

@@ -4,6 +4,7 @@
 --- streams would hide what those streams cost, and the memory of one case would be counted in
 --- the next.
 local json = require "cjson"
+local large = require "large"
 local process = require "process"
 local targets = require "targets"
 
@@ -17,9 +18,11 @@ local ESCAPED = [[\"Caf\u00e9\"\t\\path\\to\\it\n\/\u4e2d\u6587\r\n]]
 
 --- Writes the body of a case, of exactly its size, and returns the path.
 local function body_file(build, case, model)
-  local form = case.escaped and "escaped" or "plain"
+  local form = case.escaped and "escaped" or case.events and "stream" or "plain"
   local path = ("%s/body_%d_%s_%s.json"):format(build.folder, case.size, form, model)
-  local head = ('{"model":"%s","messages":[{"role":"user","content":"'):format(model)
+  local stream = case.events
+    and ('"stream":true,"user":"interval-1","max_tokens":%d,'):format(case.events) or ""
+  local head = ('{"model":"%s",%s"messages":[{"role":"user","content":"'):format(model, stream)
   local tail = '"}]}'
   local unit = case.escaped and ESCAPED or PLAIN
   local room = case.size - #head - #tail
@@ -48,7 +51,7 @@ local function start(target, case)
   local began = process.now()
   local running = process.start {
     argv = target.argv, environment = target.environment,
-    core = PROXY_CORE, log = target.log, quiet = true,
+    core = not case.on_all_cores and PROXY_CORE or nil, log = target.log, quiet = true,
   }
   local answer
   repeat
@@ -88,6 +91,15 @@ local function open_streams(build, target, case)
   return load, line and json.decode(line) or { streams = 0, failed = case.streams }
 end
 
+--- Who asks would be on another machine: it must not keep the load or the upstream from their
+--- core.
+local function ask(build, target, kind, seconds)
+  local argv = { "nice", "-n", "19", build.scripts .. "/queries.lua", tostring(target.admin_port), target.admin_token,
+    tostring(seconds) }
+  for _, path in ipairs(large.paths(kind)) do argv[#argv + 1] = path end
+  return process.start { argv = argv, core = LOAD_CORE, log = build.folder .. "/queries.log" }
+end
+
 local function window(load, seconds)
   load:tell "measure"
   process.sleep(seconds)
@@ -103,6 +115,7 @@ end
 --- JSON requests: CPU per request, net of what the open streams cost by themselves.
 local function measure_json(build, target, case, running, seconds)
   local load, quiet_cpu = nil, 0
+  local asking = case.queries and ask(build, target, case.queries, 3600)
   if case.streams then
     load = open_streams(build, target, case)
     local before, began = cpu(running), process.now()
@@ -118,6 +131,7 @@ local function measure_json(build, target, case, running, seconds)
   local line = loader:all(seconds + 20):match "(%b{})%s*$"
   local used = cpu(running) - before - quiet_cpu * (process.now() - began)
   loader:stop()
+  if asking then asking:stop() end
   local streams = load and window(load, 0.1)
   if load then load:stop() end
   local result = line and json.decode(line)
@@ -168,6 +182,43 @@ local function measure_start(took, running)
   return { p50_us = took * 1e6, rss_mb = running:resident_kib() / 1024, errors = 0 }
 end
 
+--- Questions to the admin API, one after the other.
+local function measure_queries(build, target, case, _, seconds)
+  local asking = ask(build, target, case.queries, seconds)
+  local line = asking:line(seconds + 60)
+  asking:stop()
+  local result = line and json.decode(line)
+  if not result then return nil, target.name .. ": no answers, see queries.log" end
+  return {
+    rps = result.count / seconds, p50_us = result.p50_us, p95_us = result.p95_us,
+    p99_us = result.p99_us, errors = result.errors,
+  }
+end
+
+--- Records through the journal's own code, at a rate: what they cost, and how many were dropped.
+local function measure_fill(build, _, case, _, seconds)
+  local folder = build.folder .. "/journal_rate"
+  os.execute(("rm -rf '%s'"):format(folder))
+  local filling = process.start {
+    argv = { build.folder .. "/journal_fill", folder, tostring(case.rate * seconds),
+      tostring(case.rate) },
+    core = PROXY_CORE, log = build.folder .. "/journal_rate.log",
+  }
+  local line = filling:line(seconds + 60)
+  filling:stop()
+  local result = line and json.decode(line)
+  if not result then return nil, "journal_fill said nothing, see journal_rate.log" end
+  return {
+    rps = result.rps, cpu_us = result.writer_us, push_us = result.push_us,
+    errors = result.dropped,
+  }
+end
+
+local MEASURES = {
+  start = function(_, _, _, running, _, took) return measure_start(took, running) end,
+  json = measure_json, sse = measure_sse, queries = measure_queries, fill = measure_fill,
+}
+
 --- Measures a target in a case. Returns the figures, or nil and a reason.
 ---@param build { folder: string, scripts: string }
 function sample.take(build, target, case, seconds)
@@ -176,14 +227,8 @@ function sample.take(build, target, case, seconds)
     running, took = start(target, case)
     if not running then return nil, took end
   end
-  local figures, why
-  if case.measure == "start" then
-    figures, why = measure_start(took, running)
-  elseif case.measure == "sse" then
-    figures, why = measure_sse(build, target, case, running, seconds)
-  else
-    figures, why = measure_json(build, target, case, running, seconds)
-  end
+  local measure = MEASURES[case.measure]
+  local figures, why = measure(build, target, case, running, seconds, took)
   if running then running:stop() end
   return figures, why
 end

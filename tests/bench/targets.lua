@@ -9,7 +9,7 @@ local targets = {}
 
 local PORTS = {
   upstream = 28100, nginx = 28110, nginx_log = 28120, haproxy = 28130, nginx_lua = 28140,
-  neap = 28150,
+  neap = 28150, neap_off = 28160, neap_large = 28170,
 }
 local OFFSET = { plain = 0, tls = 1, close = 2, stream_plain = 3, stream_tls = 4 }
 local KINDS = { "plain", "tls", "close" }
@@ -168,7 +168,7 @@ local function nginx_servers(name, build)
   return table.concat(text)
 end
 
-local function nginx(name, build, files)
+local function nginx(name, build, options)
   local folder = build .. "/" .. name
   local program = find "nginx"
   local self = setmetatable({ name = name, splits = true }, Target)
@@ -179,8 +179,8 @@ local function nginx(name, build, files)
   os.execute(("mkdir -p '%s'"):format(folder))
   write(folder .. "/nginx.conf", fill(NGINX, {
     modules = lua and LOAD_LUA or "",
-    files = files,
-    connections = files - 100,
+    files = options.files,
+    connections = options.files - 100,
     folder = folder,
     build = build,
     log = name == "nginx" and "off" or folder .. "/access.log",
@@ -216,13 +216,13 @@ backend mock_@kind@
   server mock 127.0.0.1:@upstream@ @tls@
 ]]
 
-local function haproxy(name, build, files)
+local function haproxy(name, build, options)
   local folder = build .. "/" .. name
   local program = find "haproxy"
   local self = setmetatable({ name = name, splits = true }, Target)
   if not program then return self end
   os.execute(("mkdir -p '%s'"):format(folder))
-  local text = { fill(HAPROXY, { connections = math.floor((files - 400) / 2) }) }
+  local text = { fill(HAPROXY, { connections = math.floor((options.files - 400) / 2) }) }
   for _, kind in ipairs(KINDS) do
     text[#text + 1] = fill(HAPROXY_KIND, {
       kind = kind,
@@ -260,12 +260,20 @@ provider "mock_@kind@" {
 group "@model@" { targets = { { "mock_@kind@", "mock-model" } } }
 ]]
 
-local function neap(name, build, _, program)
+--- neap_off writes no records; neap_large has a journal of so many records, and an admin side.
+local function neap(name, build, options)
+  local program, records = options.program, options.records
   local folder = build .. "/" .. name
-  local self = setmetatable({ name = name }, Target)
+  if name == "neap_large" then folder = ("%s/journal_%dm"):format(build, records / 1e6) end
+  local self = setmetatable({ name = name, folder = folder }, Target)
   if not exists(program) then return self end
   os.execute(("mkdir -p '%s'"):format(folder))
-  local text, groups = { fill(ROUTER, { port = PORTS.neap, folder = folder }) }, {}
+  local text, groups = { fill(ROUTER, { port = PORTS[name], folder = folder }) }, {}
+  if name == "neap_off" then text[2] = "journal = false\n" end
+  if name == "neap_large" then
+    self.records, self.admin_port = records, PORTS[name] + 1
+    text[2] = ("admin = { listen = \"127.0.0.1:%d\" }\n"):format(self.admin_port)
+  end
   for _, kind in ipairs(KINDS) do
     groups[#groups + 1] = ("%q"):format(MODELS[kind])
     text[#text + 1] = fill(ROUTER_KIND, {
@@ -285,17 +293,20 @@ end
 
 --- All targets by name. One whose program is not installed has no `argv`.
 ---@param build string the absolute folder for configuration and logs
----@param files integer how many files a process may open
----@param program string neap's executable
-function targets.all(build, files, program)
+---@param options table files (how many a process may open), program (neap's executable),
+---  records (of neap_large)
+function targets.all(build, options)
   local direct = setmetatable({ name = "direct", is_direct = true }, Target)
   direct.port = function(_, kind) return PORTS.upstream + OFFSET[kind] end
-  local all = { direct = direct }
+  -- The journal's own code, without the program around it.
+  local journal = setmetatable({ name = "journal", is_direct = true }, Target)
+  local all = { direct = direct, journal = journal }
   local makers = {
     nginx = nginx, nginx_log = nginx, nginx_lua = nginx, haproxy = haproxy, neap = neap,
+    neap_off = neap, neap_large = neap,
   }
   for name, make in pairs(makers) do
-    all[name] = make(name, build, files, program)
+    all[name] = make(name, build, options)
     all[name].log = ("%s/%s.log"):format(build, name)
   end
   return all

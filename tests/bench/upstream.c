@@ -4,8 +4,8 @@
  *
  * One thread, one epoll, loopback only. Every POST is answered as an OpenAI chat
  * completion: a fixed JSON document of about 1 KB, or, when the body says "stream":true,
- * server-sent events that never end, one every N ms for "user":"interval-N". Each event
- * carries the time at which it was written. A "close" port speaks TLS, ends the
+ * server-sent events, one every N ms for "user":"interval-N", which end after the M events
+ * of "max_tokens":M, else never. Each event carries the time at which it was written. A "close" port speaks TLS, ends the
  * connection after one answer and refuses resumption, so that each request costs its
  * proxy a full handshake.
  *
@@ -48,6 +48,7 @@ struct conn {
 	SSL *ssl;
 	bool closes;
 	bool is_stream;
+	long events_left; /* of the stream; negative: it never ends */
 	size_t head_size; /* 0 until the request's head is complete */
 	uint64_t seen;    /* bytes of this request so far */
 	uint64_t need;    /* bytes of this request, once head_size is known */
@@ -69,6 +70,10 @@ static const char EVENT[] =
 	"\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0123456789\",\"choices\":"
 	"[{\"index\":0,\"delta\":{\"content\":\"t=xxxxxxxxxxxxxxxxxxxx;\"},"
 	"\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+static const char STREAM_END[] =
+	"7f\r\ndata: {\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":"
+	"{\"prompt_tokens\":200,\"completion_tokens\":20,\"total_tokens\":220}}\n\n\r\n"
+	"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 static const char STREAM_HEAD[] =
 	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
 	"Transfer-Encoding: chunked\r\n\r\n";
@@ -179,17 +184,24 @@ static size_t write_event(char *to, size_t size)
 	return (size_t)length;
 }
 
+/* The number behind a text in the body, or what there is without it. */
+static long number_behind(const char *body, const char *text, long otherwise)
+{
+	const char *found = strstr(body, text);
+
+	return found ? strtol(found + strlen(text), NULL, 10) : otherwise;
+}
+
 static bool stream_start(struct conn *conn, const char *body)
 {
-	const char *user = strstr(body, "\"user\":\"interval-");
-	long interval = user ? strtol(user + strlen("\"user\":\"interval-"), NULL, 10)
-			     : 0;
+	long interval = number_behind(body, "\"user\":\"interval-", 0);
 	size_t head_size = sizeof(STREAM_HEAD) - 1;
 
 	if (interval < 1 || interval > INTERVAL_MAX)
 		return false;
 	conn->is_stream = true;
 	conn->interval_ms = (int)interval;
+	conn->events_left = number_behind(body, "\"max_tokens\":", 0) - 1;
 	memcpy(conn->chunk, STREAM_HEAD, head_size);
 	conn->out = conn->chunk;
 	conn->out_size = head_size;
@@ -300,6 +312,21 @@ static void listener_accept(struct listener *listener)
 	}
 }
 
+/* What comes next of a stream. */
+static void stream_go_on(struct conn *conn)
+{
+	conn->out = conn->chunk;
+	if (conn->events_left == 0) {
+		conn->out = STREAM_END;
+		conn->out_size = sizeof(STREAM_END) - 1;
+		conn->is_stream = false;
+		wheel_remove(conn);
+		return;
+	}
+	conn->events_left -= conn->events_left > 0;
+	conn->out_size = write_event(conn->chunk, sizeof(conn->chunk));
+}
+
 static void wheel_turn(void)
 {
 	int64_t now_ms = clock_ns() / 1000000;
@@ -313,8 +340,7 @@ static void wheel_turn(void)
 			wheel_insert(conn);
 			if (conn->out_size > 0)
 				continue; /* a slow reader misses events, as it does with a real provider */
-			conn->out = conn->chunk;
-			conn->out_size = write_event(conn->chunk, sizeof(conn->chunk));
+			stream_go_on(conn);
 			if (!conn_flush(conn))
 				conn_free(conn);
 		}
