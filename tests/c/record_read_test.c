@@ -110,6 +110,31 @@ static void test_attempts(void **state)
 	assert_int_equal(record->attempts[2].ms, 500);
 }
 
+static void assert_cost(int64_t micros, const char *expected)
+{
+	struct buf line = { 0 };
+	const char *cost;
+
+	read_record(WHOLE);
+	reading->record.cost_micros = micros;
+	record_line_write(&line, reading);
+	buf_append(&line, "", 1);
+	cost = strstr(buf_data(&line), "\"cost\":");
+	assert_non_null(cost);
+	assert_memory_equal(cost + strlen("\"cost\":"), expected, strlen(expected));
+	buf_clear(&line);
+}
+
+static void test_cost(void **state)
+{
+	(void)state;
+	assert_cost(0, "0,");
+	assert_cost(38, "0.000038,");
+	assert_cost(1500000, "1.5,");
+	assert_cost(20000000, "20,");
+	assert_cost(9007199254740991, "9007199254.740991,");
+}
+
 /* Nothing of the request before is left in the next one's. */
 static void test_empty(void **state)
 {
@@ -146,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_attempts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
 	};
 
