@@ -372,3 +372,15 @@ test("a full disk: requests go on, and records that are dropped are counted", as
   await record_of(neap, seen);
   assert.equal((await neap.health()).neap.journal.error, undefined);
 });
+
+test("with journal = false there are no records, and the log's line is as ever", async (t) => {
+  const { first, neap } = await pool(t, { first: { journal: "false" } });
+  const from = neap.lines.length;
+  first.next(answer("hello"));
+  assert.equal((await chat(neap, say("pool"), AUTHORIZED)).status, 200);
+  await neap.says(/"outcome":"ok"/, from);
+  assert.equal((await neap.health()).neap.journal, undefined);
+  // What ends neap waits for all records that are to be written.
+  await neap.admin.restart();
+  assert.deepEqual(await records(neap), []);
+});
