@@ -8,13 +8,11 @@
 
 #define BUF_FIRST 256 /* bytes of the first allocation */
 
-char *buf_reserve(struct buf *buf, size_t size)
+char *buf_make_room(struct buf *buf, size_t size)
 {
 	size_t used = buf_size(buf);
 	size_t wanted;
 
-	if (buf->capacity - buf->end >= size && buf->memory)
-		return buf->memory + buf->end;
 	/* Moving the bytes down is worth it only where it frees at least half: otherwise
 	 * a buffer that is nearly full would move all its bytes for each append. */
 	if (buf->start >= used && buf->capacity - used >= size && buf->memory) {
@@ -41,19 +39,6 @@ void buf_grow(struct buf *buf, size_t size)
 {
 	assert(buf->capacity - buf->end >= size);
 	buf->end += size;
-}
-
-void buf_append(struct buf *buf, const void *data, size_t size)
-{
-	if (!size)
-		return;
-	memcpy(buf_reserve(buf, size), data, size);
-	buf->end += size;
-}
-
-void buf_append_text(struct buf *buf, const char *text)
-{
-	buf_append(buf, text, strlen(text));
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

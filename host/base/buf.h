@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -30,11 +31,33 @@ static inline size_t buf_size(const struct buf *buf)
 	return buf->end - buf->start;
 }
 
-/* Room for size more bytes; fill it, then call buf_grow() with what was filled. */
-char *buf_reserve(struct buf *buf, size_t size);
+/* The long way of buf_reserve(): moves the bytes. */
+char *buf_make_room(struct buf *buf, size_t size);
+
+/* Room for size more bytes; fill it, then call buf_grow() with what was filled. Here and
+ * not in buf.c: a line of JSON is made of a hundred small pieces. */
+static inline char *buf_reserve(struct buf *buf, size_t size)
+{
+	if (buf->memory && buf->capacity - buf->end >= size)
+		return buf->memory + buf->end;
+	return buf_make_room(buf, size);
+}
+
 void buf_grow(struct buf *buf, size_t size);
-void buf_append(struct buf *buf, const void *data, size_t size);
-void buf_append_text(struct buf *buf, const char *text);
+
+static inline void buf_append(struct buf *buf, const void *data, size_t size)
+{
+	if (!size)
+		return;
+	memcpy(buf_reserve(buf, size), data, size);
+	buf->end += size;
+}
+
+static inline void buf_append_text(struct buf *buf, const char *text)
+{
+	buf_append(buf, text, strlen(text));
+}
+
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Drops size bytes at the start; an emptied buffer keeps its memory. */
 void buf_consume(struct buf *buf, size_t size);

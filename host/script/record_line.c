@@ -8,11 +8,16 @@
 #include "script/record_read.h"
 #include "storage/record_json.h"
 
+/* One reservation for all of it: a line has dozens of names. */
 static void add_name(struct buf *line, const char *name)
 {
-	buf_append(line, ",\"", 2);
-	buf_append_text(line, name);
-	buf_append(line, "\":", 2);
+	size_t size = strlen(name);
+	char *out = buf_reserve(line, size + 4);
+
+	memcpy(out, ",\"", 2);
+	memcpy(out + 2, name, size);
+	memcpy(out + 2 + size, "\":", 2);
+	buf_grow(line, size + 4);
 }
 
 static void add_text(struct buf *line, const char *name, struct bytes text)
