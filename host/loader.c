@@ -156,7 +156,8 @@ void loader_warn_of_fixed(const struct generation_settings *old,
 		!is_same_text(old->admin_listen, now->admin_listen) ||
 		strcmp(old->storage, now->storage) != 0 ||
 		old->worker_count != now->worker_count ||
-		old->spool_max != now->spool_max || old->has_journal != now->has_journal ||
+		old->spool_max != now->spool_max ||
+		old->has_journal != now->has_journal ||
 		!old->certificate != !now->certificate)
 		log_warn("config",
 			"listen, admin, storage, workers, spool, journal and whether there is "

@@ -47,8 +47,8 @@ struct job_thread_options {
 	 * is full does not wait. */
 	int gather_ms;
 	bool is_background; /* the thread comes behind all that serve clients */
-	int tick_ms;       /* how often tick is called, with jobs waiting or not */
-	job_tick_fn *tick; /* may be NULL */
+	int tick_ms;        /* how often tick is called, with jobs waiting or not */
+	job_tick_fn *tick;  /* may be NULL */
 	job_work_fn *work;
 	void *arg; /* of work and tick */
 };

@@ -23,8 +23,8 @@ struct store_job {
 struct store_thread_options {
 	const char *name; /* of the thread, 15 bytes at most */
 	bool is_reader;
-	size_t queue_max; /* jobs */
-	int gather_ms;    /* writers: how long a transaction waits for more jobs */
+	size_t queue_max;   /* jobs */
+	int gather_ms;      /* writers: how long a transaction waits for more jobs */
 	bool is_background; /* it comes behind all that serve clients */
 };
 

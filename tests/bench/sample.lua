@@ -94,8 +94,10 @@ end
 --- Who asks would be on another machine: it must not keep the load or the upstream from their
 --- core.
 local function ask(build, target, kind, seconds)
-  local argv = { "nice", "-n", "19", build.scripts .. "/queries.lua", tostring(target.admin_port), target.admin_token,
-    tostring(seconds) }
+  local argv = {
+    "nice", "-n", "19", build.scripts .. "/queries.lua", tostring(target.admin_port),
+    target.admin_token, tostring(seconds),
+  }
   for _, path in ipairs(large.paths(kind)) do argv[#argv + 1] = path end
   return process.start { argv = argv, core = LOAD_CORE, log = build.folder .. "/queries.log" }
 end
