@@ -20,8 +20,7 @@ local TEXT_MAX = 2048        -- bytes of a text that tell it from another, with 
 local ID_MAX = 128
 
 local SIMILAR = 20           -- characters
-
-local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(20)
+local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(SIMILAR)
 
 local function is_id(value)
   return value and #value <= ID_MAX and value:find("^[%w%-_.:]+$") ~= nil
