@@ -190,11 +190,25 @@ local function check_number(self, value)
   end
 end
 
+local PIECE = 16384 -- bytes; a search in a whole policy or a file of keys would be refused
+
 --- Characters, as JSON Schema counts them: bytes that continue one do not count.
-local function length_of(text) return select(2, text:gsub("[^\128-\191]", "")) end
+local function length_of(text)
+  local length = 0
+  for from = 1, #text, PIECE do
+    local _, count = text:sub(from, from + PIECE - 1):gsub("[^\128-\191]", "")
+    length = length + count
+  end
+  return length
+end
+
+--- Bytes say enough where a text is far longer: a character has four of them at most.
+local function is_shorter(value, length)
+  return #value < 4 * length and length_of(value) < length
+end
 
 local function check_text(self, value)
-  if self.minLength and length_of(value) < self.minLength then
+  if self.minLength and is_shorter(value, self.minLength) then
     return self.minLength == 1 and "must not be empty"
       or ("must have at least %d characters"):format(self.minLength)
   end

@@ -27,6 +27,13 @@ test("takes what is right", function()
   test.equal(fault(provider, '{"name":"a","tries":3}'), nil)
 end)
 
+test("counts the characters of long texts, which a single search would not get through", function()
+  local long = schema.object { text = { type = "string", minLength = 1, maxLength = 600000 } }
+  local function of(text) return fault(long, '{"text":"' .. text .. '"}') end
+  test.equal(of(("é"):rep(600000)), nil)
+  test.equal(of(("é"):rep(600001)), "/text: must have at most 600000 characters")
+end)
+
 test("names the place and what it must be", function()
   local cases = {
     { '[]', ': must be an object, not a list' },
