@@ -22,6 +22,13 @@ end
 
 local count = { type = "integer", minimum = 0 }
 
+--- What became of the records since the start, or nil where there is no journal.
+local function show_journal()
+  local figures = host.journal_figures()
+  return figures and json.object { written = figures.written, dropped = figures.dropped,
+    bytes = figures.bytes, error = figures.error }
+end
+
 local function show_figures()
   local figures = host.figures()
   return 200, json.object {
@@ -29,7 +36,7 @@ local function show_figures()
     uptime = math.floor(figures.uptime), reloads = figures.reloads,
     reload_errors = figures.reload_errors, log_dropped = figures.log_dropped, late = figures.late,
     done_skipped = figures.done_skipped, is_draining = figures.draining,
-    is_store_well = is_store_well(),
+    is_store_well = is_store_well(), journal = show_journal(),
     open = json.object { connections = figures.connections, requests = figures.requests,
       attempts = figures.attempts, admin_connections = figures.admin_connections },
   }
@@ -55,6 +62,11 @@ return {
       late = { type = "integer", description = "Times that Lua held a worker up." },
       done_skipped = count, is_draining = { type = "boolean" },
       is_store_well = { type = "boolean" },
+      journal = schema.object({ written = count, bytes = count,
+        dropped = { type = "integer", minimum = 0,
+          description = "Records that found no room or no disk." },
+        error = { type = "string", description = "Of the last write, if it failed." },
+      }, { "written", "dropped" }),
       open = schema.object({ connections = count, requests = count, attempts = count,
         admin_connections = count },
         { "connections", "requests", "attempts", "admin_connections" }),
