@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { binary, is_sanitized } from "./neap.mjs";
 import { folder, later } from "./story.mjs";
 
 /* What such a program preloads, out of its own mouth: Debian moves these files about. */
@@ -11,8 +12,15 @@ function preload(program, args) {
   return execFileSync(program, [...args, "printenv", "LD_PRELOAD"], { encoding: "utf8" }).trim();
 }
 
+/* The library of a sanitizer has to come first. Where it is no library but in the program
+ * (clang's), nothing can come before its calls, and system calls cannot be made to fail. */
+const runtime = is_sanitized
+  ? /lib[at]san\S* => (\S+)/.exec(execFileSync("ldd", [binary], { encoding: "utf8" }))?.[1]
+  : "";
+export const can_fail = runtime !== undefined;
+
 const environment = (library, more) => ({
-  LD_PRELOAD: library,
+  LD_PRELOAD: `${runtime ?? ""} ${library}`,
   ASAN_OPTIONS: `verify_asan_link_order=0:${process.env.ASAN_OPTIONS ?? ""}`,
   ...more,
 });
