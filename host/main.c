@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/privacy.h"
 #include "key_rotate.h"
 #include "options.h"
 #include "script/explain_run.h"
@@ -170,6 +171,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	mem_prepare();
+	(void)privacy_begin(); /* where it is refused, everything else goes on */
 	signal(SIGPIPE, SIG_IGN);
 	if (sodium_init() < 0) {
 		fprintf(stderr, "neap: libsodium could not be started\n");

@@ -135,7 +135,10 @@ test(`with ${STREAMS} long streams open`, async (t) => {
   const go = latch();
   const config =
     provider("a", up, { timeouts: { idle: 600, total: 600 } }) + group("pool", ["a"], CHAIN);
-  const neap = await serve(t, config, { files: { "policies/own.lua": POLICY("first text") } });
+  const neap = await serve(t, config, {
+    files: { "policies/own.lua": POLICY("first text") },
+    env: { NEAP_DUMPABLE: "1" }, // else only root may count its descriptors
+  });
   up.always(stream(role(), chunk("begin "), go, chunk("end"), finish(), DONE));
   const streams = await Promise.all(
     Array.from({ length: STREAMS }, () => open_chat(neap, say("pool", { stream: true }))),
