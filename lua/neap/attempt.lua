@@ -4,6 +4,7 @@ local catalog = require "neap.catalog"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
+local redact = require "neap.redact"
 local request = require "neap.request"
 local response = require "neap.response"
 local retry_after = require "neap.retry_after"
@@ -170,6 +171,18 @@ local function record_attempt(of, target, key)
   return record
 end
 
+--- Takes the key out of what the provider says where it does not answer.
+local function redact_error(inside)
+  local key = inside.key_inside
+  if not key then return end
+  -- An id that would need escapes is not put into what may be JSON.
+  local secret, id = key.key.secret, key.id:match("^[%w._-]+$")
+  local instead = id and ("[key %s]"):format(id)
+  if inside.body then inside.body = redact.text(inside.body, secret, instead) end
+  if inside.why then inside.why = redact.text(inside.why, secret, instead) end
+  redact.headers(inside.header_list, secret, instead)
+end
+
 --- Finishes what the gate found: times, the error's wait, the record; closes what is no good.
 local function conclude(of, inside, record, transfer)
   local now = host.now()
@@ -186,15 +199,16 @@ local function conclude(of, inside, record, transfer)
       return transfer:header(name)
     end, inside.body, host.wall())
   end
-  record.status, record.failure, record.why = inside.status, inside.failure, inside.why
-  if inside.body then record.answer = inside end
   if inside.failure or inside.body then
     inside.header_list = transfer:headers()
+    redact_error(inside)
     transfer:close()
   else
     inside.attempt = transfer
     of.open = inside
   end
+  record.status, record.failure, record.why = inside.status, inside.failure, inside.why
+  if inside.body then record.answer = inside end
 end
 
 --- Whose turn it is of a provider's proxies: one counter for all workers.

@@ -15,6 +15,7 @@ local host = require "neap.host"
 local json = require "neap.json"
 local memory = require "neap.test.memory"
 local object = require "neap.object"
+local redact = require "neap.redact"
 local router = require "neap.router"
 local stand_in = require "neap.test.stand_in"
 local trace = require "neap.trace"
@@ -116,7 +117,7 @@ local function hide(text)
   local secrets = now.secrets
   if secrets[text] then return secrets[text] end
   for secret, instead in pairs(secrets) do
-    if #secret >= SECRET_MIN then text = trace.replace(text, secret, instead) end
+    if #secret >= SECRET_MIN then text = redact.text(text, secret, instead) end
   end
   return text
 end

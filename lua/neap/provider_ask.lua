@@ -6,6 +6,7 @@
 
 local host = require "neap.host"
 local json = require "neap.json"
+local redact = require "neap.redact"
 
 local provider_ask = {}
 
@@ -49,14 +50,7 @@ end
 ---@param secret string?
 ---@return string
 function provider_ask.clean(text, secret)
-  if secret and secret ~= "" then
-    local from, to = text:find(secret, 1, true)
-    while from do
-      text = text:sub(1, from - 1) .. "…" .. text:sub(to + 1)
-      from, to = text:find(secret, from, true)
-    end
-  end
-  text = text:gsub("[%c]+", " "):gsub("^ +", ""):gsub(" +$", "")
+  text = redact.text(text, secret):gsub("[%c]+", " "):gsub("^ +", ""):gsub(" +$", "")
   if #text <= TEXT_MAX then return text end
   -- Not in the middle of a character.
   return (text:sub(1, TEXT_MAX):gsub("[\192-\255][\128-\191]*$", "")) .. "…"

@@ -6,6 +6,7 @@
 
 local catalog = require "neap.catalog"
 local object = require "neap.object"
+local redact = require "neap.redact"
 local steps = require "neap.steps"
 
 local trace = {}
@@ -166,26 +167,12 @@ end
 -- ------------------------------------------------------------------------------------
 -- Secrets
 
---- The text with `instead` wherever the secret stood.
----@param text string
----@param secret string
----@param instead string
----@return string
-function trace.replace(text, secret, instead)
-  local from, to = text:find(secret, 1, true)
-  while from do
-    text = text:sub(1, from - 1) .. instead .. text:sub(to + 1)
-    from, to = text:find(secret, from + #instead, true)
-  end
-  return text
-end
-
 --- The text with the id of each of the group's keys in place of the key.
 local function without_secrets(of, text)
   for _, target in ipairs(of.group and of.group.targets or {}) do
     for _, key in ipairs(object.inside(catalog.Target, target).keys) do
       local inside = object.inside(catalog.Key, key)
-      text = trace.replace(text, inside.key.secret, "[key " .. inside.id .. "]")
+      text = redact.text(text, inside.key.secret, "[key " .. inside.id .. "]")
     end
   end
   return text
