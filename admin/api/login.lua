@@ -17,13 +17,21 @@ local credentials = schema.named("Credentials", schema.object({
   password = account.password,
 }, { "username", "password" }))
 
+--- The row in the audit log of a login that was refused. What is no account's name is not kept:
+--- people enter their password there by mistake.
+local function note_failure(ops, of, name)
+  local known = account.get(name) and name
+  audit.note(ops, of, { action = "login_failed", account = known,
+    object = known and "account/" .. known or "account" })
+end
+
 --- Begins a session for whoever knows the password: its secret and row.
 local function log_in(of)
   local name = of.body.username
   local row = account.check(of, name, of.body.password)
   local ops = {}
   if not row then
-    audit.note(ops, of, { action = "login_failed", object = "account/" .. name, account = name })
+    note_failure(ops, of, name)
     rows.write(ops)
     problem.raise(401, "wrong_password", "name or password is wrong")
   end
