@@ -48,7 +48,7 @@ end
 --- Writes; returns when it is on disk. ops: see admin.api.rows. entry: see admin.api.audit.
 function change.commit(of, ops, entry)
   audit.note(ops, of, entry)
-  rows.write(ops)
+  rows.write(rows.seal(ops))
 end
 
 --- Loads anew, and returns when the generation is in force in all workers; raises 422 with the
@@ -80,6 +80,7 @@ end
 --- written; what the loader refuses all the same is taken back.
 ---@return integer generation
 function change.configure(of, ops, entry)
+  ops = rows.seal(ops)
   rehearsal.check(ops)
   local before = read_before(ops)
   local noted = { unpack(ops) }

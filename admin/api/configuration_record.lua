@@ -1,6 +1,6 @@
 --- admin.api.configuration_record: a stored record as it stands in an exported configuration, and
---- back. No secret leaves in clear: a key's stays sealed as it is stored, and what is stored in
---- clear (values of headers, passwords of proxies, digests of tokens) is sealed for the export.
+--- back. No secret leaves in clear: a key's stays sealed as it is stored, and what is in clear here
+--- (values of headers, passwords of proxies, digests of tokens) is sealed for the export.
 ---
 --- A record is known by KIND/NAME ("provider/a"; keys: "key/PROVIDER/ID"), as in the audit log. It
 --- has the members that making one takes, `created`, and `sealed`: sealed texts by field, each of
@@ -116,7 +116,10 @@ function record.export(kind, name, document)
   local result = copy(document)
   for member in pairs(OWN) do result[member] = nil end
   local sealed = result.sealed or json.object {}
-  local function hide(field, secret) sealed[field] = seal(kind, name, field, secret) end
+  local function hide(field, secret)
+    -- What could not be opened goes out as it is stored.
+    if secret ~= HIDDEN then sealed[field] = seal(kind, name, field, secret) end
+  end
   if kind == "token" and result.digest then
     hide("digest", result.digest)
     result.digest = nil
@@ -126,7 +129,7 @@ function record.export(kind, name, document)
     result.headers[header] = HIDDEN
   end
   for place, url in ipairs(kind == "provider" and result.proxy or {}) do
-    if url:find("@", 1, true) then
+    if url == HIDDEN or url:find("@", 1, true) then
       hide("proxy/" .. place, url)
       result.proxy[place] = HIDDEN
     end
@@ -203,14 +206,20 @@ function record.import(kind, name, given, before)
     result.created = result.created or before and before.created or host.wall()
   end
   if kind == "key" then return open_key(name, result, before) end
+  local known, kept = before and before.sealed or {}, json.object {}
   for _, field in ipairs(suggest.sorted(result.sealed or {})) do
-    local secret, why = store.unseal(kind, name, field, result.sealed[field])
-    if not secret then return nil, ("%s: %s"):format(field, why) end
-    if not put(kind, result, field, secret) then
-      return nil, field .. ": nothing of this name is sealed"
+    local sealed = result.sealed[field]
+    if known[field] == sealed then
+      kept[field] = sealed -- what is stored already need not be opened
+    else
+      local secret, why = store.unseal(kind, name, field, sealed)
+      if not secret then return nil, ("%s: %s"):format(field, why) end
+      if not put(kind, result, field, secret) then
+        return nil, field .. ": nothing of this name is sealed"
+      end
     end
   end
-  result.sealed = nil
+  result.sealed = next(kept) and kept or nil
   return result
 end
 

@@ -1,11 +1,14 @@
 --- admin.api.rows: JSON documents in the store, by table and key. Everything here waits.
 ---
+--- Providers are stored with their secrets sealed; here they are in clear.
+---
 --- What the store cannot do right now is raised as a problem: 503 where it failed, 507 where the
 --- disk is full, 412 where a row is not the one that was read.
 
 local host = require "neap.host"
 local json = require "neap.json"
 local problem = require "admin.api.problem"
+local provider_secrets = require "neap.provider_secrets"
 
 local rows = {}
 
@@ -21,6 +24,19 @@ local function raise_failure(why, text)
   problem.raise(503, "storage_failed", "the store failed; neap's log says why")
 end
 
+local function is_provider(table_name, key)
+  return table_name == "config" and key:find("^provider/") ~= nil
+end
+
+--- A row's document. Of a provider whose secrets do not open, they stay hidden.
+local function read(table_name, key, text)
+  local document = json.decode(text)
+  if not is_provider(table_name, key) then return document end
+  return provider_secrets.open(document, function(field, sealed)
+    return host.unseal(table_name .. "/" .. key, field, sealed)
+  end) or document
+end
+
 --- The document and its text as stored, or nil.
 ---@param table_name "config"|"keys"|"objects"
 ---@return table? document, string? text
@@ -30,7 +46,7 @@ function rows.get(table_name, key)
     if why then raise_failure(why, detail) end
     return nil
   end
-  return json.decode(text), text
+  return read(table_name, key, text), text
 end
 
 --- One page: { { key, document, text }, … } and whether there may be more.
@@ -41,7 +57,7 @@ function rows.page(table_name, options)
   local list = {}
   for index = 1, #flat, 2 do
     list[#list + 1] = { key = flat[index], text = flat[index + 1],
-      document = json.decode(flat[index + 1]) }
+      document = read(table_name, flat[index], flat[index + 1]) }
   end
   return list, cursor ~= nil
 end
@@ -60,6 +76,22 @@ end
 --- A document as it is stored.
 function rows.text(document)
   return type(document) == "table" and json.encode(document) or document
+end
+
+--- The ops with what they put as it is stored: a secret is never sealed twice in the same way, so
+--- that this comes before whatever compares texts.
+---@return table[] ops
+function rows.seal(ops)
+  local result = {}
+  for index, op in ipairs(ops) do
+    local is_open = op[1] == "put" and type(op[4]) == "table" and is_provider(op[2], op[3])
+    result[index] = is_open and { op[1], op[2], op[3], provider_secrets.close(op[4],
+      function(field, secret)
+        local sealed, why = host.seal(op[2] .. "/" .. op[3], field, secret)
+        return sealed or error("a secret could not be sealed: " .. tostring(why), 0)
+      end) } or op
+  end
+  return result
 end
 
 --- Writes all of it or nothing, and returns when it is on disk. ops: { "put", table, key, document

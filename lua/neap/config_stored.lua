@@ -19,6 +19,7 @@ local config_check = require "neap.config_check"
 local config_url = require "neap.config_url"
 local fields = require "neap.config_fields"
 local json = require "neap.json"
+local provider_secrets = require "neap.provider_secrets"
 local stored_settings = require "neap.stored_settings"
 local words = require "neap.config_words"
 
@@ -205,6 +206,11 @@ function Merge:make_provider(entry, own)
   if own.keys ~= nil then
     return self:fail(entry.record, "its keys are records of their own")
   end
+  local why
+  own, why = provider_secrets.open(own, function(field, sealed)
+    return self.rows.unseal("config/" .. entry.record, field, sealed)
+  end)
+  if not own then return self:fail(entry.record, why) end
   local is_private_allowed = self.configuration.private_upstreams
   if not is_private_allowed and type(own.url) == "string" and config_url.is_private(own.url) then
     return self:fail(entry.record,

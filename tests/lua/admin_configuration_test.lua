@@ -122,7 +122,11 @@ test("export, wipe and import give the same export, and all of it is in force", 
   test.equal(got.json.is_applied, true)
   test.equal(select(2, export(world)), text)
   local stored = json.decode(world.store.config["provider/far"])
-  test.equal({ stored.headers["x-own"], stored.proxy[1] },
+  local function opened(field)
+    return host.unseal("config/provider/far", field, stored.sealed[field])
+  end
+  test.equal({ stored.headers["x-own"], stored.proxy[1] }, { "(hidden)", "(hidden)" })
+  test.equal({ opened "headers/x-own", opened "proxy/1" },
     { "topsecret", "http://me:pass@proxy.test:1" })
   local provider = call(world, "GET", "providers/far").json
   test.equal({ provider.key_count, provider.problems }, { 1, {} })
