@@ -19,7 +19,8 @@ const runtime = is_sanitized
   : "";
 export const can_fail = runtime !== undefined;
 
-const environment = (library, more) => ({
+/* The environment in which neap preloads a library. */
+export const environment = (library, more) => ({
   LD_PRELOAD: `${runtime ?? ""} ${library}`,
   ASAN_OPTIONS: `verify_asan_link_order=0:${process.env.ASAN_OPTIONS ?? ""}`,
   ...more,
