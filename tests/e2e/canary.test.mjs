@@ -66,7 +66,7 @@ class Watch {
 
 /* What a provider says of a key that it does not like: the key itself, wherever there is room. */
 const echo = (status) => (call) =>
-  error(status, `Incorrect API key provided: ${call.key}. Header: ${call.header("authorization")}`, {
+  error(status, `Incorrect API key: ${call.key}. Header: ${call.header("authorization")}`, {
     "www-authenticate": `Bearer realm="${call.key}"`,
     "x-request-id": call.key,
   });
@@ -295,7 +295,8 @@ test("planted secrets are nowhere but where they belong", async (t) => {
   await t.test("a configuration that is wrong is told without its secrets", async () => {
     const from = neap.lines.length;
     const key = neap.watch.plant("a key of a wrong configuration");
-    neap.configure(provider("a", neap.up, { keys: [key, "two\nlines"], headers: { "X-Own": key } }));
+    const fields = { keys: [key, "two\nlines"], headers: { "X-Own": key } };
+    neap.configure(provider("a", neap.up, fields));
     neap.signal("SIGHUP");
     await neap.says(/router\.lua:\d+/, from);
     assert.deepEqual(neap.watch.found(neap), []);
@@ -328,7 +329,8 @@ test("what is sealed of a provider reaches it, also when the master key was rota
   const neap = await serve_admin(t, "", { first: { private_upstreams: "true" } });
   const as = await neap.admin.token("write");
   const header = watch.plant("a stored header", "");
-  const body = { name: "p", dialect: "openai", url: up.url, keyless: true, headers: { "X-Own": header } };
+  const headers = { "X-Own": header };
+  const body = { name: "p", dialect: "openai", url: up.url, keyless: true, headers };
   const call = (where, options) => neap.admin.call(`/api/v1/providers${where}`, { as, ...options });
   assert.equal((await call("", { body })).status, 201);
   const reaches = async () => {

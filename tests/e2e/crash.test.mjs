@@ -262,8 +262,8 @@ test(`kill -9 under load, ${ROUNDS} times`, async (t) => {
   losses.sort((one, other) => one - other);
   const middle = losses[Math.floor(ROUNDS / 2)];
   t.diagnostic(
-    `${total.requests} records, ${neap.changes} changes of the configuration; lost: ${middle} ms in the middle of all ` +
-      `rounds, ${losses.at(-1)} ms at most`,
+    `${total.requests} records, ${neap.changes} changes of the configuration; lost: ${middle} ms ` +
+      `in the middle of all rounds, ${losses.at(-1)} ms at most`,
   );
   assert.ok(middle <= USUALLY_LOST_MS, `records of the last ${middle} ms are usually lost`);
   assert.ok(neap.changes >= ROUNDS && total.requests > ROUNDS * CLIENTS);

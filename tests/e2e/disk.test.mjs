@@ -105,7 +105,8 @@ test("a disk without room: requests go on, writes are refused, and it recovers",
 
 test("files that may not grow: the same", async (t) => {
   const neap = await serve_stored(t);
-  const limit = (size) => execFileSync("prlimit", [`--pid=${neap.pid}`, `--fsize=${size}:unlimited`]);
+  const limit = (size) =>
+    execFileSync("prlimit", [`--pid=${neap.pid}`, `--fsize=${size}:unlimited`]);
   await fill_and_empty(neap, { fill: () => limit(4096), empty: () => limit("unlimited") });
 });
 

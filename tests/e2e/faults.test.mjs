@@ -48,7 +48,7 @@ async function is_recorded(neap) {
 
 const options = { skip: !can_fail };
 
-test("a disk that cannot sync: writes are refused whole, records are counted", options, async (t) => {
+test("a disk that cannot sync: writes are refused, records counted", options, async (t) => {
   const { neap, faulty } = await serve_faulty(t);
   assert.equal((await neap.make("before")).status, 201);
   const generation = await neap.generation();
@@ -82,13 +82,14 @@ test("a disk that cannot sync: writes are refused whole, records are counted", o
 
 /* Each write of the database may fail, also that of its root, after which the library gives
  * an environment up. */
-test("a disk that fails now and then: what was acknowledged is there, and no more", options, async (t) => {
+test("a disk that fails now and then: what was acknowledged is there", options, async (t) => {
   const { neap, faulty } = await serve_faulty(t);
   const made = ["pool"];
   let refused = 0;
   faulty.fail_some(neap, 0.2, EIO, SYNC, ...WRITES);
   const count = deep ? 200 : 30;
-  const is_reopened = () => neap.lines.some((line) => /data\/state: .*opened again: well/.test(line));
+  const is_reopened = () =>
+    neap.lines.some((line) => /data\/state: .*opened again: well/.test(line));
   for (let number = 0; number < count || !refused || !is_reopened(); number++) {
     assert.ok(number < count + 200, `${refused} refused, ${made.length - 1} made`);
     const name = `g${number}`;
@@ -111,7 +112,9 @@ test("a disk that fails now and then: what was acknowledged is there, and no mor
 });
 
 /* Sanitizers have a malloc of their own, which comes first. */
-test("without memory neap ends with a line, and is whole after that", { skip: is_sanitized }, async (t) => {
+const not_sanitized = { skip: is_sanitized };
+
+test("without memory neap ends with a line, and is whole after that", not_sanitized, async (t) => {
   const { neap, faulty } = await serve_faulty(t, { is_left: true });
   assert.equal((await neap.make("before")).status, 201);
   await is_recorded(neap);

@@ -92,7 +92,8 @@ test("names are judged by where they lead, each time", { skip: !can_fail }, asyn
       ["keys", { secret: "sk-of-the-story-0001", check: true }],
       ["keys/import", { text: "sk-of-the-story-0002\n" }],
     ]) {
-      const seen = await neap.admin.call(`/api/v1/providers/metadata/${path}`, { as: neap.as, body });
+      const where = `/api/v1/providers/metadata/${path}`;
+      const seen = await neap.admin.call(where, { as: neap.as, body });
       assert.ok(seen.status < 300 || /may not be connected to/.test(seen.text), seen.text);
     }
     assert.equal(up.calls.length, calls);
