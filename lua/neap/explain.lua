@@ -27,7 +27,6 @@ local FAILURE, USAGE, CONFIGURATION = 1, 2, 78
 
 local FAILURES = { connect = true, timeout = true, tls = true, reset = true, protocol = true,
   empty = true }
-local SECRET_MIN = 8 -- bytes: what is shorter is replaced only where it stands alone
 
 local now -- what this run has found so far
 
@@ -117,7 +116,7 @@ local function hide(text)
   local secrets = now.secrets
   if secrets[text] then return secrets[text] end
   for secret, instead in pairs(secrets) do
-    if #secret >= SECRET_MIN then text = redact.text(text, secret, instead) end
+    text = redact.text(text, secret, instead)
   end
   return text
 end

@@ -7,13 +7,17 @@ local redact = {}
 
 local INSTEAD = "…"
 
+-- Bytes. A shorter key, such as the "ollama" of a server that checks none, is a word that texts
+-- may hold for themselves.
+redact.SECRET_MIN = 8
+
 --- The text with each occurrence of the secret replaced.
 ---@param text string
----@param secret string? nil and "": there is nothing to hide
+---@param secret string? nil, or shorter than SECRET_MIN: there is nothing to hide
 ---@param instead string? "…"
 ---@return string
 function redact.text(text, secret, instead)
-  if not secret or secret == "" then return text end
+  if not secret or #secret < redact.SECRET_MIN then return text end
   local from, to = text:find(secret, 1, true)
   if not from then return text end
   local parts, rest = {}, 1
