@@ -132,7 +132,8 @@ test("it ends at 2 KiB with how much is left out, and no note fills it alone", f
 end)
 
 test("a key's secret is never in it", function()
-  local header = asked { policies = { "quotes" }, targets = { "some/m" }, keys = { some = { "k001" } },
+  local header = asked {
+    policies = { "quotes" }, targets = { "some/m" }, keys = { some = { "k001" } },
     upstream = { ["some/m"] = { status = 401, body = "wrong key: some-k001, really some-k001" } },
     texts = { quotes = text [[
       local response = next(request)
