@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+struct change_op;
 struct health;
 struct request;
 struct scan_marks;
@@ -53,6 +54,10 @@ int api_find(lua_State *L, const struct scan_marks *marks, const char *data, siz
 /* The same, giving kind and size instead of the text. */
 int api_measure(lua_State *L, const struct scan_marks *marks, const char *data,
 	size_t size, int first);
+/* In api_storage.c: the list of ops at index, as host.store_write takes it, and how many bytes
+ * they have; the memory is a userdata that is left on the stack, the texts are the list's.
+ * Raises where it is no such list. */
+struct change_op *api_check_ops(lua_State *L, int index, size_t *count, size_t *size);
 /* In api_shared.c. */
 struct health *api_check_health(lua_State *L, int index);
 /* In api_request.c: the body at index: a text, or edits of the request's own, or nil. */

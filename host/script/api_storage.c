@@ -9,8 +9,8 @@
 #include "script/process.h"
 #include "script/script.h"
 #include "script/state.h"
+#include "storage/change.h"
 #include "storage/cursor.h"
-#include "storage/rotation.h"
 #include "storage/storage.h"
 #include "storage/table.h"
 
@@ -258,65 +258,16 @@ static int l_scan(lua_State *L)
 
 /* -- writing ------------------------------------------------------------------------ */
 
-enum op_kind { OP_PUT, OP_DELETE, OP_EXPECT };
-
-struct op {
-	enum op_kind kind;
-	const struct table *table;
-	struct bytes key;
-	struct bytes value; /* data NULL: none */
-};
-
 struct write {
 	struct store_errand at;
-	struct op *ops;
-	size_t count;
-	char *texts; /* of the ops */
-	struct master_keys *master_keys;
-	size_t conflict; /* place of the expectation that was not met, from 1; 0: none */
+	struct change change;
 };
-
-static int run_op(struct txn *txn, const struct op *op, struct master_keys *master_keys,
-	struct err *err)
-{
-	struct bytes found;
-	int rc;
-
-	if (op->kind == OP_PUT) {
-		rc = rotation_check(master_keys, op->value, err);
-		return rc ? rc : table_put(txn, op->table, op->key, op->value);
-	}
-	if (op->kind == OP_DELETE) {
-		rc = table_delete(txn, op->table, op->key);
-		return rc == -ENOENT ? 0 : rc;
-	}
-	rc = table_get(txn, op->table, op->key, &found);
-	if (rc == -ENOENT)
-		return op->value.data ? -ECANCELED : 0;
-	if (rc)
-		return rc;
-	return op->value.data && found.size == op->value.size &&
-			memcmp(found.data, op->value.data, found.size) == 0
-		? 0
-		: -ECANCELED;
-}
 
 static int run_write(struct txn *txn, void *job, struct err *err)
 {
 	struct write *write = store_errand_of(job);
 
-	write->conflict = 0;
-	for (size_t i = 0; i < write->count; i++) {
-		int rc = run_op(txn, &write->ops[i], write->master_keys, err);
-
-		if (rc == -ECANCELED) {
-			write->conflict = i + 1;
-			return err_set(err, rc, "a row is not as expected");
-		}
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return change_run(txn, &write->change, err);
 }
 
 static int push_write(lua_State *L, struct errand *errand)
@@ -327,11 +278,11 @@ static int push_write(lua_State *L, struct errand *errand)
 		lua_pushboolean(L, 1);
 		return 1;
 	}
-	if (!write->conflict)
+	if (!write->change.conflict)
 		return errand_push_failure(L, errand);
 	lua_pushnil(L);
 	lua_pushliteral(L, "conflict");
-	lua_pushinteger(L, (lua_Integer)write->conflict);
+	lua_pushinteger(L, (lua_Integer)write->change.conflict);
 	return 3;
 }
 
@@ -339,25 +290,25 @@ static void free_write(struct errand *errand)
 {
 	struct write *write = (struct write *)errand;
 
-	free(write->ops);
-	free(write->texts);
+	change_clear(&write->change);
 	free(write);
 }
 
 /* Reads the op on the top of the stack, whose texts stay Lua's. */
-static struct op check_op(lua_State *L)
+static struct change_op check_op(lua_State *L)
 {
 	static const char *const kinds[] = { "put", "delete", "expect", NULL };
 	int at = lua_gettop(L);
-	struct op op = { 0 };
+	struct change_op op = { 0 };
 
 	luaL_argcheck(L, lua_istable(L, at), 1, "each op is a table");
 	for (int i = 1; i <= 4; i++)
 		lua_rawgeti(L, at, i);
-	op.kind = (enum op_kind)luaL_checkoption(L, at + 1, NULL, kinds);
+	op.kind = (enum change_kind)luaL_checkoption(L, at + 1, NULL, kinds);
 	op.table = check_table(L, at + 2);
 	op.key = check_key(L, at + 3);
-	if (op.kind == OP_PUT || (op.kind == OP_EXPECT && !lua_isnil(L, at + 4))) {
+	if (op.kind == CHANGE_PUT ||
+		(op.kind == CHANGE_EXPECT && !lua_isnil(L, at + 4))) {
 		luaL_checktype(L, at + 4, LUA_TSTRING);
 		op.value.data = lua_tolstring(L, at + 4, &op.value.size);
 	}
@@ -366,29 +317,21 @@ static struct op check_op(lua_State *L)
 	return op;
 }
 
-/* Copies what was checked before: raises nothing. */
-static void copy_ops(lua_State *L, struct write *write, size_t count, size_t size)
+struct change_op *api_check_ops(lua_State *L, int index, size_t *count, size_t *size)
 {
-	char *at = xmalloc(size + 1);
+	struct change_op *ops;
 
-	write->texts = at;
-	write->ops = xcalloc(count + 1, sizeof(*write->ops));
-	write->count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct op *op = &write->ops[i];
-
-		lua_rawgeti(L, 1, (int)i + 1);
-		*op = check_op(L);
+	luaL_checktype(L, index, LUA_TTABLE);
+	*count = lua_objlen(L, index);
+	*size = 0;
+	ops = lua_newuserdata(L, (*count + 1) * sizeof(*ops));
+	for (size_t i = 0; i < *count; i++) {
+		lua_rawgeti(L, index, (int)i + 1);
+		ops[i] = check_op(L);
 		lua_pop(L, 1);
-		memcpy(at, op->key.data, op->key.size);
-		op->key.data = at;
-		at += op->key.size;
-		if (!op->value.data)
-			continue;
-		memcpy(at, op->value.data, op->value.size);
-		op->value.data = at;
-		at += op->value.size;
+		*size += ops[i].key.size + ops[i].value.size;
 	}
+	return ops;
 }
 
 /* store_write(ops) -> true | nil, "conflict", place | nil, "full" or "failed", why. All of
@@ -396,26 +339,20 @@ static void copy_ops(lua_State *L, struct write *write, size_t count, size_t siz
 static int l_write(lua_State *L)
 {
 	struct storage *storage = check_storage(L);
-	size_t count, size = 0;
+	struct change_op *ops;
+	size_t count, size;
 	struct write *write;
 
-	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
+	luaL_checktype(L, 1, LUA_TTABLE);
 	count = lua_objlen(L, 1);
 	luaL_argcheck(L, count > 0 && count <= OPS_MAX, 1, "1 to 10000 ops");
-	for (size_t i = 1; i <= count; i++) {
-		lua_rawgeti(L, 1, (int)i);
-		struct op op = check_op(L);
-
-		lua_pop(L, 1);
-		size += op.key.size + op.value.size;
-	}
+	ops = api_check_ops(L, 1, &count, &size);
 	luaL_argcheck(L, size <= WRITE_MAX, 1, "16 MiB at once at most");
 	state_charge(L, size + count * 1000);
 
 	write = store_errand_new(L, sizeof(*write), run_write, push_write, free_write);
-	write->master_keys = api_script(L)->process->master_keys;
-	copy_ops(L, write, count, size);
+	change_init(&write->change, ops, count, api_script(L)->process->master_keys);
 	return store_errand_start(L, &write->at, storage_state_writer(storage));
 }
 

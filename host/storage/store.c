@@ -178,12 +178,10 @@ static int open_first(struct store *store, struct err *err)
 	return store_error(store, rc, err);
 }
 
-int store_open(struct store **out, const char *folder, const struct store_layout *layout,
-	struct err *err)
+static struct store *new_store(const char *folder, const struct store_layout *layout)
 {
 	struct store *store = xcalloc(1, sizeof(*store));
 	pthread_rwlockattr_t attributes;
-	int rc;
 
 	assert(layout->table_count < STORE_TABLES_MAX && layout->map_size > 0);
 	store->folder = xstrdup(folder);
@@ -196,6 +194,14 @@ int store_open(struct store **out, const char *folder, const struct store_layout
 		PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&store->quiet, &attributes);
 	pthread_rwlockattr_destroy(&attributes);
+	return store;
+}
+
+int store_open(struct store **out, const char *folder, const struct store_layout *layout,
+	struct err *err)
+{
+	struct store *store = new_store(folder, layout);
+	int rc;
 
 	if ((rc = folder_make(folder, err)) != 0)
 		goto fail;
@@ -216,6 +222,22 @@ int store_open(struct store **out, const char *folder, const struct store_layout
 fail:
 	store_close(store);
 	return rc;
+}
+
+int store_open_beside(struct store **out, const char *folder,
+	const struct store_layout *layout, struct err *err)
+{
+	struct store *store = new_store(folder, layout);
+	int rc;
+
+	store_fit_map(store);
+	if ((rc = open_first(store, err)) != 0 ||
+		(rc = store_check_format(store, err)) != 0) {
+		store_close(store);
+		return rc;
+	}
+	*out = store;
+	return 0;
 }
 
 void store_close(struct store *store)

@@ -67,6 +67,11 @@ struct store_figures {
 MUST_CHECK
 int store_open(struct store **out, const char *folder, const struct store_layout *layout,
 	struct err *err);
+/* The same beside the process that has it, which goes on: nothing is made and no format is
+ * brought up. -EPROTO: the other process has an older format. */
+MUST_CHECK
+int store_open_beside(struct store **out, const char *folder,
+	const struct store_layout *layout, struct err *err);
 /* No transaction may be open. NULL is fine. */
 void store_close(struct store *store);
 

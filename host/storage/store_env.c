@@ -228,6 +228,18 @@ static int look(struct txn *txn, void *arg, struct err *err)
 	return read_format(txn, arg);
 }
 
+int store_check_format(struct store *store, struct err *err)
+{
+	unsigned ours = format_of(store->layout), format;
+	int rc = store_read(store, look, &format, err);
+
+	if (rc || format == ours)
+		return rc;
+	return err_set(err, -EPROTO,
+		"%s has format %u, and this neap needs %u: start it with this neap first",
+		store->folder, format, ours);
+}
+
 int store_migrate(struct store *store, struct err *err)
 {
 	unsigned ours = format_of(store->layout), format;

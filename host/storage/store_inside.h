@@ -44,6 +44,10 @@ void store_env_close(struct store *store);
 MUST_CHECK
 int store_migrate(struct store *store, struct err *err);
 
+/* -EPROTO: the format is an older one. */
+MUST_CHECK
+int store_check_format(struct store *store, struct err *err);
+
 /* The negative errno of a result of the library's. */
 int store_errno(int result);
 /* The same with a text: where, what, and what to do about it. */
