@@ -25,7 +25,8 @@ UNITS := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*_test.c))
 UNIT_SUPPORT := $(filter-out %_test.c,$(wildcard tests/c/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
-PACKAGES := luajit libevent_core libevent_pthreads libcurl openssl libsodium lmdb libzstd
+PACKAGES := luajit libevent_core libevent_pthreads libcurl openssl libsodium lmdb libzstd \
+	sqlite3 yaml-0.1
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/privacy.h"
+#include "import.h"
 #include "key_rotate.h"
 #include "options.h"
 #include "script/explain_run.h"
@@ -184,6 +185,8 @@ int main(int argc, char **argv)
 		return run_explain(&options, home);
 	if (options.command == COMMAND_KEY)
 		return key_rotate(&options, home);
+	if (options.command == COMMAND_IMPORT)
+		return import_files(&options, home);
 	if (options.command == COMMAND_OPENAPI)
 		return print_openapi(home);
 	if (options.command == COMMAND_CHECK)

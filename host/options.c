@@ -14,6 +14,9 @@ const char options_help[] =
 	"                                   sends nothing; - reads the request from stdin\n"
 	"       neap key rotate [-c FILE]   seals all stored secrets with a fresh master key,\n"
 	"                                   also while neap runs\n"
+	"       neap import [-c FILE] [--from SYSTEM] [--dry-run] FILE…\n"
+	"                                   takes over databases and configuration of another\n"
+	"                                   router, also while neap runs\n"
 	"       neap openapi                prints the OpenAPI document of the admin API\n"
 	"       neap version\n"
 	"\n"
@@ -24,6 +27,9 @@ const char options_help[] =
 	"                      empty, protocol, reset, timeout, tls (503); given more than\n"
 	"                      once, in turn, the last one for the rest\n"
 	"  --json              explain: as a JSON document\n"
+	"  --from SYSTEM       import: niceapi, nexusai, gemini-balance, siliconflow, one-api,\n"
+	"                      new-api or litellm, where the file does not tell\n"
+	"  --dry-run           import: says what would be carried over, and changes nothing\n"
 	"  -h, --help          this text\n"
 	"\n"
 	"Exit: 0 well, 1 a failure, 2 a wrong command line, 78 a wrong configuration.\n";
@@ -39,6 +45,7 @@ static const struct {
 	{ "test", COMMAND_TEST, true, false },
 	{ "explain", COMMAND_EXPLAIN, true, true },
 	{ "key", COMMAND_KEY, false, true },
+	{ "import", COMMAND_IMPORT, true, true },
 	{ "openapi", COMMAND_OPENAPI, false, false },
 	{ "version", COMMAND_VERSION, false, false },
 	{ "help", COMMAND_HELP, false, false },
@@ -111,6 +118,44 @@ static int take_explain_word(struct options *out, int argc, char **argv, int *at
 	return 0;
 }
 
+/* The word at *at for import: an option of its own, or one more file. The files, which may
+ * stand between options, are moved to the front. */
+static int take_import_word(struct options *out, int argc, char **argv, int *at,
+	struct err *err)
+{
+	if (strcmp(argv[*at], "--dry-run") == 0) {
+		out->import.is_dry = true;
+		return 0;
+	}
+	if (strcmp(argv[*at], "--from") == 0) {
+		if (++*at == argc)
+			return err_set(err, -EINVAL, "--from needs a system");
+		out->import.from = argv[*at];
+		return 0;
+	}
+	if (argv[*at][0] == '-')
+		return err_set(err, -EINVAL, "\"%s\" means nothing to import", argv[*at]);
+	if (!out->file_count)
+		out->files = argv + 2; /* behind the command's name */
+	out->files[out->file_count++] = argv[*at];
+	return 0;
+}
+
+/* A word of a command that has words of its own: 1, or a negative errno; 0: it has none. */
+static int take_own_word(struct options *out, int argc, char **argv, int *at,
+	struct err *err)
+{
+	int rc;
+
+	if (out->command == COMMAND_EXPLAIN)
+		rc = take_explain_word(out, argc, argv, at, err);
+	else if (out->command == COMMAND_IMPORT)
+		rc = take_import_word(out, argc, argv, at, err);
+	else
+		return 0;
+	return rc ? rc : 1;
+}
+
 static int find_given(struct options *out, int argc, char **argv, struct err *err)
 {
 	int command = 0;
@@ -132,6 +177,8 @@ static int finish(struct options *out, struct err *err)
 	if (out->command == COMMAND_EXPLAIN && !out->file_count)
 		return err_set(err, -EINVAL,
 			"explain needs a request: a file, or - for stdin");
+	if (out->command == COMMAND_IMPORT && !out->file_count)
+		return err_set(err, -EINVAL, "import needs a file of another router's");
 	if (out->command == COMMAND_KEY && out->file_count != 1)
 		return err_set(err, -EINVAL, "key is followed by rotate");
 	return 0;
@@ -160,12 +207,10 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 			out->config = argv[at];
 			continue;
 		}
-		if (out->command == COMMAND_EXPLAIN) {
-			rc = take_explain_word(out, argc, argv, &at, err);
-			if (rc != 0)
-				return rc;
+		if ((rc = take_own_word(out, argc, argv, &at, err)) < 0)
+			return rc;
+		if (rc)
 			continue;
-		}
 		if (out->command == COMMAND_KEY && strcmp(argv[at], "rotate") == 0) {
 			out->file_count++;
 			continue;

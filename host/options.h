@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "script/explain_run.h"
+#include "script/import_run.h"
 
 enum command {
 	COMMAND_SERVE,
@@ -10,6 +11,7 @@ enum command {
 	COMMAND_TEST,
 	COMMAND_EXPLAIN,
 	COMMAND_KEY,
+	COMMAND_IMPORT,
 	COMMAND_OPENAPI,
 	COMMAND_VERSION,
 	COMMAND_HELP
@@ -18,9 +20,10 @@ enum command {
 struct options {
 	enum command command;
 	const char *config; /* -c; "router.lua" */
-	char **files;       /* of test; explain's request */
+	char **files;       /* of test and import; explain's request */
 	int file_count;
 	struct explain_options explain;
+	struct import_options import; /* from and is_dry */
 };
 
 #define NEAP_VERSION "0.1.0"

@@ -44,7 +44,7 @@ end
 
 local function token_schema()
   local properties = taken_by("admin.api.token", "create_token")
-  properties.prefix, properties.last4 = line, line
+  properties.prefix, properties.last4, properties.label = line, line, line
   return described(properties, { "sealed" })
 end
 
@@ -65,7 +65,8 @@ local KINDS = {
   policy = { format = "policy", schema = policy_schema() },
   -- Which settings there are, and what each may be, the rehearsal says.
   setting = { format = "name", schema = described({ value = {} }, { "value" }) },
-  key = { format = "line", schema = described({ label = line, last4 = line }, { "sealed" }) },
+  key = { format = "line", schema = described({ label = line, last4 = line,
+    balance = { type = "number" } }, { "sealed" }) },
 }
 
 --- Whether records of this kind are part of an export.

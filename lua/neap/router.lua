@@ -147,13 +147,15 @@ function router.load(path, lookups)
   return build(configuration, stored_rows(), path, folders)
 end
 
---- What a load would make of these rows of the table config, without one: as `load`, but that no
---- stored key is in it. After `keep` only.
+--- What a load would make of these rows of the table config, without one: as `load`, but that of
+--- stored keys there are these alone. After `keep` only.
 ---@param rows string[] key, value, …
+---@param keys string[]? of the table keys; none
+---@param unseal (fun(record: string, field: string, sealed: string): string?, string?)? of these
 ---@return table? catalog, table|string configuration_or_errors
-function router.rehearse(rows)
-  return build(copy(kept.configuration), { config = rows, keys = {}, unseal = host.unseal },
-    kept.path, kept.folders, kept.read)
+function router.rehearse(rows, keys, unseal)
+  return build(copy(kept.configuration), { config = rows, keys = keys or {},
+    unseal = unseal or host.unseal }, kept.path, kept.folders, kept.read)
 end
 
 --- What is kept: `configuration` of router.lua alone, `folders` and `names` ({ own, neap }) of
