@@ -67,8 +67,8 @@ function source.typed(value, wanted, where)
     if must == "!" then source.fail("%s is missing (NULL)", where) end
     return nil
   end
-  local typed = (type(value) == "number" or type(value) == "string") and TYPES[name](value)
-  if typed == nil and type(value) == "boolean" and name == "flag" then typed = value end
+  local typed
+  if type(value) == "number" or type(value) == "string" then typed = TYPES[name](value) end
   if typed == nil then source.fail("%s must be %s", where, NAMES[name]) end
   return typed
 end

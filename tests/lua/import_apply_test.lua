@@ -1,0 +1,196 @@
+-- What `neap import` makes of files on top of what is stored: rows that are right, once.
+local import = require "admin.import.init"
+local host = require "neap.host"
+local json = require "neap.json"
+local loaded = require "admin.test.loaded"
+local old_files = require "admin.test.old_files"
+local router = require "neap.router"
+local test = require "neap.tap"
+
+local WRITTEN = [[
+provider "filed" { dialect = "openai", url = "https://filed.test/v1", keys = { "sk-of-the-file" } }
+group "filed" { targets = { { "filed", "m" } } }
+token "filed" { secret = "the-secret-of-the-file" }
+]]
+
+local router_loaded = router.loaded
+
+local function nice(more)
+  local tables = {
+    api_providers = { { id = 4, name = "A", api_endpoint = "https://a.test/v1/chat/completions",
+      api_key = "sk-key-of-a-provider", model = "m", price_per_million_tokens = 2 } },
+    groups = { { id = 7, name = "g" } },
+    provider_group_association = { { provider_id = 4, group_id = 7, priority = 3 } },
+    api_keys = { { id = 5, key = "sk-client-of-niceapi", name = "Anna" } },
+    api_key_group_association = { { api_key_id = 5, group_id = 7 } },
+    error_maintenance = { { id = 2, keyword = "Over" } },
+  }
+  for name, rows in pairs(more or {}) do tables[name] = rows end
+  return tables
+end
+
+--- Imports into a world; the rows are written where it succeeds.
+local function run(world, content, more)
+  router.loaded = router_loaded
+  local given = old_files.given({ f = content, ["/world/router.lua"] = world.config }, {
+    config = "/world/router.lua", files = { "f" },
+    objects = function(prefix)
+      local found = {}
+      for name, text in pairs(world.store.objects) do
+        if name:sub(1, #prefix) == prefix then found[name] = text end
+      end
+      return found
+    end })
+  for name, value in pairs(more or {}) do given[name] = value end
+  local status, text, ops = import.run(given)
+  local count = 0
+  for _, op in ipairs(ops or {}) do
+    if op[1] == "expect" then test.equal(world.store[op[2]][op[3]], op[4], op[3]) end
+  end
+  for _, op in ipairs(ops or {}) do
+    if op[1] == "put" then
+      world.store[op[2]][op[3]] = op[4]
+      count = count + 1
+    end
+  end
+  return status, text, count
+end
+
+local function new(text) return loaded.new(text or WRITTEN) end
+local function stored(world, name) return json.decode(world.store.config[name] or "null") end
+
+test("rows as the admin API makes them; a second import writes none", function()
+  local world = new()
+  local status, text, count = run(world, nice())
+  test.equal(status, 0, text)
+  local provider = stored(world, "provider/a.test")
+  test.equal({ provider.version, provider.url, provider.models.m },
+    { 1, "https://a.test/v1", { input = 2, output = 2 } })
+  test.equal(stored(world, "group/g").targets,
+    { { provider = "a.test", model = "m", priority = 3 } })
+  local token = stored(world, "token/Anna")
+  test.equal({ token.groups, token.prefix, token.last4, #token.digest },
+    { { "g" }, "sk-", "eapi", 64 })
+  local key = json.decode(world.store.keys["a.test/imported-00001"])
+  test.equal(host.unseal("keys/a.test/imported-00001", "secret", key.sealed.secret),
+    "sk-key-of-a-provider")
+  test.equal(json.decode(world.store.objects["compat/name/group/000000000007"]).name, "g")
+  test.equal(json.decode(world.store.objects["compat/id/target/a.test/m"]),
+    { id = 4, label = "A" })
+  test.equal(json.decode(world.store.objects["compat/next/target"]).id, 5)
+  test.equal(count > 8, true)
+  status, text, count = run(world, nice())
+  test.equal({ status, count }, { 0, 0 }, text)
+  test.match(text, "carried over:\n  nothing\nthere already:\n  provider a%.test, with 1 key of 1")
+end)
+
+test("what the API gives out again can be taken in again", function()
+  local world = new()
+  run(world, nice { api_keys = { { id = 5, key = "sk-client-of-niceapi", name = "Anna" } } })
+  local got = world:request { path = "/api/v1/configuration/export", as = "session" }
+  test.equal(got.status, 200, got.answer)
+  got = world:request { path = "/api/v1/configuration/import?dry_run=true", as = "session",
+    body = got.json }
+  test.equal(got.status, 200, got.answer)
+  test.equal({ got.json.problems, got.json.counts.change }, { {}, nil }, got.answer)
+end)
+
+test("router.lua wins: its group, its token and its names are left alone", function()
+  local world = new()
+  local status, text = run(world, nice {
+    groups = { { id = 7, name = "filed" } },
+    api_keys = { { id = 5, key = "the-secret-of-the-file", name = "x" },
+      { id = 6, key = "sk-another-client-key", name = "filed" } },
+    api_key_group_association = { { api_key_id = 5, group_id = 7 },
+      { api_key_id = 6, group_id = 7 } } })
+  test.equal(status, 0, text)
+  test.match(text, "group filed: router%.lua has one of this name")
+  test.match(text, "there already:\n  token filed ")
+  test.equal(stored(world, "group/filed"), json.null)
+  test.equal(stored(world, "token/filed-2").groups, { "filed" })
+end)
+
+test("numbers that something else has are not taken from it", function()
+  local world = new()
+  world.store.objects["compat/name/group/000000000007"] = '{"name":"other"}'
+  world.store.objects["compat/id/group/other"] = '{"id":7}'
+  world.store.objects["compat/next/group"] = '{"id":12}'
+  local status, text = run(world, nice())
+  test.equal(status, 0, text)
+  test.equal(json.decode(world.store.objects["compat/id/group/g"]).id, 12)
+  test.equal(json.decode(world.store.objects["compat/next/group"]).id, 13)
+  test.match(text, "numbers: 1: something else has them already")
+end)
+
+test("new models and keys come to the provider that is there; the rest of it stays", function()
+  local world = new()
+  run(world, nice())
+  local before = stored(world, "provider/a.test")
+  before.models.m.input, before.note = 9, "mine"
+  world.store.config["provider/a.test"] = json.encode(before)
+  local rows = nice()
+  rows.api_providers[2] = { id = 6, name = "B", model = "n", api_key = "sk-key-of-a-provider",
+    api_endpoint = "https://a.test/v1/chat/completions" }
+  local status, text = run(world, rows)
+  test.equal(status, 0, text)
+  local provider = stored(world, "provider/a.test")
+  test.equal({ provider.version, provider.models.m.input, provider.models.n, provider.note },
+    { 2, 9, {}, "mine" })
+  test.match(text, "to provider a%.test: 0 keys, 1 model")
+end)
+
+test("a token without anything that it may use would be one for all: it is left out", function()
+  local world = new()
+  local status, text = run(world, nice { groups = { { id = 7, name = ("x"):rep(300) } } })
+  test.equal(status, 0, text)
+  test.equal(stored(world, "token/Anna"), json.null)
+  test.match(text, "token Anna %(sk%-…eapi%): nothing that it may use is carried over")
+end)
+
+test("what cannot be in force is refused as a whole", function()
+  local world = new()
+  local status, text, count = run(world, nice { api_providers = { { id = 4, name = "A",
+    api_endpoint = "http://10.0.0.1/v1/chat/completions", api_key = "sk-key-of-a-provider",
+    model = "m" } } })
+  test.equal({ status, count }, { 1, 0 })
+  test.match(text, "^nothing is imported:\n.*\n  provider/10%.0%.0%.1: its URL is at a private addr")
+end)
+
+test("errors of what is stored already keep nothing from being imported", function()
+  local world = new()
+  world.store.config["group/broken"] = '{"version":1,"targets":[{"provider":"none","model":"m"}]}'
+  local status, text = run(world, nice())
+  test.equal(status, 0, text)
+end)
+
+test("a dry run seals nothing and has no ops", function()
+  local world = new()
+  local seal = host.seal
+  host.seal = function() error "sealed" end
+  local status, text, count = run(world, nice(), { is_dry = true })
+  host.seal = seal
+  test.equal({ status, count }, { 0, 0 }, text)
+  test.match(text, "would be carried over:\n  provider a%.test")
+end)
+
+test("weak tokens and the first token are told", function()
+  local world = new('provider "filed" { dialect = "openai", url = "https://filed.test/v1" }\n')
+  local _, text = run(world, 'API_KEYS=["AIza-some-gemini-key"]\nALLOWED_TOKENS=["123456"]\n')
+  test.match(text, "The token gemini%-1 is shorter than 16 characters")
+  test.match(text, "From now on every client needs a token")
+  test.equal(stored(world, "token/gemini-1").last4, "")
+end)
+
+test("a wrong system, and a configuration that cannot be loaded", function()
+  local world = new()
+  local status, text = run(world, nice(), { from = "other" })
+  test.equal(status, 2)
+  test.match(text, "there is no system \"other\": niceapi, ")
+  status, text = run(world, nice(), { from = "litellm" })
+  test.equal(status, 1)
+  test.match(text, "f is not LiteLLM's")
+  status = run(new(), nice(), { config = "/nowhere/router.lua" })
+  test.equal(status, 78)
+end)
+
+return test.finish()
