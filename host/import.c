@@ -153,8 +153,8 @@ static int finish(struct place *place, struct import_plan *plan)
 	}
 	fwrite(buf_data(&plan->report), 1, buf_size(&plan->report), stdout);
 	if (has_ops && place->owner)
-		printf("\nneap, process %d, was asked to load it; its log says when it is in "
-		       "force.\n",
+		printf("neap, process %d, was asked to load it; its log says when it is in "
+		       "force\n",
 			place->owner);
 	return 0;
 }

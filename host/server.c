@@ -274,6 +274,17 @@ static void close_server(struct server *server)
 		generation_unref(server->loaded);
 }
 
+/* A reload that is asked for while neap starts waits until it has started: neap import finds
+ * us by the folder before that, and without a handler SIGHUP would end us. */
+static void hold_reloads(int how)
+{
+	sigset_t held;
+
+	sigemptyset(&held);
+	sigaddset(&held, SIGHUP);
+	pthread_sigmask(how, &held, NULL);
+}
+
 static int serve(struct server *server, struct loaded *fresh, struct err *err)
 {
 	int rc;
@@ -283,6 +294,7 @@ static int serve(struct server *server, struct loaded *fresh, struct err *err)
 	server->process.generation = server->loader.last_id;
 	if ((rc = add_events(server)) != 0)
 		return rc;
+	hold_reloads(SIG_UNBLOCK);
 	process_start_journal(&server->process, generation_settings(server->loaded),
 		(size_t)fresh->worker_count);
 	if ((rc = start_workers(server, fresh->workers, err)) != 0)
@@ -341,6 +353,7 @@ int server_run(const struct options *options, const char *home)
 	server->reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* From the moment on that others can find us by the folder. */
 	signal(SIGUSR1, SIG_IGN);
+	hold_reloads(SIG_BLOCK);
 	if (open_process(server, &errors, &err) != 0 ||
 		load_first(server, &fresh, &errors) != 0 ||
 		serve(server, &fresh, &err) != 0)

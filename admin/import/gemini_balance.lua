@@ -7,7 +7,7 @@ local json = require "neap.json"
 local price_table = require "neap.price_table"
 local source = require "admin.import.source"
 
-local gemini = { name = "gemini-balance", title = "gemini-balance" }
+local gemini = { name = "gemini-balance", title = "gemini-balance", reads_variables = true }
 
 local BASE = "https://generativelanguage.googleapis.com/v1beta"
 
@@ -68,6 +68,9 @@ local LEFT = {
   SHOW_THINKING_PROCESS = "what a model thinks stays in fields of its own",
 }
 
+local READ = { API_KEYS = true, ALLOWED_TOKENS = true, AUTH_TOKEN = true, BASE_URL = true,
+  MODEL_SEARCH = true }
+
 --- Fills the plan with what the file holds.
 function gemini.fill(file, plan)
   local base = file.variables.BASE_URL
@@ -85,6 +88,7 @@ function gemini.fill(file, plan)
   for name, why in pairs(LEFT) do
     if file.variables[name] then plan:leave(name, why) end
   end
+  plan:leave_others(file.variables, LEFT, READ)
   plan:hint("Gemini is asked by its OpenAI-compatible address. An import of models over the admin "
     .. "API brings the list of today's.")
 end

@@ -37,8 +37,8 @@ local WHAT = { database = "a database with other tables", env = "variables of so
 --- The system whose file it is; nil for variables that belong to others' files.
 local function system_of(file, wanted)
   if wanted then
-    local is_fitting = wanted.is_own(file) or file.kind == "env"
-    if is_fitting then return wanted end
+    if wanted.is_own(file) then return wanted end
+    if file.kind == "env" then return wanted.reads_variables and wanted or nil end
     source.fail("%s is not %s's: it is %s", file.path, wanted.title, WHAT[file.kind])
   end
   for _, system in ipairs(SYSTEMS) do

@@ -3,7 +3,7 @@
 --- One of its providers is a model at an address with a key; address and key make a provider of
 --- neap's. Its numbers are kept, so that scripts that name them go on.
 
-local niceapi = { name = "niceapi", title = "NiceAPI" }
+local niceapi = { name = "niceapi", title = "NiceAPI", reads_variables = true }
 
 local zone = require "neap.zone"
 local source = require "admin.import.source"
@@ -223,6 +223,7 @@ local function fill_from_variables(file, plan)
   for name, why in pairs(VARIABLES) do
     if file.variables[name] then plan:leave(name, why) end
   end
+  plan:leave_others(file.variables, VARIABLES)
 end
 
 --- Fills the plan with what the file holds.

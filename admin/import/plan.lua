@@ -100,6 +100,21 @@ function Plan:leave_count(count, what, why)
   if count > 0 then self:leave(("%s: %d"):format(what, count), why) end
 end
 
+--- Says which variables of a file are none of those that are known: names alone.
+---@param variables table<string, string>
+---@param ... table<string, any> sets of names that are known
+function Plan:leave_others(variables, ...)
+  local names = {}
+  for name in pairs(variables) do
+    local is_known = false
+    for _, known in ipairs { ... } do is_known = is_known or known[name] ~= nil end
+    if not is_known then names[#names + 1] = name end
+  end
+  table.sort(names)
+  if not names[1] then return end
+  self:leave(table.concat(names, ", "), "neap has nothing that is set like this")
+end
+
 --- Says what somebody should do next.
 function Plan:hint(text)
   for _, hint in ipairs(self.hints) do

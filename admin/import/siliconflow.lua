@@ -4,11 +4,14 @@
 local json = require "neap.json"
 local source = require "admin.import.source"
 
-local siliconflow = { name = "siliconflow", title = "SiliconFlow API Proxy" }
+local siliconflow = { name = "siliconflow", title = "SiliconFlow API Proxy",
+  reads_variables = true }
 
 local NAME, URL = "siliconflow", "https://api.siliconflow.cn/v1"
 local EVERY = 3600 -- seconds between two refreshes where nothing is said
 local MODELS_MAX = 500
+-- Each target of a group has all keys of its provider, in every worker.
+local KEYS_OF_GROUPS_MAX = 100000
 
 function siliconflow.is_own(file)
   if file.kind == "env" then
@@ -27,18 +30,25 @@ local function pool_of(plan)
   return plan:provider { wish = NAME, url = URL, is_pool = true }
 end
 
---- The models that clients have used: it has no list of its own.
+--- The models that clients have used: it has no list of its own. The most used are groups, in
+--- which keys are drawn by what is left on them, as they were.
 local function read_models(file, plan, pool)
   if not file:has("logs", "model") then return end
+  local most = math.max(1, math.floor(KEYS_OF_GROUPS_MAX / math.max(1, #pool.keys)))
   local rows = file:query(("SELECT model, count(*) AS n FROM logs WHERE typeof(model) = 'text' "
     .. "AND model <> '' GROUP BY model ORDER BY n DESC, model LIMIT %d"):format(MODELS_MAX))
-  for _, row in ipairs(rows) do
+  for index, row in ipairs(rows) do
     pool.models[row.model] = {}
-    local group = plan:group(row.model)
-    plan:target(group, { provider = pool, model = row.model })
-    -- Its keys were drawn by what is left on them.
-    group.fields.policies = json.array { "circuit_breaker", "priority_failover",
-      "balance_weighted", "key_rotation", "keyword_retry" }
+    if index <= most then
+      local group = plan:group(row.model)
+      plan:target(group, { provider = pool, model = row.model })
+      group.fields.policies = json.array { "circuit_breaker", "priority_failover",
+        "balance_weighted", "key_rotation", "keyword_retry" }
+    end
+  end
+  if #rows > most then
+    plan:hint(("With so many keys %d of the %d models are groups, which draw keys by balance; the "
+      .. "others take them in turn."):format(most, #rows))
   end
 end
 
@@ -68,11 +78,14 @@ local VARIABLES = {
   PORT = "neap's address is `listen` in router.lua",
 }
 
+local READ = { AUTO_REFRESH_INTERVAL = true, API_KEY = true }
+
 local function read_variables(file, plan)
   local variables = file.variables
   for name, why in pairs(VARIABLES) do
     if variables[name] then plan:leave(name, why) end
   end
+  plan:leave_others(variables, VARIABLES, READ)
   local every = source.typed(variables.AUTO_REFRESH_INTERVAL, "number",
     file.path .. ": AUTO_REFRESH_INTERVAL")
   plan:set("refresh_every", every or EVERY, "AUTO_REFRESH_INTERVAL")

@@ -1,8 +1,10 @@
 /* SIGTERM drains; a second one does not wait. */
 import test from "node:test";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
+import path from "node:path";
 import { chat_bytes, get, open_chat, open, say, wire } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
@@ -54,6 +56,20 @@ test("a running stream and a waiting request finish, then neap exits with 0", as
     2,
     "both were logged before the exit",
   );
+});
+
+test("a reload that is asked for while neap starts is done once it has started", async (t) => {
+  const neap = await serve(t, "");
+  await neap.stop();
+  const starting = neap.start();
+  const owner = path.join(neap.folder, "data/state/owner");
+  await until(
+    () => readFileSync(owner, "latin1").trim() === String(neap.pid),
+    "the folder to belong to the new process",
+  );
+  neap.signal("SIGHUP");
+  await starting;
+  await until(async () => (await neap.generation()) === 2, "the second generation");
 });
 
 test("idle connections do not hold it up", async (t) => {
