@@ -258,7 +258,8 @@ function Apply:add_provider(one)
   local added, known = self:add_keys(name, one.keys)
   local gains = ("%s, %s"):format(count_text(added, "key"), count_text(model_count, "model"))
   if is_new then
-    self:carried_over("provider %s: %s, %s", name, one.url, gains)
+    -- What stands behind a "?" may be a key.
+    self:carried_over("provider %s: %s, %s", name, one.url:match("^[^?]*"), gains)
   else
     self:is_there("provider %s, with %s of %d", name, count_text(known, "key"), #one.keys)
     if added + model_count > 0 then self:carried_over("to provider %s: %s", name, gains) end

@@ -28,6 +28,10 @@ static int fail(struct database *database, int result, const char *what, struct 
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return err_set(err, -EBUSY, "another program holds the database locked");
+	case SQLITE_CANTOPEN:
+		return err_set(err, -EACCES,
+			"it cannot be opened: a database with a -wal file beside it needs "
+			"that file, in a folder that can be written (copy both)");
 	case SQLITE_INTERRUPT:
 	case SQLITE_TOOBIG:
 		return err_set(err, -E2BIG, "%s is too large to be read", what);

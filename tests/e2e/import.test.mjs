@@ -16,6 +16,7 @@ import {
   one_api,
   siliconflow,
 } from "./support/old_router.mjs";
+import { run } from "./support/neap.mjs";
 import { until } from "./support/story.mjs";
 import { answer, error, upstream } from "./support/upstream.mjs";
 
@@ -512,6 +513,30 @@ test("an import before the first start makes the storage; a dry run does not", a
   await neap.start();
   const got = await chat(neap, say("fast"), bearer(NICE.clients[0]));
   assert.equal(got.status, 200, got.text);
+});
+
+test("what was imported is sealed again by a rotation, and imports go on after it", async (t) => {
+  const up = await upstream(t);
+  const { neap } = await empty(t);
+  const rows = nice_rows(up);
+  await import_into(t, neap, [niceapi(old_file(neap, "first.db"), rows)]);
+  const rotate = () => run(t, ["key", "rotate", "-c", "router.lua"], { cwd: neap.folder });
+  const rotated = await rotate();
+  assert.equal(rotated.code, 0, rotated.text);
+  rows.api_providers.push({ ...rows.api_providers[0], id: 10, model: "more",
+    api_key: "sk-nice-provider-00010" });
+  rows.provider_group_association.push({ provider_id: 10, group_id: 13, priority: 1 });
+  rows.groups.push({ id: 13, name: "late" });
+  rows.api_key_group_association.push({ api_key_id: 23, group_id: 13 });
+  rows.api_keys.push({ id: 23, key: "sk-a-client-that-came-late", is_active: 1, name: "Carl" });
+  await import_into(t, neap, [niceapi(old_file(neap, "second.db"), rows)]);
+  await neap.admin.restart();
+  for (const [group, secret, key] of [["fast", NICE.clients[0], NICE.keys[1]],
+    ["late", "sk-a-client-that-came-late", "sk-nice-provider-00010"]]) {
+    const got = await chat(neap, say(group), bearer(secret));
+    assert.equal(got.status, 200, got.text);
+    assert.equal(up.last.key, key);
+  }
 });
 
 test("what is there already is not written over", async (t) => {

@@ -139,6 +139,26 @@ test("new models and keys come to the provider that is there; the rest of it sta
   test.match(text, "to provider a%.test: 0 keys, 1 model")
 end)
 
+test("NexusAI Hub: two of its providers at one address with one key stay two", function()
+  local function row(id, name, personal)
+    return { id = id, name = name, server_url = "https://one.test/v1?key=hidden-in-the-url#",
+      server_key = "sk-shared-server-key", personalized_key = personal }
+  end
+  local tables = { service_providers = { row(1, "twin", "personal-key-of-one-01"),
+    row(2, "twin", "personal-key-of-two-02") }, provider_models = {
+    { id = 1, provider_id = 1, model_name = "a" }, { id = 2, provider_id = 2, model_name = "b" } } }
+  local world = new()
+  local status, text = run(world, tables)
+  test.equal(status, 0, text)
+  test.equal({ stored(world, "provider/twin").models, stored(world, "provider/twin-2").models },
+    { { a = {} }, { b = {} } })
+  test.equal({ stored(world, "token/twin").providers, stored(world, "token/twin-2").providers },
+    { { "twin" }, { "twin-2" } })
+  test.equal(text:find("hidden", 1, true), nil, text)
+  local _, again, count = run(world, tables)
+  test.equal(count, 0, again)
+end)
+
 test("a token without anything that it may use would be one for all: it is left out", function()
   local world = new()
   local status, text = run(world, nice { groups = { { id = 7, name = ("x"):rep(300) } } })
