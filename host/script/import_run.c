@@ -43,27 +43,32 @@ static int l_scratch_gc(lua_State *L)
 
 /* -- databases ----------------------------------------------------------------------- */
 
+/* What Lua holds. */
+struct box {
+	struct database *database;
+};
+
 /* open_database(path) -> database | nil, why */
 static int l_open_database(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
-	struct database **database = lua_newuserdata(L, sizeof(*database));
+	struct box *box = lua_newuserdata(L, sizeof(*box));
 	struct err err;
 
-	*database = NULL;
+	box->database = NULL;
 	luaL_getmetatable(L, DATABASE);
 	lua_setmetatable(L, -2);
-	if (database_open(database, path, &err) != 0)
+	if (database_open(&box->database, path, &err) != 0)
 		return push_failure(L, err.text);
 	return 1;
 }
 
 static int l_database_gc(lua_State *L)
 {
-	struct database **database = luaL_checkudata(L, 1, DATABASE);
+	struct box *box = luaL_checkudata(L, 1, DATABASE);
 
-	database_close(*database);
-	*database = NULL;
+	database_close(box->database);
+	box->database = NULL;
 	return 0;
 }
 
@@ -123,12 +128,12 @@ static void push_rows(lua_State *L, const struct buf *cells)
 /* database:rows(sql) -> { { column = value, … }, … } | nil, why */
 static int l_rows(lua_State *L)
 {
-	struct database **database = luaL_checkudata(L, 1, DATABASE);
+	struct box *box = luaL_checkudata(L, 1, DATABASE);
 	const char *sql = luaL_checkstring(L, 2);
 	struct buf *cells = new_scratch(L);
 	struct err err;
 
-	if (database_query(*database, sql, keep_row, cells, &err) != 0)
+	if (database_query(box->database, sql, keep_row, cells, &err) != 0)
 		return push_failure(L, err.text);
 	push_rows(L, cells);
 	buf_clear(cells);
