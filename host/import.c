@@ -33,10 +33,14 @@ struct place {
 	int owner; /* the process that holds the store; 0: this one */
 };
 
-static int open_state(struct place *place, struct err *err)
+static int open_state(struct place *place, bool is_dry, struct err *err)
 {
-	int rc = store_open(&place->state, place->state_folder, &state_layout, err);
+	int rc;
 
+	if (is_dry)
+		return store_open_beside(&place->state, place->state_folder,
+			&state_layout, err);
+	rc = store_open(&place->state, place->state_folder, &state_layout, err);
 	if (rc != -EBUSY)
 		return rc;
 	place->owner = folder_owner(place->state_folder);
@@ -45,10 +49,10 @@ static int open_state(struct place *place, struct err *err)
 	return store_open_beside(&place->state, place->state_folder, &state_layout, err);
 }
 
-static int open_secrets(struct place *place, struct err *err)
+static int open_secrets(struct place *place, bool is_dry, struct err *err)
 {
 	unsigned char key[CLIENT_TOKEN_KEY_SIZE];
-	int rc = place->owner
+	int rc = is_dry || place->owner
 		? master_keys_open_old(&place->master_keys, place->folder, err)
 		: master_keys_open(&place->master_keys, place->folder, err);
 
@@ -62,7 +66,7 @@ static int open_secrets(struct place *place, struct err *err)
 	return 0;
 }
 
-/* A dry run makes nothing on the disk. */
+/* A dry run makes and locks nothing, and brings no format up. */
 static int open_place(struct place *place, const char *folder, bool is_dry,
 	struct err *err)
 {
@@ -73,7 +77,8 @@ static int open_place(struct place *place, const char *folder, bool is_dry,
 		state_layout.name);
 	if (is_dry && access(place->state_folder, F_OK) != 0)
 		return 0;
-	if ((rc = open_state(place, err)) != 0 || (rc = open_secrets(place, err)) != 0)
+	if ((rc = open_state(place, is_dry, err)) != 0 ||
+		(rc = open_secrets(place, is_dry, err)) != 0)
 		return rc;
 	return stored_read(&place->stored, place->state, place->master_keys, err);
 }
@@ -193,6 +198,8 @@ int import_files(const struct options *options, const char *home)
 	struct buf errors = { 0 };
 	int status;
 
+	/* Another import takes this one for a neap that can load. */
+	signal(SIGHUP, SIG_IGN);
 	if (loader_peek(&loader, &peeked, &errors) != 0) {
 		loader_print_errors(&errors);
 		buf_clear(&errors);

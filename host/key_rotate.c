@@ -117,6 +117,8 @@ int key_rotate(const struct options *options, const char *home)
 	struct err err;
 	int rc;
 
+	/* An import that finds the storage held asks its holder to load. */
+	signal(SIGHUP, SIG_IGN);
 	if (loader_peek(&loader, &peeked, &errors) != 0) {
 		loader_print_errors(&errors);
 		buf_clear(&errors);

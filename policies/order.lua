@@ -10,6 +10,9 @@ local order = policy.define {
     by = setting.choice { values = { "weight", "in_flight", "latency", "price" },
       default = "weight",
       help = "weight: drawn by chance; the others: the smallest first." },
+    keep_priority = setting.boolean { default = false,
+      help = "A smaller priority goes first all the same: only targets of one priority are put in "
+        .. "order." },
     answer_tokens = setting.integer { default = 500, min = 0, max = 1000000,
       help = "How long an answer is taken to be where targets go by price." },
   },
@@ -35,6 +38,10 @@ function order:run(request, next)
     list[#list + 1] = target
   end
   ready = rank.by(ready, function(target) return measure(target, self, request) end)
+  -- Those of one priority stay in their order.
+  if self.settings.keep_priority then
+    ready = rank.by(ready, function(target) return target.priority end)
+  end
   for _, target in ipairs(resting) do ready[#ready + 1] = target end
   return next(request:with { targets = ready })
 end

@@ -140,6 +140,21 @@ test("price: an unknown one comes last", function()
 end)
 
 -- ------------------------------------------------------------------------------------
+-- Within a priority
+
+test("keep_priority: only targets of one priority are put in order", function()
+  local targets = { { "a/m", priority = 2, weight = 9 }, { "b/m", priority = 1, weight = 0 },
+    { "c/m", priority = 1, weight = 1 } }
+  for _ = 1, 20 do
+    test.equal(order_of { by = { by = "weight", keep_priority = true }, targets = targets },
+      { "c/m", "b/m", "a/m" })
+  end
+  test.equal(order_of { by = { by = "price", keep_priority = true }, prices = PRICES,
+    targets = { { "a/m", priority = 1 }, { "b/m", priority = 2 }, { "c/m", priority = 2 } },
+    request = { messages = "hi" } }, { "a/m", "b/m", "c/m" })
+end)
+
+-- ------------------------------------------------------------------------------------
 -- Whatever the order
 
 test("resting targets stay last, in the order in which they wake", function()

@@ -10,18 +10,20 @@ local key = require "admin.api.key"
 local record = require "admin.api.configuration_record"
 local router = require "neap.router"
 local source = require "admin.import.source"
-local store = require "neap.store"
 local stored_settings = require "neap.stored_settings"
 local suggest = require "neap.suggest"
 
 local apply = {}
 
-local STEM_MAX = 100     -- bytes of a name that is made
-local SECRET_MAX = 4096  -- bytes of a key or a client's token
-local SECRET_WEAK = 16   -- a token that is shorter can be guessed
+local STEM_MAX = 100 -- bytes of a name that is made
 
 local Apply = {}
 Apply.__index = Apply
+
+for _, part in ipairs { require "admin.import.apply_tokens",
+  require "admin.import.apply_numbers" } do
+  for name, method in pairs(part) do Apply[name] = method end
+end
 
 -- ------------------------------------------------------------------------------------
 -- What there is, and what will be
@@ -93,11 +95,6 @@ end
 function Apply:carried_over(text, ...) self.carried[#self.carried + 1] = text:format(...) end
 function Apply:is_there(text, ...) self.there[#self.there + 1] = text:format(...) end
 
---- "1 key", "2 keys"
-local function count_text(count, what)
-  return ("%d %s%s"):format(count, what, count == 1 and "" or "s")
-end
-
 -- ------------------------------------------------------------------------------------
 -- Secrets
 
@@ -136,13 +133,6 @@ function Apply:read_keys()
     end
   end
   return by_provider
-end
-
---- Why a text is no secret, or nil.
-local function secret_problem(secret)
-  if secret == "" then return "it is empty" end
-  if #secret > SECRET_MAX then return ("it is longer than %d bytes"):format(SECRET_MAX) end
-  if secret:find("[%c\127]") then return "it has line ends or other control characters" end
 end
 
 -- ------------------------------------------------------------------------------------
@@ -191,6 +181,12 @@ local function models_of(document)
   return models
 end
 
+--- The models of a provider as it will be; none where there is none of this name.
+function Apply:models_of(name)
+  local written = self:written("provider", name)
+  return written and written.models or models_of(self:get("config", "provider/" .. name))
+end
+
 --- Adds the models that it does not have; how many.
 local function add_models(models, given)
   local count = 0
@@ -223,7 +219,7 @@ function Apply:add_keys(provider, list)
   local added, known, secrets = 0, 0, self.secrets[provider] or {}
   self.secrets[provider] = secrets
   for _, given in ipairs(list) do
-    local problem = secret_problem(given.secret)
+    local problem = source.secret_problem(given.secret)
     if problem then
       self.plan:leave(("a key of %s (%s)"):format(provider, source.mask(given.secret)), problem)
     elseif secrets[given.secret] then
@@ -256,12 +252,12 @@ function Apply:add_provider(one)
     self:put("config", "provider/" .. name, document)
   end
   local added, known = self:add_keys(name, one.keys)
-  local gains = ("%s, %s"):format(count_text(added, "key"), count_text(model_count, "model"))
+  local gains = ("%s, %s"):format(source.count(added, "key"), source.count(model_count, "model"))
   if is_new then
     -- What stands behind a "?" may be a key.
     self:carried_over("provider %s: %s, %s", name, one.url:match("^[^?]*"), gains)
   else
-    self:is_there("provider %s, with %s of %d", name, count_text(known, "key"), #one.keys)
+    self:is_there("provider %s, with %s of %d", name, source.count(known, "key"), #one.keys)
     if added + model_count > 0 then self:carried_over("to provider %s: %s", name, gains) end
   end
 end
@@ -283,7 +279,7 @@ function Apply:compare_group(group, document)
   end
   if missing == 0 then return self:is_there("group %s", group.name) end
   self:is_there("group %s; it stays as it is, without %s that it would have got", group.name,
-    count_text(missing, "target"))
+    source.count(missing, "target"))
 end
 
 local function target_document(target)
@@ -308,90 +304,8 @@ function Apply:add_group(group)
   local document = json.object { targets = targets }
   for field, value in pairs(group.fields) do document[field] = value end
   self:put("config", id, document)
-  self:carried_over("group %s: %s", group.name, count_text(#targets, "target"))
-end
-
--- ------------------------------------------------------------------------------------
--- Tokens
-
---- The stored tokens by their digests.
-function Apply:read_tokens()
-  local by_digest = {}
-  for _, name in ipairs(self:names("token")) do
-    local digest = self:get("config", "token/" .. name).digest
-    if digest then by_digest[digest] = name end
-  end
-  for _, one in ipairs(router.kept().configuration.tokens) do
-    if one.secret then by_digest[store.digest_text(host.digest(one.secret))] = one.name end
-  end
-  return by_digest
-end
-
-local function add_names(list, names)
-  local seen = {}
-  for _, name in ipairs(list or {}) do seen[name] = true end
-  for _, name in ipairs(names or {}) do
-    if not seen[name] then
-      seen[name] = true
-      list = list or json.array {}
-      list[#list + 1] = name
-    end
-  end
-  return list
-end
-
---- The names of what it may use; nil for none.
-function Apply:uses_of(token)
-  local groups, providers = {}, {}
-  for _, name in ipairs(token.groups or {}) do
-    if self.known_groups[name] then groups[#groups + 1] = name end
-  end
-  for _, provider in ipairs(token.providers or {}) do providers[#providers + 1] = provider.name end
-  return groups, providers
-end
-
-local function token_name(wish)
-  local name = wish:gsub("[%c\127]+", " "):match("^%s*(.-)%s*$"):sub(1, STEM_MAX)
-  return name ~= "" and name or "token"
-end
-
---- What is wrong with the plan's token, or nil.
-local function token_problem(token, groups, providers)
-  local problem = secret_problem(token.secret)
-  if problem then return problem end
-  if not token.is_for_all and not groups[1] and not providers[1] then
-    return "nothing that it may use is carried over"
-  end
-end
-
-function Apply:add_token(token)
-  local groups, providers = self:uses_of(token)
-  local problem = token_problem(token, groups, providers)
-  if problem then
-    return self.plan:leave(("token %s (%s)"):format(source.shown(token.wish),
-      source.mask(token.secret)), problem)
-  end
-  local digest = store.digest_text(host.digest(token.secret))
-  local name = self.digests[digest]
-  if name and not self.made_tokens[name] then
-    token.name = name
-    return self:is_there("token %s (%s)", name, source.mask(token.secret))
-  end
-  local document = name and self:get("config", "token/" .. name) or json.object { digest = digest,
-    prefix = token.secret:match("^sk%-") or "", last4 = key.last4(token.secret) }
-  for field, value in pairs(token.fields) do document[field] = value end
-  document.groups, document.providers = add_names(document.groups, groups),
-    add_names(document.providers, providers)
-  token.name = name or self:free_name("token", token_name(token.wish))
-  self.digests[digest], self.made_tokens[token.name] = token.name, true
-  self:put("config", "token/" .. token.name, document)
-  if name then return end
-  self:carried_over("token %s (%s)%s", token.name, source.mask(token.secret),
-    document.off and ", switched off" or "")
-  if #token.secret < SECRET_WEAK then
-    self.plan:hint(("The token %s is shorter than %d characters, so that it can be guessed: "
-      .. "replace it soon."):format(token.name, SECRET_WEAK))
-  end
+  self.made_groups[group.name] = true
+  self:carried_over("group %s: %s", group.name, source.count(#targets, "target"))
 end
 
 -- ------------------------------------------------------------------------------------
@@ -431,56 +345,6 @@ function Apply:add_setting(name, given)
   end
   self:put("config", "setting/" .. name, json.object { value = given.value })
   self:carried_over("setting %s = %s (%s)", name, tostring(given.value), given.from)
-end
-
--- ------------------------------------------------------------------------------------
--- Numbers of the old system, as admin.api.compat.ids keeps them
-
-local function id_key(kind, name) return ("compat/id/%s/%s"):format(kind, name) end
-local function name_key(kind, id) return ("compat/name/%s/%012d"):format(kind, id) end
-local function next_key(kind) return "compat/next/" .. kind end
-
-function Apply:next_number(kind)
-  local last = self:get("objects", next_key(kind))
-  return last and last.id or 1
-end
-
---- What is noted of a target that is switched off.
-local function off_document(number, provider)
-  local groups = json.object {}
-  for group, priority in pairs(number.off.groups) do
-    groups[group] = json.object { provider = provider, model = number.model, priority = priority }
-  end
-  return json.object { prices = json.object(number.off.prices), groups = groups }
-end
-
-function Apply:add_number(number)
-  local name = number.of.name
-  if not name or (number.kind == "group" and not self.known_groups[name]) then return end
-  if number.model then name = name .. "/" .. number.model end
-  if self:get("objects", id_key(number.kind, name)) then return end
-  local id = number.id
-  local is_free = id >= 1 and id < 1e12 and not self:get("objects", name_key(number.kind, id))
-  if not is_free then
-    id = self:next_number(number.kind)
-    self.renumbered = self.renumbered + 1
-  end
-  self:put("objects", id_key(number.kind, name), json.object { id = id, label = number.label,
-    off = number.off and off_document(number, number.of.name) })
-  self:put("objects", name_key(number.kind, id), json.object { name = name })
-  if id >= self:next_number(number.kind) then
-    self:put("objects", next_key(number.kind), json.object { id = id + 1 })
-  end
-  self.numbered = self.numbered + 1
-end
-
-function Apply:tell_numbers()
-  if self.numbered > 0 then
-    self:carried_over("%s of what is above, for the old paths",
-      count_text(self.numbered, "number"))
-  end
-  self.plan:leave_count(self.renumbered, "numbers",
-    "something else has them already: these got others")
 end
 
 -- ------------------------------------------------------------------------------------
@@ -567,7 +431,9 @@ local function new(plan, given)
     rows = { config = rows_of(host.stored("config")), keys = rows_of(host.stored("keys")),
       objects = rows_of(objects) },
     changed = {}, carried = {}, there = {}, opened = {}, sealed_count = 0, claimed = {},
-    key_numbers = {}, known_groups = {}, made_tokens = {}, numbered = 0, renumbered = 0 }, Apply)
+    models = {},
+    key_numbers = {}, known_groups = {}, made_groups = {}, made_tokens = {},
+    numbered = 0, renumbered = 0 }, Apply)
   for _, one in ipairs(router.kept().configuration.groups) do self.known_groups[one.name] = true end
   self.secrets, self.digests, self.keywords = self:read_keys(), self:read_tokens(),
     self:read_keywords()
@@ -584,6 +450,7 @@ function apply.run(plan, given)
   for _, one in ipairs(plan.providers) do self:add_provider(one) end
   for _, one in ipairs(plan.groups) do self:add_group(one) end
   for _, one in ipairs(plan.tokens) do self:add_token(one) end
+  self:reconcile_all()
   for _, one in ipairs(plan.keywords) do self:add_keyword(one) end
   for _, name in ipairs(suggest.sorted(plan.settings)) do
     self:add_setting(name, plan.settings[name])

@@ -72,9 +72,6 @@ local function fill(files, variables)
     source.fail("%s: no system that neap knows has these variables: name it with --from",
       files[1].path)
   end
-  for _, system in ipairs(SYSTEMS) do
-    if system.finish then system.finish(plan) end
-  end
   return plan
 end
 

@@ -252,7 +252,8 @@ local function policies_of(self, strategy, group)
   local by = ORDERS[strategy or "simple-shuffle"] or "weight"
   if by == "weight" and not self.weighted[group.name] then by = "in_flight" end
   return json.array { "circuit_breaker", json.object { name = "order",
-    settings = json.object { by = by } }, "priority_failover", "key_rotation", "keyword_retry" }
+    settings = json.object { by = by, keep_priority = true } }, "priority_failover",
+    "key_rotation", "keyword_retry" }
 end
 
 local function add_limits(self, router, settings, where)

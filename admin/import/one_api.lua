@@ -251,8 +251,8 @@ local function weight_of(channels, one)
 end
 
 local DRAWN = { "circuit_breaker", json.object { name = "order",
-  settings = json.object { by = "weight" } }, "priority_failover", "key_rotation",
-  "keyword_retry" }
+  settings = json.object { by = "weight", keep_priority = true } }, "priority_failover",
+  "key_rotation", "keyword_retry" }
 
 local function add_group(self, name, model, channels)
   local group, ranks = self.plan:group(name), ranks_of(channels)

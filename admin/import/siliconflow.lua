@@ -95,31 +95,13 @@ local function read_variables(file, plan)
       .. "the clients")
     return
   end
-  plan:token { wish = "siliconflow", secret = key, providers = { pool_of(plan) },
-    is_of_pool = true }
+  plan:token { wish = "siliconflow", secret = key, providers = { pool_of(plan) } }
 end
 
 --- Fills the plan with what the file holds.
 function siliconflow.fill(file, plan)
   if file.kind == "env" then return read_variables(file, plan) end
   read_pool(file, plan)
-end
-
---- Once all files are read: the one client key may use all models of the pool, groups first.
-function siliconflow.finish(plan)
-  for _, token in ipairs(plan.tokens) do
-    if token.is_of_pool then
-      local pool = token.providers[1]
-      token.groups = {}
-      for _, group in ipairs(plan.groups) do
-        local target = group.targets[1]
-        if target and target.provider == pool then
-          table.insert(token.groups, group.name)
-        end
-      end
-      if not token.groups[1] then token.groups = nil end
-    end
-  end
 end
 
 return siliconflow

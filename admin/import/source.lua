@@ -6,7 +6,8 @@ local host = require "neap.host"
 
 local source = {}
 
-local SHOWN_MAX = 40 -- bytes of a value in a message
+local SHOWN_MAX = 40    -- bytes of a value in a message
+local SECRET_MAX = 4096 -- bytes of a key or a client's token
 
 local Problem = {}
 Problem.__index = Problem
@@ -205,6 +206,23 @@ end
 function source.mask(secret)
   if #secret < 16 then return "…" end
   return (secret:match("^sk%-") or "") .. "…" .. secret:sub(-4)
+end
+
+--- Why a text is no secret of a provider or a client, or nil.
+---@param secret string
+---@return string?
+function source.secret_problem(secret)
+  if secret == "" then return "it is empty" end
+  if #secret > SECRET_MAX then return ("it is longer than %d bytes"):format(SECRET_MAX) end
+  if secret:find("[%c\127]") then return "it has line ends or other control characters" end
+end
+
+--- "1 key", "2 keys"
+---@param count integer
+---@param what string
+---@return string
+function source.count(count, what)
+  return ("%d %s%s"):format(count, what, count == 1 and "" or "s")
 end
 
 --- A name in a message: one line, of a bounded size.

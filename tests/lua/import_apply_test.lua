@@ -159,6 +159,53 @@ test("NexusAI Hub: two of its providers at one address with one key stay two", f
   test.equal(count, 0, again)
 end)
 
+local POOL = { api_keys = { { key = "sk-of-the-pool-01", add_time = 1, balance = 1,
+  usage_count = 0 } }, logs = { { model = "m" } } }
+local POOL_ENV = "ADMIN_USERNAME=a\nAPI_KEY=the-key-of-the-clients\n"
+
+test("a token that has a model by its provider keeps it when a group gets the model's name",
+  function()
+    for _, order in ipairs { { POOL, POOL_ENV }, { POOL_ENV, POOL } } do
+      local world = new()
+      for _, content in ipairs(order) do
+        local status, text = run(world, content)
+        test.equal(status, 0, text)
+      end
+      local token = stored(world, "token/siliconflow")
+      test.equal({ token.providers, token.groups }, { { "siliconflow" }, { "m" } })
+    end
+  end)
+
+test("a group that leads elsewhere, too, is given to no token; it is told", function()
+  local world = new()
+  run(world, { service_providers = { { id = 1, name = "one", server_url = "https://one.test",
+    server_key = "sk-server-key-of-one", personalized_key = "personal-key-of-one-01" } },
+    provider_models = { { id = 1, provider_id = 1, model_name = "g" } } })
+  local status, text = run(world, nice())
+  test.equal(status, 0, text)
+  test.match(text, "\n  g for token one: a group of this name leads to other providers, too")
+  test.equal(stored(world, "token/one").groups, nil)
+end)
+
+local CHANNEL = { id = 1, name = "c", type = 1, key = "sk-of-a-channel-01\nsk-of-a-channel-02",
+  status = 1, models = "m,n", base_url = "https://c.test", group = "default", priority = 1 }
+local TOKEN = { id = 1, key = "0123456789abcdef0123", name = "t", expired_time = 1800000000 }
+local LITELLM = json.encode { model_list = { { model_name = "chat", litellm_params = {
+  model = "openai/gpt", api_key = "sk-of-litellm-0001", api_base = "https://l.test/v1" } } },
+  general_settings = { master_key = "sk-master-of-litellm" } }
+
+test("no system's files change anything the second time", function()
+  for name, content in pairs { siliconflow = POOL, its_variables = POOL_ENV,
+    gemini = 'API_KEYS=["AIza-some-gemini-key"]\nALLOWED_TOKENS=["a-token-of-a-client"]\n',
+    one_api = { channels = { CHANNEL }, tokens = { TOKEN } }, litellm = LITELLM } do
+    local world = new()
+    local status, text, count = run(world, content)
+    test.equal({ status, count > 3 }, { 0, true }, name .. ": " .. text)
+    status, text, count = run(world, content)
+    test.equal({ status, count }, { 0, 0 }, name .. ": " .. text)
+  end
+end)
+
 test("a token without anything that it may use would be one for all: it is left out", function()
   local world = new()
   local status, text = run(world, nice { groups = { { id = 7, name = ("x"):rep(300) } } })

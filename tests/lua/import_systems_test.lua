@@ -24,7 +24,6 @@ local function plan_of(content, variables)
     end
   end
   SYSTEMS[found].fill(file, plan, variables)
-  if SYSTEMS[found].finish then SYSTEMS[found].finish(plan) end
   return plan, found
 end
 
