@@ -74,7 +74,8 @@ local function read_providers(file, plan)
           .. "both"):format(one.id))
       else
         one = { id = row.id, label = row.name, provider = provider, model = row.model,
-          prices = prices_of(row), is_on = row.is_active ~= false, groups = {} }
+          prices = prices_of(row), is_on = row.is_active ~= false, groups = {},
+          rank = row.price_per_million_tokens or -math.huge }
         seen[name] = one
         if one.is_on then provider.models[row.model] = one.prices end
       end
@@ -102,6 +103,38 @@ local function join(plan, one, group, priority)
   end
 end
 
+--- Among equal priorities it went by its one price, unknown ones first; neap goes by the prices of
+--- tokens, unknown ones last.
+local function price_here(one)
+  local prices = one.prices
+  if not prices.input and not prices.output then return math.huge end
+  return (prices.input or 0) + (prices.output or 0)
+end
+
+--- Whether two neighbours of one priority change places.
+local function is_reordered(members)
+  for _, a in ipairs(members) do
+    for _, b in ipairs(members) do
+      local is_before = a.one.rank < b.one.rank and price_here(a.one) > price_here(b.one)
+      if a.priority == b.priority and is_before then return true end
+    end
+  end
+  return false
+end
+
+local function tell_order(plan, members)
+  local groups = {}
+  for group in pairs(members) do groups[#groups + 1] = group end
+  table.sort(groups, function(a, b) return a.name < b.name end)
+  for _, group in ipairs(groups) do
+    if is_reordered(members[group]) then
+      plan:hint(("Group %s: of equal priorities neap tries the cheapest first and those without a "
+        .. "price last, which is another order than before: give them priorities."):format(
+        group.name))
+    end
+  end
+end
+
 local function read_groups(file, plan, providers)
   local by_id = {}
   for _, row in ipairs(file:read("groups", { id = "integer!", name = "text!" }, "id")) do
@@ -117,17 +150,21 @@ local function read_groups(file, plan, providers)
     if (a.priority or 1) ~= (b.priority or 1) then return (a.priority or 1) < (b.priority or 1) end
     return a.provider_id < b.provider_id
   end)
-  local shift, stray = shift_of(rows), 0
+  local shift, stray, members = shift_of(rows), 0, {}
   for _, row in ipairs(rows) do
     local one, group = providers[row.provider_id], by_id[row.group_id]
     if one and group then
-      join(plan, one, group, (row.priority or 1) + shift)
+      local priority = (row.priority or 1) + shift
+      join(plan, one, group, priority)
+      members[group] = members[group] or {}
+      table.insert(members[group], { one = one, priority = priority })
     else
       stray = stray + 1
     end
   end
   plan:leave_count(stray, "members of groups",
     "their provider or group is not there, or not carried over")
+  tell_order(plan, members)
   return by_id
 end
 

@@ -99,6 +99,26 @@ test("NiceAPI: rows that are the same target, and rows that can be none", functi
   test.match(left_of(plan), "provider 4 %(no key%): it has no key")
 end)
 
+test("NiceAPI: where equal priorities had another order by price, that is told", function()
+  local function row(id, price)
+    return { id = id, name = "p" .. id, api_endpoint = "https://a.test", api_key = "k" .. id,
+      model = "m", price_per_million_tokens = price }
+  end
+  local function hints(prices, priorities)
+    local rows, members = { columns = { "price_per_million_tokens" } }, {}
+    for index = 1, 2 do
+      rows[index] = row(index, prices[index])
+      members[index] = { provider_id = index, group_id = 7, priority = priorities[index] }
+    end
+    local plan = plan_of(nice { api_providers = rows, provider_group_association = members })
+    return table.concat(plan.hints, "\n")
+  end
+  test.match(hints({ nil, 2 }, { 1, 1 }), "Group g: of equal priorities")
+  for _, case in ipairs { { { 1, 2 }, { 1, 1 } }, { { nil, 2 }, { 1, 2 } }, { {}, { 1, 1 } } } do
+    test.equal(hints(case[1], case[2]):find("Group g", 1, true), nil)
+  end
+end)
+
 -- ------------------------------------------------------------------------------------
 -- NexusAI Hub, SiliconFlow API Proxy, gemini-balance
 
