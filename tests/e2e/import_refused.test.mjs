@@ -1,5 +1,5 @@
-/* What `neap import` refuses: files that are damaged, made to do harm, or of something else. Each is
- * an error in words, and nothing is changed. */
+/* What `neap import` refuses: files that are damaged, made to do harm, or of something else. Each
+ * is an error in words, and nothing is changed. */
 import test from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -93,7 +93,8 @@ test("values that are not of their type", async (t) => {
     /priority must be a whole number/);
   await refused(with_rows({ settings: [{ key: "failover_threshold_count", value: "many" }] }),
     /failover_threshold_count must be a whole number/);
-  await refused(siliconflow(at("pool.db"), { api_keys: [{ key: "k".repeat(20), balance: "much" }] }),
+  const api_keys = [{ key: "k".repeat(20), balance: "much" }];
+  await refused(siliconflow(at("pool.db"), { api_keys }),
     /balance must be a number/);
   await refused(at(".env", "API_KEYS=[1, 2]\n"), /API_KEYS must be a list of texts/);
   await refused(at("config.yaml", "model_list: 7\n"), /model_list must be a list/);

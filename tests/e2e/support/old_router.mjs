@@ -6,17 +6,16 @@ import { DatabaseSync } from "node:sqlite";
 import { writeFileSync } from "node:fs";
 import { run } from "./neap.mjs";
 
-/* A SQLite file. tables: { name: { columns: "id integer primary key, …", rows: [{ id: 1 }] } }. */
+/* A SQLite file. tables: { name: { columns: "id integer, …", rows: [{ id: 1 }] } }. */
 export function database(file, tables) {
   const made = new DatabaseSync(file);
   for (const [name, { columns, rows = [] }] of Object.entries(tables)) {
     made.exec(`CREATE TABLE "${name}" (${columns})`);
     for (const row of rows) {
-      const names = Object.keys(row);
+      const names = Object.keys(row).map((one) => `"${one}"`);
+      const places = names.map(() => "?");
       made
-        .prepare(
-          `INSERT INTO "${name}" (${names.map((one) => `"${one}"`)}) VALUES (${names.map(() => "?")})`,
-        )
+        .prepare(`INSERT INTO "${name}" (${names}) VALUES (${places})`)
         .run(...Object.values(row));
     }
   }
