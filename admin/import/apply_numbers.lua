@@ -35,8 +35,11 @@ function Numbers:add_number(number)
     id = self:next_number(number.kind)
     self.renumbered = self.renumbered + 1
   end
-  self:put("objects", id_key(number.kind, name), json.object { id = id, label = number.label,
-    off = number.off and off_document(number, number.of.name) })
+  local document = json.object { id = id, label = number.label,
+    token = number.token and number.token.name,
+    off = number.off and off_document(number, number.of.name) }
+  for field, value in pairs(number.more or {}) do document[field] = value end
+  self:put("objects", id_key(number.kind, name), document)
   self:put("objects", name_key(number.kind, id), json.object { name = name })
   if id >= self:next_number(number.kind) then
     self:put("objects", next_key(number.kind), json.object { id = id + 1 })

@@ -44,7 +44,11 @@ end
 
 local function add_tokens(file, plan, provider)
   local auth, tokens = file.variables.AUTH_TOKEN, list_of(file, "ALLOWED_TOKENS")
-  if auth == nil or auth == "" then auth = tokens[1] end
+  if auth == "" then auth = nil end
+  if not auth then
+    plan:leave("AUTH_TOKEN", "it is not set, which let the first client list the keys: a token "
+      .. "with the right keys may")
+  end
   local is_there = false
   for index, secret in ipairs(tokens) do
     local is_auth = secret == auth

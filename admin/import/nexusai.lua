@@ -1,5 +1,5 @@
 --- admin.import.nexusai: the database of NexusAI Hub (config.db): providers, their models, and the
---- personal keys of clients.
+--- personal keys of clients. Its numbers are kept, for the paths of its own.
 
 local source = require "admin.import.source"
 
@@ -17,7 +17,7 @@ local function models_of(file)
   for _, row in ipairs(file:read("provider_models", { id = "integer!", provider_id = "integer!",
     model_name = "text!", description = "text" }, "id")) do
     by_provider[row.provider_id] = by_provider[row.provider_id] or {}
-    table.insert(by_provider[row.provider_id], row.model_name)
+    table.insert(by_provider[row.provider_id], row)
   end
   return by_provider
 end
@@ -49,7 +49,11 @@ local function read_provider(plan, row, models)
   else
     provider.keys[1] = { secret = secret }
   end
-  for _, model in ipairs(models or {}) do provider.models[model] = {} end
+  for _, model in ipairs(models or {}) do
+    provider.models[model.model_name] = {}
+    plan:number { kind = "target", id = model.id, of = provider, model = model.model_name,
+      more = { description = note_of(model.description) } }
+  end
   return provider
 end
 
@@ -76,6 +80,7 @@ function nexusai.fill(file, plan)
       token = plan:token { wish = row.name, secret = key, providers = { provider } }
       by_key[key], tokens[#tokens + 1] = token, token
     end
+    plan:number { kind = "provider", id = row.id, of = provider, label = row.name, token = token }
   end
   local stray = 0
   for _, list in pairs(models) do stray = stray + #list end

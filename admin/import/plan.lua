@@ -32,11 +32,13 @@ Plan.__index = Plan
 ---@field fields table? expires, off, rights, note, label, created
 
 ---@class admin.import.number a number of the old system's, by which the paths of its own find it
----@field kind "target"|"group"|"token"|"keyword"
+---@field kind "provider"|"target"|"group"|"token"|"keyword"
 ---@field id integer
 ---@field of table the provider, group, token or keyword
 ---@field model string? of a target
 ---@field label string?
+---@field token admin.import.token? of a provider, the one that stands for its key
+---@field more table? more that is noted with it
 ---@field off table? a target that is switched off: { prices, groups = { [name] = priority } }
 
 function plan.new()

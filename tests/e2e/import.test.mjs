@@ -181,8 +181,8 @@ test("NexusAI Hub: a client's key has the models of its providers, and no others
       row(6, "Two", `${up.root}/exactly#`, "sk-nexus-server-0002", "client-two-000000000002", null),
     ],
     provider_models: [
-      { provider_id: 1, model_name: "org/model-a" },
-      { provider_id: 1, model_name: "shared" },
+      { id: 7, provider_id: 1, model_name: "org/model-a", description: "big" },
+      { id: 9, provider_id: 1, model_name: "shared" },
       { provider_id: 4, model_name: "model-b" },
       { provider_id: 6, model_name: "model-c" },
       { provider_id: 9, model_name: "stray" },
@@ -211,6 +211,14 @@ test("NexusAI Hub: a client's key has the models of its providers, and no others
     ["model-b", "org/model-a", "shared"]);
   const providers = (await call("/api/v1/providers")).items;
   assert.deepEqual(providers.map((each) => each.note ?? ""), ["the first", "", ""]);
+  const rows = (await call("/providers")).providers;
+  assert.deepEqual(rows.map((each) => [each[0], each[1], each[2], each[4], each[5]]), [
+    [1, "硅基 One", up.root, "…0001", "the first"],
+    [4, "Two", `${up.root}/api/v3/`, "…0001", ""],
+    [6, "Two", `${up.root}/exactly#`, "…0002", ""],
+  ]);
+  assert.deepEqual((await call("/providers/1/models")).models,
+    [[7, 1, "org/model-a", "big"], [9, 1, "shared", ""]]);
 
   const again = await import_files(t, neap, [file], { secrets });
   assert.match(again.stdout, /carried over:\n {2}nothing/, "two of one name stay two");
@@ -295,6 +303,10 @@ MAX_FAILURES=3
   assert.deepEqual(asked, [keys[0], keys[1], keys[0]], "strict turns, as they stood in the list");
   const known = await chat(neap, say("gemini-2.5-pro"), bearer("short"));
   assert.equal(known.status, 200, "a model that everybody knows");
+  const listed = await get(neap, "/v1/keys/list", bearer("gemini-auth-token-0001"));
+  assert.equal(listed.status, 200, listed.text);
+  assert.equal(listed.json.data.valid_keys.length, 2);
+  assert.notEqual((await get(neap, "/v1/keys/list", bearer("short"))).status, 200);
   const tokens = (await call("/api/v1/tokens")).items;
   assert.deepEqual(tokens.filter((one) => one.rights?.includes("keys")).map((one) => one.name),
     ["gemini-auth"]);

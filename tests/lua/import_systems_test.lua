@@ -159,8 +159,13 @@ test("SiliconFlow API Proxy: the interval is a setting, by default an hour, 0 fo
   test.match(problem_of "AUTO_REFRESH_INTERVAL=soon\n", "AUTO_REFRESH_INTERVAL must be a number")
 end)
 
-test("gemini-balance: lists as JSON and with commas; the first token may list keys", function()
-  local plan, name = plan_of 'API_KEYS=["k1","k2"]\nALLOWED_TOKENS=t1, t2\nSHOW_SEARCH_LINK=true\n'
+test("gemini-balance: lists as JSON and with commas; who may list keys is said", function()
+  local text = 'API_KEYS=["k1","k2"]\nALLOWED_TOKENS=t1, t2\nSHOW_SEARCH_LINK=true\n'
+  local plan = plan_of(text)
+  test.equal(pick(plan.tokens, "fields"), { { {} }, { {} } })
+  test.match(left_of(plan), "AUTH_TOKEN: it is not set")
+  local name
+  plan, name = plan_of(text .. "AUTH_TOKEN=t1\n")
   test.equal(name, "gemini-balance")
   test.equal(pick(plan.providers[1].keys, "secret"), { { "k1" }, { "k2" } })
   test.equal(plan.providers[1].url,
