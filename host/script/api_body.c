@@ -5,8 +5,8 @@
 #include "script/api.h"
 #include "script/request.h"
 
-static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number", "string",
-	"array", "object" };
+static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
+	"string", "array", "object" };
 
 /* member(name) -> raw text | nil, kind, size. The text is nil where it is longer
  * than the scan keeps. */
@@ -53,8 +53,8 @@ int api_body_last(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
 	const char *name = luaL_checkstring(L, 2);
-	const struct scan_wanted wanted = { luaL_checkstring(L, 3), luaL_checkstring(L, 4),
-		luaL_checkstring(L, 5) };
+	const struct scan_wanted wanted = { luaL_checkstring(L, 3),
+		luaL_checkstring(L, 4), luaL_checkstring(L, 5) };
 	double most = luaL_checknumber(L, 6), head = luaL_checknumber(L, 7);
 	struct spool *spool = exchange_body(request->exchange);
 	const char *body = spool ? spool_memory(spool) : NULL;

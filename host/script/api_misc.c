@@ -20,7 +20,7 @@
 #include "script/script.h"
 #include "script/state.h"
 
-#define TYPE_MARK 1 /* of a metatable: where its type's name lies */
+#define TYPE_MARK 1           /* of a metatable: where its type's name lies */
 #define SECONDS_MAX 2000000.0 /* 24 days: what fits into an int of milliseconds */
 
 struct timeval api_timeval(double seconds)

@@ -174,7 +174,8 @@ static int l_recent_key(lua_State *L)
 static int l_recent_get(lua_State *L)
 {
 	char value[RECENT_TEXT_MAX];
-	size_t size = recent_get(api_script(L)->process->recent, check_recent(L, 1), value);
+	size_t size = recent_get(api_script(L)->process->recent, check_recent(L, 1),
+		value);
 
 	if (!size)
 		return 0;

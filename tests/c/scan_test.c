@@ -242,8 +242,8 @@ static void last_are(const char *text, const char *last, const char *before)
 {
 	struct scan_slice out[2];
 	const char *const expected[] = { last, before };
-	const struct scan_wanted wanted = { "role", "user", "content" };
-	size_t count = scan_last(text, strlen(text), &wanted, out, COUNT_OF(out));
+	const struct scan_wanted users = { "role", "user", "content" };
+	size_t count = scan_last(text, strlen(text), &users, out, COUNT_OF(out));
 
 	assert_int_equal(count, before ? 2 : last ? 1 : 0);
 	for (size_t i = 0; i < count; i++) {

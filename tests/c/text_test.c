@@ -76,8 +76,9 @@ static void finds_the_end_of_a_string_wherever_it_stands(void **state)
  * characters; they are separated by bars here. */
 static void cuts_between_characters(void **state)
 {
-	static const char barred[] = "a|\\n|\xc3\xbc|\\\\|\\u00e4|b|\xf0\x9f\x98\x80|\\ud83d\\ude00|"
-				     "\\\"|\\uD83D\\uDE00|z";
+	static const char barred[] =
+		"a|\\n|\xc3\xbc|\\\\|\\u00e4|b|\xf0\x9f\x98\x80|\\ud83d\\ude00|"
+		"\\\"|\\uD83D\\uDE00|z";
 	char text[sizeof(barred)];
 	size_t ends[sizeof(barred)], size = 0, count = 0;
 
