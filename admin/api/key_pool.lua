@@ -236,7 +236,8 @@ return {
       added = { type = "integer" }, counts = COUNTS, lines = { type = "array",
         items = schema.object({ line = { type = "integer" }, tail = { type = "string" },
           state = { type = "string" }, why = { type = "string" }, balance = { type = "number" } },
-          { "line", "tail", "state" }) } }, { "added", "counts", "lines" }) } } },
+          { "line", "tail", "state" }) } }, { "added", "counts", "lines" }) },
+      stream.response } },
   { id = "refresh_key", method = "POST", path = key.PATH .. "/{id}/refresh", tag = "keys",
     scope = "write", summary = "Ask the provider about a key, and what is left on it",
     params = key.params, errors = { 409 }, run = refresh_one,
@@ -248,5 +249,5 @@ return {
     query = progress_query, run = refresh_all,
     responses = { { 200, "What it said.", schema.object({ counts = COUNTS,
       balance = { type = { "number", "null" }, description = "The sum of what is left." } },
-      { "counts", "balance" }) } } },
+      { "counts", "balance" }) }, stream.response } },
 }

@@ -178,5 +178,5 @@ return {
     body = rules_schema { only = { type = "array", maxItems = 10000,
       items = { type = "string" }, description = "Models of the preview; without it all." } },
     errors = { 502 }, run = apply,
-    responses = { { 200, "What became of each model.", plan_schema } } },
+    responses = { { 200, "What became of each model.", plan_schema }, stream.response } },
 }

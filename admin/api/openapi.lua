@@ -138,11 +138,19 @@ local function success(op, response, components)
   return result
 end
 
+--- The same status, with a body of another type.
+local function add_kinds(result, other)
+  for kind, described in pairs(other.content) do result.content[kind] = described end
+  result.description = result.description .. " " .. other.description
+end
+
 local function responses_of(op, components)
   local result, is_there = json.object {}, {}
   for _, response in ipairs(op.responses) do
+    local status = tostring(response[1])
     is_there[response[1]] = true
-    result[tostring(response[1])] = success(op, response, components)
+    local one = success(op, response, components)
+    if result[status] then add_kinds(result[status], one) else result[status] = one end
   end
   for _, status in ipairs(sorted_keys(routes.statuses(op))) do
     if not is_there[status] then

@@ -28,8 +28,8 @@ local function chat(of)
 end
 
 local free = { type = "object", additionalProperties = true }
-local responses = { { 200, "The answer: a chat completion, or events where `stream` is true.",
-  free } }
+local responses = { { 200, "The answer: a chat completion.", free },
+  { 200, "Events, where `stream` is true.", { type = "string" }, "text/event-stream" } }
 for _, status in ipairs { 400, 404, 413, 422, 429, 500, 502, 503, 504 } do
   responses[#responses + 1] = { status, "As a client would get it.", free }
 end

@@ -97,8 +97,8 @@ function record_schema.query(others)
     stream = { type = "boolean" },
     origin = { enum = { "client", "test" }, type = "string",
       description = "test: requests of the playground." },
-    min_ms = { type = "integer", minimum = 0, maximum = 4294967295 },
-    min_cost_micros = { type = "integer", minimum = 0, maximum = 2 ^ 53 },
+    min_ms = { type = "integer", minimum = 0, maximum = 1e9 },
+    min_cost_micros = { type = "integer", minimum = 0, maximum = 1e15 },
   }
   for name, one in pairs(others or {}) do query[name] = one end
   return query
@@ -107,10 +107,13 @@ end
 local SAME = { "token", "group", "provider", "model", "key", "conversation", "text", "outcome",
   "stream", "min_ms", "min_cost_micros" }
 
+-- The journal's time is from 1970 to the end of 9999; what is asked for has some of it.
+local FIRST_UNTIL, LAST_FROM = 60, 253402300800 - 86400
+
 --- The moments `from` and `until` of a request, in seconds since 1970; nil where it names none.
 function record_schema.span(query)
-  local from = query.from and math.max(0, schema.moment(query.from))
-  local till = query["until"] and math.max(0, schema.moment(query["until"]))
+  local from = query.from and math.min(math.max(0, schema.moment(query.from)), LAST_FROM)
+  local till = query["until"] and math.max(FIRST_UNTIL, schema.moment(query["until"]))
   if from and till and from >= till then
     problem.raise(400, "invalid_query", "until must be later than from", { field = "until" })
   end

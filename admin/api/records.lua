@@ -138,8 +138,9 @@ return {
       format = { type = "string", enum = { "ndjson", "csv" }, default = "ndjson" },
       details = { type = "boolean", default = false,
         description = "With raw usage, error and trace (not in CSV)." } },
-    responses = { { 200, "A record in each line.", { type = "string" },
-      "application/x-ndjson" } } },
+    responses = {
+      { 200, "A record in each line.", { type = "string" }, "application/x-ndjson" },
+      { 200, "As a table, where `format` says so.", { type = "string" }, "text/csv" } } },
   { id = "tail_records", method = "GET", path = "/api/v1/records/tail", tag = "records",
     scope = "read", summary = "The records that come in now, as events", is_stream = true,
     description = "Server-sent events `record`, with the record as data and its id as id; `gap` "

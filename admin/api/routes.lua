@@ -9,6 +9,8 @@
 ---       responses = { { 200, "The settings.", schema } }, errors = { 409 },
 ---       run = function(of) return 200, document, { "etag", tag } end }
 ---
+--- A response: status, text, schema and the content type, which is JSON where none stands; a status
+--- that has bodies of several types stands once for each, JSON first.
 --- `scope`: `open` (no login), `read`, `write`, `keys`, or `session` (a person who is logged in,
 --- never a token). `takes`: `json`; `form` (JSON or a form of the same members); `text` (any text:
 --- `of.text`, and JSON where the type says so). `params` has schemas for the {names} of the path;

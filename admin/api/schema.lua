@@ -109,6 +109,9 @@ local formats = {
 }
 schema.formats = formats
 
+-- Years are written with four digits, in any zone.
+local FIRST, END = zone.days_of(1, 1, 1) * 86400, zone.days_of(10000, 1, 1) * 86400
+
 --- Seconds since 1970 of "2026-11-21T08:00:00.5+01:00"; nil for what is none.
 function schema.moment(text)
   local year, month, day, hour, minute, second, rest =
@@ -122,8 +125,9 @@ function schema.moment(text)
     return nil
   end
   local offset = sign and (off_hour * 3600 + off_minute * 60) * (sign == "-" and -1 or 1) or 0
-  return zone.days_of(tonumber(year), month, day) * 86400 + hour * 3600 + minute * 60 + second
+  local wall = zone.days_of(tonumber(year), month, day) * 86400 + hour * 3600 + minute * 60 + second
     - offset
+  if wall >= FIRST and wall < END then return wall end
 end
 
 local function fits_format(text, format)

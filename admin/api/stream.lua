@@ -19,6 +19,10 @@ local reply = require "admin.api.reply"
 
 local stream = {}
 
+--- For an operation that tells its progress where it is asked to.
+stream.response = { 200, "Events, where `progress` is true.", { type = "string" },
+  "text/event-stream" }
+
 local COMMENT_EVERY = 15 -- seconds of silence after which a line shows that it is still there
 
 local Stream = {}

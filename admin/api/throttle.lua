@@ -39,7 +39,8 @@ local function count(kind, name)
     local guesses, last = (entry or "0 0"):match("^(%d+) (%S+)$")
     guesses, last = tonumber(guesses), tonumber(last)
     local wait = guesses < FREE and 0 or math.min(2 ^ (guesses - FREE), MOST[kind])
-    if now < last + wait then return last + wait - now end
+    -- A time that was rounded up may lie ahead of this one; without a wait it does not matter.
+    if wait > 0 and now < last + wait then return last + wait - now end
     local did, trouble = host.shared_swap(key, entry, ("%d %.3f"):format(guesses + 1, now), KEEP)
     if did then return nil end
     if did == nil then problem.busy("no login is looked at now: " .. tostring(trouble), 10) end

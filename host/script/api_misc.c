@@ -107,12 +107,12 @@ static int l_time_text(lua_State *L)
 {
 	double wall = luaL_checknumber(L, 1);
 	time_t seconds = (time_t)wall;
-	char text[40], whole[48];
+	char text[40], whole[80];
 	struct tm utc;
 
 	gmtime_r(&seconds, &utc);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(whole, sizeof(whole), "%s.%03dZ", text,
+	strftime(text, sizeof(text), "-%m-%dT%H:%M:%S", &utc);
+	snprintf(whole, sizeof(whole), "%04d%s.%03dZ", utc.tm_year + 1900, text,
 		(int)((wall - (double)seconds) * 1000));
 	lua_pushstring(L, whole);
 	return 1;

@@ -221,6 +221,13 @@ test("each wrong guess after the fifth doubles the wait, for an account", functi
   test.equal(world.verified - verified <= 5, true, "what is refused is not looked at")
 end)
 
+test("guesses at the same moment do not wait for each other's rounding", function()
+  local world = admin_world.new()
+  clock.time = 0.0006
+  for _ = 1, 5 do test.equal(login(world, "no").status, 401) end
+  test.equal(login(world, "no").status, 429)
+end)
+
 test("and for an address, whatever account it tries", function()
   local world = admin_world.new()
   for index = 1, 5 do
