@@ -1,9 +1,12 @@
 /* What the admin side shows of requests, and a request of an administrator's own. */
 import test from "node:test";
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { serve_admin } from "./support/admin.mjs";
 import { NO_BREAKER, group, provider } from "./support/lua.mjs";
-import { until } from "./support/story.mjs";
+import { root } from "./support/neap.mjs";
+import { later, until } from "./support/story.mjs";
 import { answer, error, upstream } from "./support/upstream.mjs";
 import { chat, open, say } from "./support/client.mjs";
 
@@ -46,6 +49,57 @@ test("the playground asks what a client would get", async (t) => {
   /* One that leaves in the middle, and a reload, disturb nothing. */
   await neap.reload();
   assert.equal((await ask(say("two"))).content, "from the second");
+});
+
+/* README's own lines for the admin side, with the ports of this neap. */
+function readme_lines(neap) {
+  const text = readFileSync(`${root}/README.md`, "utf8");
+  return text
+    .split("\n")
+    .filter((line) => /^ {4}curl .*8081\/api\//.test(line))
+    .map((line) => line.trim().replaceAll("127.0.0.1:8081", `127.0.0.1:${neap.admin.at.port}`));
+}
+
+/* A line of shell, running; its output so far is .text. */
+function shell(t, line, env) {
+  const child = spawn("sh", ["-c", `exec ${line}`], { env: { ...process.env, ...env } });
+  const running = { text: "" };
+  child.stdout.on("data", (data) => {
+    running.text += data;
+  });
+  running.ended = new Promise((resolve) => child.on("close", resolve));
+  later(t, async () => {
+    child.kill();
+    await running.ended;
+  });
+  return running;
+}
+
+test("the README's curl lines show a page of records, the overview and the live tail", async (t) => {
+  const neap = await serve_two(t);
+  const env = { ADMIN_TOKEN: neap.read };
+  const [page_line, overview_line, tail_line, ...more] = readme_lines(neap);
+  assert.ok(page_line && overview_line && tail_line);
+  assert.deepEqual(more, []);
+  const first = await chat(neap, say("two"));
+  const shown = async (line) => {
+    const running = shell(t, line, env);
+    assert.equal(await running.ended, 0, line);
+    return JSON.parse(running.text);
+  };
+  const page = await until(async () => {
+    const { items } = await shown(page_line);
+    return items.length === 1 && items;
+  }, "the record in README's page");
+  assert.equal(page[0].request_id, first.headers["x-request-id"]);
+  assert.equal(page[0].provider, "good");
+  assert.equal((await shown(overview_line)).requests, 1);
+
+  const tail = shell(t, tail_line, env);
+  await until(() => tail.text.startsWith(":"), "the tail to begin");
+  const next = await chat(neap, say("two"));
+  await until(() => tail.text.includes(next.headers["x-request-id"]), "the request in the tail");
+  assert.match(tail.text, /^event: record$/m);
 });
 
 const path = (rest) => `/api/v1/records${rest}`;
