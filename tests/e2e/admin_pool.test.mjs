@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { serve_admin } from "./support/admin.mjs";
 import { chat, open, say } from "./support/client.mjs";
-import { deep, later, until, within } from "./support/story.mjs";
+import { deep, later, patience, until, within } from "./support/story.mjs";
 import { RESET, SILENCE, answer, error, reply, upstream } from "./support/upstream.mjs";
 
 const FIRST = { private_upstreams: "true", workers: "2" };
@@ -52,18 +52,22 @@ async function keys_of({ neap, as }) {
 test("an outage in the middle of a refresh takes no key away", async (t) => {
   const at = await serve_pool(t, 100);
   const { up, neap, as } = at;
-  for (const [name, outage] of [
+  for (const [name, outage, well_ones = 30] of [
     ["resets", () => [RESET]],
     ["500", () => error(500, "away")],
     ["429", () => error(429, "slow down")],
     ["an answer that is none", () => reply(200, "<html>we will be back</html>")],
-    ...(deep ? [["silence", () => [SILENCE]]] : []),
+    ...(deep ? [["silence", () => [SILENCE], 90]] : []), // each waits until its time is up
   ])
     await t.test(name, async () => {
       let asked = 0;
       const well = up.account;
-      up.account = (call) => (++asked > 30 ? outage() : well(call));
-      const got = await neap.admin.call(`${KEYS}/refresh`, { as, method: "POST" });
+      up.account = (call) => (++asked > well_ones ? outage() : well(call));
+      const got = await neap.admin.call(`${KEYS}/refresh`, {
+        as,
+        method: "POST",
+        patience_ms: patience(60000),
+      });
       up.account = well;
       assert.equal(got.status, 200, got.text);
       const { good = 0, refused = 0 } = got.json.counts;
