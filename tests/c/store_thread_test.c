@@ -145,7 +145,8 @@ static void submit(struct store_thread *thread, int from, int count)
 
 static struct store_thread *start(bool is_reader, size_t queue_max, int gather_ms)
 {
-	struct store_thread_options options = { "test", is_reader, queue_max, gather_ms };
+	struct store_thread_options options = { "test", is_reader, queue_max, gather_ms,
+		false };
 	struct store_thread *thread;
 
 	assert_int_equal(store_thread_start(&thread, store, &options, NULL), 0);
