@@ -74,17 +74,19 @@ static int add_details(struct txn *txn, uint64_t number, struct record *record,
 
 static int add_body(struct buf *out, struct bytes name, struct bytes row)
 {
-	uint64_t number, whole_size;
-	size_t size;
+	struct body_facts facts;
+	uint64_t number;
 	uint8_t part;
 	int rc;
 
 	if ((rc = key_take_u64(&name, &number)) != 0 ||
 		(rc = key_take_u8(&name, &part)) != 0 ||
-		(rc = body_unpack(row, NULL, &size, &whole_size)) != 0)
+		(rc = body_unpack(row, NULL, &facts)) != 0)
 		return rc;
-	buf_printf(out, "{\"part\":\"%s\",\"size\":%zu,\"whole_size\":%" PRIu64 "}",
-		body_part_name((enum body_part)part), size, whole_size);
+	buf_printf(out,
+		"{\"part\":\"%s\",\"size\":%zu,\"whole_size\":%" PRIu64 ",\"cut\":%s}",
+		body_part_name((enum body_part)part), facts.size, facts.whole_size,
+		facts.is_cut ? "true" : "false");
 	return 0;
 }
 
@@ -137,9 +139,9 @@ int journal_body(struct txn *txn, void *arg, struct err *err)
 	struct journal_record *wanted = arg;
 	struct key key = { 0 };
 	struct record record;
-	uint64_t number, whole_size;
+	struct body_facts facts;
 	struct bytes row;
-	size_t size;
+	uint64_t number;
 	int rc;
 
 	(void)err;
@@ -149,5 +151,5 @@ int journal_body(struct txn *txn, void *arg, struct err *err)
 	key_u64(&key, number);
 	key_u8(&key, (uint8_t)wanted->part);
 	rc = table_get(txn, &bodies_table, key_bytes(&key), &row);
-	return rc ? rc : body_unpack(row, wanted->out, &size, &whole_size);
+	return rc ? rc : body_unpack(row, wanted->out, &facts);
 }

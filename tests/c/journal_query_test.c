@@ -82,7 +82,7 @@ static void fill(void)
 		note(&known[i], &record, key);
 		if (i == 77) {
 			bodies = body_new(BODY_REQUEST, "{\"a\":1}", 7, 7);
-			bodies->next = body_new(BODY_RESPONSE, known, 100000, 200000);
+			bodies->next = body_new(BODY_RESPONSE, known, 101024, 200000);
 			record.raw_usage = (struct bytes) { "{\"total\": 9}", 12 };
 			record.trace = (struct bytes) { "not JSON", 8 };
 		}
@@ -354,8 +354,10 @@ static void a_record_comes_with_all_that_is_kept(void **state)
 	assert_non_null(strstr(buf_data(&out), ",\"raw_usage\":{\"total\": 9},"));
 	assert_non_null(strstr(buf_data(&out), ",\"trace\":\"not JSON\","));
 	assert_non_null(strstr(buf_data(&out),
-		"\"bodies\":[{\"part\":\"request\",\"size\":7,\"whole_size\":7},"
-		"{\"part\":\"response\",\"size\":100000,\"whole_size\":200000}]}"));
+		"\"bodies\":[{\"part\":\"request\",\"size\":7,\"whole_size\":7,"
+		"\"cut\":false},"
+		"{\"part\":\"response\",\"size\":100000,\"whole_size\":200000,"
+		"\"cut\":true}]}"));
 	assert_int_equal(store_read(store, journal_body, &wanted, NULL), 0);
 	assert_int_equal(buf_size(&out), 100000);
 	/* As it was when it was pushed. */

@@ -19,6 +19,27 @@ static struct store *store;
 static struct journal *journal;
 static int64_t now_us;
 
+/* One in each second, up to now_us, each with a body of its own and one of some pages. */
+static void fill_large(int count)
+{
+	struct record_source source = { .seed = 22, .step_us = 1000000 };
+	size_t size = 48000;
+	unsigned char *noise = xmalloc(size);
+
+	source.end_us = now_us - (int64_t)count * source.step_us;
+	for (int i = 0; i < count; i++) {
+		struct record record = source_next(&source);
+		struct body *bodies = body_new(BODY_REQUEST, "text", 4, 4);
+
+		for (size_t j = 0; j < size; j++)
+			noise[j] = (unsigned char)source_random(&source);
+		bodies->next = body_new(BODY_RESPONSE, noise, size, size);
+		assert_true(journal_push(journal, 0, &record, bodies));
+		journal_flush(journal);
+	}
+	free(noise);
+}
+
 static void fill(int count)
 {
 	struct record_source source = { .seed = 21, .step_us = STEP_US };
@@ -144,6 +165,21 @@ static void records_go_by_size(void **state)
 	assert_int_equal(after.tally.last_key, before.tally.last_key);
 }
 
+/* The youngest stay, whatever their rows take. */
+static void large_bodies_go_in_order(void **state)
+{
+	struct retention retention = { .body_bytes = 400000 };
+	struct count after;
+
+	(void)state;
+	fill_large(12);
+	retain(&retention);
+	after = count_now();
+	assert_in_range(after.bodies, 10, 16);
+	assert_in_range(after.first_body,
+		now_us - (int64_t)(after.bodies / 2 + 1) * 1000000, now_us);
+}
+
 static void bodies_go_alone(void **state)
 {
 	struct retention retention = { .body_age_s = RECORDS / 2 };
@@ -214,6 +250,7 @@ int main(void)
 		WITH_JOURNAL(records_go_by_age),
 		WITH_JOURNAL(records_go_by_size),
 		WITH_JOURNAL(bodies_go_alone),
+		WITH_JOURNAL(large_bodies_go_in_order),
 		WITH_JOURNAL(the_journal_removes_what_is_old),
 	};
 
