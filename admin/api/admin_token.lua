@@ -12,8 +12,9 @@ local session = require "admin.api.session"
 local PREFIX = "admin_token/"
 
 local scopes = { type = "array", minItems = 1, uniqueItems = true,
-  items = { enum = { "read", "write", "keys" } },
-  description = "`write` includes `read`; `keys` is for the secrets of providers alone." }
+  items = { enum = { "read", "write", "keys", "bodies" } },
+  description = "`write` includes `read`; `keys` is for the secrets of providers alone, `bodies` "
+    .. "for what is kept of requests' and answers' bodies." }
 
 local view_of = schema.named("AdminToken", schema.object({
   id = { type = "string" }, name = { type = "string" }, scopes = scopes,

@@ -1,9 +1,9 @@
 --- admin.api.auth: who asks, and what he may do. A person by the cookie of a session (or its id as
 --- a bearer, which is what other systems' clients do), a program by an admin token.
 ---
---- The scopes of a token are what it was made with: `write` includes `read`, `keys` (secrets of
---- providers) includes nothing else. No token reaches what is for persons: passwords, sessions,
---- tokens.
+--- The scopes of a token are what it was made with: `write` includes `read`; `keys` (secrets of
+--- providers) and `bodies` (what clients wrote, and were answered) include nothing else. No token
+--- reaches what is for persons: passwords, sessions, tokens.
 
 local host = require "neap.host"
 local problem = require "admin.api.problem"
@@ -13,7 +13,7 @@ local session = require "admin.api.session"
 local auth = {}
 
 local TOKENS = "admin_token/"
-local SCOPES = { read = true, write = true, keys = true }
+local SCOPES = { read = true, write = true, keys = true, bodies = true }
 
 local function bearer_of(handle)
   local value = handle:header("authorization")

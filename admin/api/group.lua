@@ -2,6 +2,7 @@
 --- and limits. Whether a policy takes its settings is what the rehearsal of a change finds out.
 
 local json = require "neap.json"
+local kept_bodies = require "admin.api.kept_bodies"
 local limits = require "admin.api.limits"
 local stored = require "admin.api.stored"
 
@@ -28,8 +29,8 @@ local properties = {
   timeouts = { type = "object", properties = { connect = seconds, first_byte = seconds,
     first_event = seconds, idle = seconds, total = seconds }, description = "Seconds." },
   on_disconnect = { enum = { "cancel", "drain", "detach" } },
-  bodies = { anyOf = { { type = "boolean" }, { const = "failures" },
-    { type = "number", minimum = 0, maximum = 1 } }, description = "Which bodies are kept." },
+  bodies = kept_bodies.word("Which bodies are kept of its requests, where their token says "
+    .. "nothing of it."),
   strict = { type = "boolean" },
 }
 

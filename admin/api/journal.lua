@@ -72,6 +72,16 @@ function journal.record(id)
   return text
 end
 
+--- A kept body, or nil.
+---@param id string
+---@param part "request"|"response"
+---@return string?
+function journal.body(id, part)
+  local bytes, why, detail = host.journal_body(id, part)
+  if not bytes and why ~= "missing" then raise_failure(why, detail) end
+  return bytes
+end
+
 ---@param spec table see host.journal_stats
 ---@return string
 function journal.stats(spec)

@@ -72,7 +72,7 @@ end
 
 local function show(of)
   local scopes = json.array {}
-  for _, scope in ipairs { "read", "write", "keys" } do
+  for _, scope in ipairs { "read", "write", "keys", "bodies" } do
     if of.who.scopes[scope] then scopes[#scopes + 1] = scope end
   end
   return 200, json.object { kind = of.who.kind, name = of.who.name, id = of.who.id, scopes = scopes,
@@ -103,7 +103,7 @@ return {
     responses = { { 200, "The login that the request came with.", schema.object({
       kind = { enum = { "session", "token" } }, name = { type = "string" },
       id = { type = "string" },
-      scopes = { type = "array", items = { enum = { "read", "write", "keys" } } },
+      scopes = { type = "array", items = { enum = { "read", "write", "keys", "bodies" } } },
       session = schema.nullable(session.schema), time = { type = "string", format = "date-time" },
     }, { "kind", "name", "id", "scopes", "session", "time" }) } } },
 }

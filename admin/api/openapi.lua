@@ -30,6 +30,7 @@ local SCOPES = {
   read = "Scope `read`.",
   write = "Scope `write`.",
   keys = "Scope `keys`.",
+  bodies = "Scope `bodies`.",
   session = "A person who is logged in; no token.",
 }
 

@@ -5,6 +5,7 @@
 --- add up to what statistics say.
 
 local host = require "neap.host"
+local kept_bodies = require "admin.api.kept_bodies"
 local problem = require "admin.api.problem"
 local schema = require "admin.api.schema"
 
@@ -65,8 +66,8 @@ record_schema.item = schema.named("Record", schema.object(properties(), REQUIRED
 local anything = { description = "JSON where it is some, else a text; null where there is none." }
 local more = properties()
 more.raw_usage, more.error, more.trace = anything, anything, anything
-more.bodies = { type = "array", items = { type = "object", additionalProperties = true },
-  description = "What is kept of the bodies." }
+more.bodies = { type = "array", items = kept_bodies.schema,
+  description = "What there is of the bodies: `/api/v1/records/{id}/bodies` gives them." }
 record_schema.detail = schema.named("RecordDetail", schema.object(more, REQUIRED))
 
 -- ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 local csv = require "admin.api.csv"
 local host = require "neap.host"
 local journal = require "admin.api.journal"
+local kept_bodies = require "admin.api.kept_bodies"
 local json = require "neap.json"
 local page = require "admin.api.page"
 local problem = require "admin.api.problem"
@@ -33,13 +34,19 @@ end
 -- ------------------------------------------------------------------------------------
 -- Export
 
--- Records of a step: as many as lie in memory at once, where details may have 192 KiB each.
+-- Records of a step: as many as lie in memory at once, where details may have 192 KiB each, and
+-- bodies megabytes.
 local STEP, STEP_DETAILED = 200, 20
 
 local kinds = {
   ndjson = { "application/x-ndjson", "", function(lines) return lines end },
   csv = { "text/csv; charset=utf-8; header=present", csv.head(), csv.rows },
 }
+
+--- Writes each line with the bodies of its record in it.
+local function write_with_bodies(out, lines)
+  for line in lines:gmatch("[^\n]+") do out:write(kept_bodies.add(line) .. "\n") end
+end
 
 --- Writes step by step what fits the filter, up to the moment of the request: it ends, however
 --- fast new records come. Where a step fails the answer is cut off, so that half of it never
@@ -48,13 +55,20 @@ local function export(of)
   local kind, head, rows = unpack(kinds[of.query.format])
   local filter = record_schema.filter(of.query, true)
   filter.oldest_first, filter.lines = of.query.order == "oldest", true
-  filter.detailed = of.query.details and of.query.format == "ndjson"
+  local is_ndjson = of.query.format == "ndjson"
+  local with_bodies = of.query.bodies and is_ndjson
+  if with_bodies then kept_bodies.check(of) end
+  filter.detailed = is_ndjson and (of.query.details or with_bodies)
   filter.limit = filter.detailed and STEP_DETAILED or STEP
   local text, cursor = journal.step(filter) -- what is wrong is told before the answer begins
   local out = stream.text(of, kind, "records." .. of.query.format)
   if head ~= "" then out:write(head) end
   while true do
-    if text ~= "" then out:write(rows(text)) end
+    if with_bodies then
+      write_with_bodies(out, text)
+    elseif text ~= "" then
+      out:write(rows(text))
+    end
     if not cursor then return out:finish() end
     text, cursor = journal.step(journal.with(filter, cursor, filter.limit))
   end
@@ -137,7 +151,10 @@ return {
     query = record_schema.query { order = ORDERS,
       format = { type = "string", enum = { "ndjson", "csv" }, default = "ndjson" },
       details = { type = "boolean", default = false,
-        description = "With raw usage, error and trace (not in CSV)." } },
+        description = "With raw usage, error and trace (not in CSV)." },
+      bodies = { type = "boolean", default = false,
+        description = "With these and what is kept of the bodies (not in CSV), for which the "
+          .. "scope `bodies` is needed." } },
     responses = {
       { 200, "A record in each line.", { type = "string" }, "application/x-ndjson" },
       { 200, "As a table, where `format` says so.", { type = "string" }, "text/csv" } } },

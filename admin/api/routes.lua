@@ -11,9 +11,10 @@
 ---
 --- A response: status, text, schema and the content type, which is JSON where none stands; a status
 --- that has bodies of several types stands once for each, JSON first.
---- `scope`: `open` (no login), `read`, `write`, `keys`, or `session` (a person who is logged in,
---- never a token). `takes`: `json`; `form` (JSON or a form of the same members); `text` (any text:
---- `of.text`, and JSON where the type says so). `params` has schemas for the {names} of the path;
+--- `scope`: `open` (no login), `read`, `write`, `keys`, `bodies`, or `session` (a person who is
+--- logged in, never a token). `takes`: `json`; `form` (JSON or a form of the same members); `text`
+--- (any text: `of.text`, and JSON where the type says so). `params` has schemas for the {names} of
+--- the path;
 --- without one it is a text. `is_compat`: a path of another system's, which its own clients call,
 --- so without the header against forged requests. `has_effect`: a GET that changes something.
 --- `changes_nothing`: a POST that leaves no row in the audit log. `is_stream`: a GET that takes
@@ -25,7 +26,8 @@ local query = require "admin.api.query"
 
 local routes = {}
 
-local SCOPES = { open = true, read = true, write = true, keys = true, session = true }
+local SCOPES = { open = true, read = true, write = true, keys = true, bodies = true,
+  session = true }
 
 -- Each helper's resources are a line of their own.
 local RESOURCES = {
@@ -48,6 +50,7 @@ local RESOURCES = {
   "admin.api.generations",
   "admin.api.audit_list",
   "admin.api.records",
+  "admin.api.kept_bodies",
   "admin.api.statistics",
   "admin.api.conversations",
   "admin.api.metrics",

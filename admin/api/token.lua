@@ -3,6 +3,7 @@
 
 local host = require "neap.host"
 local json = require "neap.json"
+local kept_bodies = require "admin.api.kept_bodies"
 local limits = require "admin.api.limits"
 local problem = require "admin.api.problem"
 local schema = require "admin.api.schema"
@@ -17,6 +18,8 @@ local properties = {
   providers = { type = "array", items = text, maxItems = 1000, uniqueItems = true,
     description = "The providers that it may name itself, as provider/model." },
   limits = limits.schema(),
+  bodies = kept_bodies.word("Which bodies of its requests are kept, whatever their group says; "
+    .. "without it, what the group says."),
   expires = { type = "string", format = "date-time" },
   rights = { type = "array", uniqueItems = true, items = { enum = { "trace", "keys" } },
     description = "`trace`: may ask for the story of a request; `keys`: may list providers' keys, "
@@ -49,7 +52,7 @@ local function names_of(set)
 end
 
 local function view_of_router(given)
-  local view = stored.to_json { limits = given.limits }
+  local view = stored.to_json { limits = given.limits, bodies = given.bodies }
   view.groups = given.groups and json.array { unpack(given.groups) }
   view.providers = given.providers and json.array { unpack(given.providers) }
   view.expires = given.expires and moment_text(given.expires)

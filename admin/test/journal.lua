@@ -26,18 +26,19 @@ local function defaults(number)
 end
 
 --- Adds a record. given: members of it, `end` (seconds since 1970; the world's present moment), and
---- raw_usage, error, trace.
+--- raw_usage, error, trace, and bodies: { request = text, response = text }.
 function Journal:add(given)
   local record, details = defaults(#self.list + 1), {}
   local ended = given["end"] or self.wall()
   for name, value in pairs(given) do record[name] = value end
-  record["end"] = nil
+  record["end"], record.bodies = nil, nil
   for _, name in ipairs(DETAILS) do
     details[name] = record[name] or NULL
     record.details, record[name] = record.details or details[name] ~= NULL, nil
   end
   record.start_us = math.floor(ended * 1e6 + 0.5) - record.ms * 1000
-  self.list[#self.list + 1] = { record = record, details = details, ended = ended }
+  self.list[#self.list + 1] = { record = record, details = details, ended = ended,
+    bodies = given.bodies or {} }
   return record
 end
 
@@ -94,9 +95,24 @@ end
 local function record(self, id)
   if self.problem then return nil, self.problem, "by the test" end
   for _, one in ipairs(self.list) do
-    if one.record.id == id then return text_of(one, true) end
+    if one.record.id == id then
+      local facts = json.array {}
+      for _, part in ipairs { "request", "response" } do
+        local text = one.bodies[part]
+        facts[#facts + 1] = text and json.object { part = part, size = #text, whole_size = #text,
+          cut = false } or nil
+      end
+      return ("%s,\"bodies\":%s}"):format(text_of(one, true):sub(1, -2), json.encode(facts))
+    end
   end
   return nil, "missing", "there is no such record"
+end
+
+local function body(self, id, part)
+  for _, one in ipairs(self.list) do
+    if one.record.id == id and one.bodies[part] then return one.bodies[part] end
+  end
+  return nil, "missing", "there is no such body"
 end
 
 local function stats(self, spec)
@@ -139,6 +155,7 @@ function Journal:functions()
   return {
     journal_page = function(filter) return page(self, filter) end,
     journal_record = function(id) return record(self, id) end,
+    journal_body = function(id, part) return body(self, id, part) end,
     journal_stats = function(spec) return stats(self, spec) end,
     journal_figures = function()
       return { written = #self.list, dropped = 0, bodies_dropped = 0, transactions = 0,

@@ -111,7 +111,8 @@ struct exchange {
 	bool is_receiving;
 	enum answer_state answer;
 	enum answer_form form;
-	uint64_t answer_left; /* of a counted answer */
+	uint64_t answer_left;     /* of a counted answer */
+	struct answer_copy *copy; /* borrowed; NULL: nobody keeps the answer */
 	sink_drained_fn *on_drained;
 	void *drained_arg;
 	char peer[INET6_ADDRSTRLEN];

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "http/answer_copy.h"
 #include "http/connection.h"
 #include "http/reply.h"
 #include "http/spool.h"
@@ -220,6 +221,8 @@ void exchange_reply(struct exchange *exchange, int status, const struct field *f
 	write_head(exchange, status, fields, count, (int64_t)size, head);
 	parts[0] = (struct iovec) { buf_data(head), buf_size(head) };
 	parts[1] = (struct iovec) { (void *)(uintptr_t)body, size };
+	if (exchange->copy && exchange->form != ANSWER_EMPTY)
+		answer_copy_add(exchange->copy, body, size);
 	output_send(connection, parts, exchange->form == ANSWER_EMPTY || !size ? 1 : 2);
 	end_answer(exchange);
 }
@@ -235,6 +238,11 @@ void exchange_start(struct exchange *exchange, int status, const struct field *f
 	connection->write_since_ms = clock_ms();
 	write_head(exchange, status, fields, count, length, &connection->output);
 	connection_defer(connection);
+}
+
+void exchange_set_copy(struct exchange *exchange, struct answer_copy *copy)
+{
+	exchange->copy = copy;
 }
 
 struct sink *exchange_sink(struct exchange *exchange)
@@ -268,6 +276,8 @@ static size_t sink_write(struct sink *sink, const void *data, size_t size)
 	assert(exchange->answer == ANSWER_STARTED);
 	if (!size || exchange->form == ANSWER_EMPTY)
 		return buf_size(&connection->output);
+	if (exchange->copy)
+		answer_copy_add(exchange->copy, data, size);
 	if (exchange->form == ANSWER_CHUNKED)
 		return write_chunk(connection, data, size);
 	if (exchange->form == ANSWER_COUNTED) {

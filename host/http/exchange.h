@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/sink.h"
 
+struct answer_copy;
 struct exchange;
 struct spool;
 
@@ -102,6 +103,10 @@ void exchange_reply(struct exchange *exchange, int status, const struct field *f
  * loop. */
 void exchange_start(struct exchange *exchange, int status, const struct field *fields,
 	size_t count, int64_t length);
+
+/* From now on the answer's body is added to the copy, which the caller takes back with NULL
+ * before it goes. */
+void exchange_set_copy(struct exchange *exchange, struct answer_copy *copy);
 
 /* The answer's body. end() ends the exchange; cut() closes the connection so that the
  * client sees a broken answer (no last chunk). */

@@ -1,9 +1,11 @@
 /* The end of a request: its line in the log, its record in the journal. */
 #include "base/log.h"
 #include "script/api.h"
+#include "script/kept_bodies.h"
 #include "script/process.h"
 #include "script/record_line.h"
 #include "script/record_read.h"
+#include "script/request.h"
 #include "script/script.h"
 #include "storage/journal.h"
 
@@ -14,6 +16,7 @@ static int l_end_record(lua_State *L)
 	struct script *script = api_script(L);
 	struct journal *journal = script->process->journal;
 	struct record_reading *reading = script->reading;
+	struct request *request = request_of(L);
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	luaL_checktype(L, 2, LUA_TTABLE);
@@ -25,7 +28,8 @@ static int l_end_record(lua_State *L)
 	}
 	/* What does not fit is counted there. */
 	if (journal && reading->has_id)
-		journal_push(journal, (size_t)script->worker, &reading->record, NULL);
+		journal_push(journal, (size_t)script->worker, &reading->record,
+			request ? kept_bodies_take(request, &reading->record) : NULL);
 	return 0;
 }
 

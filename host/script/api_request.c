@@ -12,6 +12,7 @@
 #include "script/credential.h"
 #include "script/filter.h"
 #include "script/generation.h"
+#include "script/kept_bodies.h"
 #include "script/plan.h"
 #include "script/request.h"
 #include "script/route.h"
@@ -440,6 +441,7 @@ static const luaL_Reg methods[] = {
 	{ "is_gone", l_is_gone },
 	{ "set_record", l_set_record },
 	{ "record", l_record },
+	{ "keep_bodies", kept_bodies_l_keep },
 	{ "reply", l_reply },
 	{ "reply_held", l_reply_held },
 	{ "start", l_start },

@@ -9,8 +9,6 @@
 
 #include "http/exchange.h"
 
-#define SECRET_MAX 4096 /* bytes of a token; a longer one is none of ours */
-
 static unsigned char process_key[CREDENTIAL_KEY_SIZE];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -56,7 +54,7 @@ static int hex_of(char digit)
 
 /* The value of the query's parameter "key", percent-decoded into room; 0 if it has
  * none. */
-static size_t read_query(const char *query, char room[SECRET_MAX])
+static size_t read_query(const char *query, char room[CREDENTIAL_MAX])
 {
 	size_t size = 0;
 
@@ -66,7 +64,7 @@ static size_t read_query(const char *query, char room[SECRET_MAX])
 			return 0;
 		query++;
 	}
-	for (query += 4; *query && *query != '&' && size < SECRET_MAX; query++) {
+	for (query += 4; *query && *query != '&' && size < CREDENTIAL_MAX; query++) {
 		int high = *query == '%' ? hex_of(query[1]) : -1;
 		int low = high >= 0 ? hex_of(query[2]) : -1;
 
@@ -80,26 +78,34 @@ static size_t read_query(const char *query, char room[SECRET_MAX])
 	return size;
 }
 
-bool credential_read(const struct exchange *exchange,
-	unsigned char digest[CREDENTIAL_DIGEST])
+const char *credential_find(const struct exchange *exchange, char room[CREDENTIAL_MAX],
+	size_t *size)
 {
 	const char *secret = bearer(exchange_header(exchange, "authorization"));
-	char room[SECRET_MAX];
-	size_t size;
 
 	if (!secret)
 		secret = exchange_header(exchange, "x-api-key");
 	if (!secret)
 		secret = exchange_header(exchange, "x-goog-api-key");
 	if (secret) {
-		size = strlen(secret);
-		while (size && (secret[size - 1] == ' ' || secret[size - 1] == '\t'))
-			size--;
+		*size = strlen(secret);
+		while (*size && (secret[*size - 1] == ' ' || secret[*size - 1] == '\t'))
+			--*size;
 	} else {
-		size = read_query(exchange_query(exchange), room);
+		*size = read_query(exchange_query(exchange), room);
 		secret = room;
 	}
-	if (!size)
+	return *size ? secret : NULL;
+}
+
+bool credential_read(const struct exchange *exchange,
+	unsigned char digest[CREDENTIAL_DIGEST])
+{
+	char room[CREDENTIAL_MAX];
+	size_t size;
+	const char *secret = credential_find(exchange, room, &size);
+
+	if (!secret)
 		return false;
 	credential_digest(digest, secret, size);
 	sodium_memzero(room, secret == room ? size : 0);

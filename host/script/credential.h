@@ -9,6 +9,7 @@
 
 #define CREDENTIAL_DIGEST 32 /* bytes */
 #define CREDENTIAL_KEY_SIZE 32
+#define CREDENTIAL_MAX 4096 /* bytes of a token in a URL; a longer one is none of ours */
 
 struct exchange;
 
@@ -18,8 +19,11 @@ void credential_use_key(const unsigned char key[CREDENTIAL_KEY_SIZE]);
 /* BLAKE2b under the key. Any thread. */
 void credential_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *secret,
 	size_t size);
-/* The digest of the request's token: of Authorization: Bearer (or the token alone, without
- * a scheme), x-api-key, x-goog-api-key or ?key=, the first that is there. False if there
- * is none. */
+/* The request's token: of Authorization: Bearer (or the token alone, without a scheme),
+ * x-api-key, x-goog-api-key or ?key=, the first that is there. NULL if there is none. It
+ * lies in the exchange or in room. */
+const char *credential_find(const struct exchange *exchange, char room[CREDENTIAL_MAX],
+	size_t *size);
+/* Its digest. False if there is none. */
 bool credential_read(const struct exchange *exchange,
 	unsigned char digest[CREDENTIAL_DIGEST]);

@@ -11,6 +11,7 @@
 #include "script/sandbox.h"
 #include "script/script.h"
 #include "script/sources.h"
+#include "storage/redaction.h"
 
 #define SELF "neap.generation" /* registry: the generation, a light userdata */
 
@@ -21,6 +22,7 @@ struct generation {
 	uint64_t id;
 	int refs;
 	int router_ref; /* the module of the side */
+	struct redaction *redaction;
 	struct script *script;
 };
 
@@ -81,7 +83,29 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 		.stored_problems = get_text(L, "stored_problems"),
 		.greeting = get_text(L, "greeting"),
 	};
-	luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* settings.secrets is a list of texts, or nil. */
+static struct redaction *read_secrets(lua_State *L)
+{
+	struct redaction *redaction = NULL;
+	struct bytes *secrets;
+	size_t count;
+
+	lua_getfield(L, -1, "secrets");
+	if (lua_istable(L, -1)) {
+		count = lua_objlen(L, -1);
+		secrets = xcalloc(count + 1, sizeof(*secrets));
+		for (size_t i = 0; i < count; i++) {
+			lua_rawgeti(L, -1, (int)i + 1);
+			secrets[i].data = lua_tolstring(L, -1, &secrets[i].size);
+			lua_pop(L, 1);
+		}
+		redaction = redaction_new(secrets, count);
+		free(secrets);
+	}
+	lua_pop(L, 1);
+	return redaction;
 }
 
 /* open(path) or peek(path) of the side's module -> settings | nil, messages */
@@ -102,6 +126,8 @@ static int open_router(struct generation *generation, const char *function,
 	if (lua_istable(L, top + 1)) {
 		lua_pop(L, 1);
 		read_settings(L, &generation->settings);
+		generation->redaction = read_secrets(L);
+		luaL_ref(L, LUA_REGISTRYINDEX);
 		return 0;
 	}
 	buf_append_text(errors,
@@ -185,6 +211,11 @@ struct state *generation_state(const struct generation *generation)
 	return generation->state;
 }
 
+struct redaction *generation_redaction(const struct generation *generation)
+{
+	return generation->redaction;
+}
+
 struct generation *generation_of(lua_State *L)
 {
 	struct generation *generation;
@@ -238,5 +269,6 @@ void generation_unref(struct generation *generation)
 void generation_free(struct generation *generation)
 {
 	state_free(generation->state);
+	redaction_unref(generation->redaction);
 	free(generation);
 }

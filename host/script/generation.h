@@ -26,6 +26,7 @@ enum generation_side {
 };
 
 struct generation;
+struct redaction;
 struct script;
 struct sources;
 
@@ -64,6 +65,9 @@ uint64_t generation_id(const struct generation *generation);
 const struct generation_settings *generation_settings(
 	const struct generation *generation);
 struct state *generation_state(const struct generation *generation);
+/* The secrets that its configuration knows, for bodies that are kept; borrowed. NULL: it keeps
+ * none. */
+struct redaction *generation_redaction(const struct generation *generation);
 /* The generation whose state this is; NULL for a state that is none's (tests). */
 struct generation *generation_of(lua_State *L);
 /* What the state's bindings work on; NULL while it is being built. */

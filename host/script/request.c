@@ -12,6 +12,7 @@
 #include "json/scan.h"
 #include "script/attempt.h"
 #include "script/generation.h"
+#include "script/kept_bodies.h"
 #include "script/legs.h"
 #include "script/plan.h"
 #include "script/process.h"
@@ -66,8 +67,17 @@ struct request *request_check(lua_State *L, int index)
 struct request *request_of(lua_State *L)
 {
 	struct fiber *fiber = fiber_of(L);
+	void *owner = fiber ? fiber_owner(fiber) : NULL;
+	bool has_handle;
 
-	return fiber ? fiber_owner(fiber) : NULL;
+	/* A fiber that belongs to no request has an owner of another kind. */
+	if (!owner)
+		return NULL;
+	lua_pushlightuserdata(L, owner);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	has_handle = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	return has_handle ? owner : NULL;
 }
 
 /* -- life ------------------------------------------------------------------------- */
@@ -133,6 +143,8 @@ void request_free(struct request *request)
 	arena_clear(&request->arena);
 	free(request->record_text);
 	exchange_set_data(request->exchange, NULL);
+	exchange_set_copy(request->exchange, NULL);
+	kept_bodies_free(request->kept);
 	exchange_unref(request->exchange);
 	list_remove(&request->link);
 	request->script->process->request_count--;

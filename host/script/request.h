@@ -20,6 +20,7 @@
 #include "script/script.h"
 
 struct generation;
+struct kept_bodies;
 struct relay;
 struct relay_result;
 struct plan;
@@ -59,7 +60,8 @@ struct request {
 	int record_ref;    /* in the generation's registry; LUA_NOREF: none */
 	char *record_text; /* the record, packed, once the generation is let go */
 	size_t record_size;
-	int64_t first_us; /* of the first byte of the answer's body */
+	int64_t first_us;         /* of the first byte of the answer's body */
+	struct kept_bodies *kept; /* NULL: the journal gets no bodies */
 };
 
 /* The request of a handle at index; raises if there is none any more. */

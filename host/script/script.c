@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "script/errand.h"
 #include "script/generation.h"
+#include "script/kept_bodies.h"
 #include "script/process.h"
 #include "script/record_read.h"
 #include "script/request.h"
@@ -44,6 +45,7 @@ struct script *script_new(struct event_base *base, struct transfers *transfers,
 	script->transfers = transfers;
 	script->process = process;
 	script->worker = worker;
+	script->copy_room = KEPT_BODIES_ROOM;
 	script->errands = errands_new(base);
 	script->reading = record_reading_new();
 	list_init(&script->requests);

@@ -33,6 +33,7 @@ struct script {
 	int dead_count;
 	struct event *reaper;
 	struct record_reading *reading; /* of the request that ends */
+	size_t copy_room;               /* see script/kept_bodies.h */
 	struct buf line;                /* the log line that is being written */
 };
 

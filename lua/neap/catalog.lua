@@ -206,7 +206,7 @@ local function make_group(self, given)
     name = given.name, targets = sort_targets(targets), timeouts = given.timeouts or {},
     attempts = given.limits and given.limits.attempts or 6,
     seconds = given.limits and given.limits.seconds or 900,
-    on_disconnect = given.on_disconnect or "cancel", given = given,
+    on_disconnect = given.on_disconnect or "cancel", bodies = given.bodies, given = given,
   }
 end
 
@@ -224,7 +224,7 @@ end
 local function make_token(given)
   return {
     name = given.name, groups = set_of(given.groups), providers = set_of(given.providers),
-    expires = given.expires, rights = given.rights or {},
+    expires = given.expires, rights = given.rights or {}, bodies = given.bodies,
   }
 end
 
@@ -236,6 +236,7 @@ function catalog.new(configuration)
     is_guessing = configuration.guess_conversations ~= false,
     has_tokens = #configuration.tokens > 0 or configuration.needs_token == true,
     of_policies = configuration.of_policies or stored_settings.of_policies(),
+    body_size = (configuration.settings or stored_settings.all()).body_size,
   }
   for _, given in ipairs(configuration.providers) do
     local provider = make_provider(given)

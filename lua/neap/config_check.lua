@@ -366,6 +366,7 @@ local function token_kind(known_by, kind, missing)
     groups = list(reference("group")),
     providers = list(reference("provider")),
     limits = limits {},
+    bodies = bodies,
     expires = fields.moment,
     rights = rights,
   }, { [known_by] = missing })

@@ -505,6 +505,12 @@ function request:set_record(record) end
 ---@return table?
 function request:record() end
 
+--- Has the journal keep the request's body and the answer's, without secrets. Before the answer,
+--- once.
+---@param size_max number bytes of each, up to 16 MiB
+---@param failures_only boolean?
+function request:keep_bodies(size_max, failures_only) end
+
 ---@param status integer
 ---@param fields (string|number)[] name, value, …
 ---@param body string

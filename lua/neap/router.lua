@@ -7,6 +7,7 @@
 local access = require "neap.access"
 local answer = require "neap.answer"
 local attempt = require "neap.attempt"
+local bodies = require "neap.bodies"
 local catalog = require "neap.catalog"
 local chain = require "neap.chain"
 local config = require "neap.config"
@@ -204,6 +205,7 @@ function router.open(path)
   local settings = settings_of(configuration)
   settings.has_tokens, settings.greeting = known.has_tokens, greeting()
   settings.stored_problems = stored_problems(configuration.stored)
+  settings.secrets = bodies.secrets(configuration)
   return settings
 end
 
@@ -243,6 +245,7 @@ end
 
 local function chat(of)
   of.operation = "chat"
+  bodies.of_token(of, known)
   if not read_request(of) then return end
   local group, status = catalog.resolve(known, of.token, of.model)
   if not group then
@@ -253,6 +256,7 @@ local function chat(of)
       :format(of.model), { code = "model_not_found" })
   end
   of.group, of.record.group = group, group.name
+  bodies.of_group(of, known)
   of.conversation, of.told_conversation = conversation.of(of, known.is_guessing)
   of.record.conversation = of.conversation
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
@@ -307,6 +311,7 @@ local function new_context(handle, path)
     model = none, stream = none, is_usage_wanted = none, group = none, request = none, layer = none,
     provider = none, open = none, headers = none, json = none, body_fault = none, is_begun = none,
     conversation = none, told_conversation = none, content_size = none, is_traced = none,
+    keeps_bodies = none,
   }
   local id, uuid = access.request_ids(handle:header("x-request-id"))
   of.record = record.new(handle, id, uuid, path)

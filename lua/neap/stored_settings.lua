@@ -21,6 +21,8 @@ settings.schema = {
     help = "How long records of requests are kept; 0: for ever. Statistics stay." },
   record_bytes = setting.integer { default = 20 * GIB, min = 0, max = 2 ^ 50,
     help = "Bytes of records on disk, beyond which the oldest go; 0: without end." },
+  body_size = setting.integer { default = 64 * 1024, min = 1024, max = 8 * 2 ^ 20,
+    help = "Bytes of a body that are kept, where bodies are; what is longer is cut." },
   body_age = setting.seconds { default = 7 * DAY, max = 3650 * DAY,
     help = "How long kept bodies stay, if their record does; 0: as long as it does." },
   body_bytes = setting.integer { default = 5 * GIB, min = 0, max = 2 ^ 50,

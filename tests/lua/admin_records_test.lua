@@ -245,3 +245,33 @@ test("a tail ends by itself, and only so many are open", function()
   test.equal(refused, 20)
   test.equal(get(world, "/tail").status, 200, "those that ended make room")
 end)
+
+test("bodies are for the scope bodies, with the record, alone and in an export", function()
+  local world = admin_world.new()
+  local id = world.journal:add { ["end"] = START - 2, bodies = { request = "{\"a\":1}",
+    response = "<b>\255" } }.id
+  local bare = world.journal:add { ["end"] = START - 1 }.id
+  local function ask(path, as) return world:request { path = RECORDS .. path, as = as } end
+  local facts = get(world, "/" .. id).json.bodies
+  test.equal({ #facts, facts[1].part, facts[2].size, facts[1].text }, { 2, "request", 4 })
+  for _, path in ipairs { "/bodies", "/bodies/request" } do
+    test.equal(ask("/" .. id .. path, "read").status, 403)
+    test.equal(ask("/" .. id .. path, "write keys").status, 403)
+  end
+  local items = ask("/" .. id .. "/bodies", "bodies").json.items
+  test.equal({ items[1].text, items[2].text }, { "{\"a\":1}", "<b>\239\191\189" })
+  local raw = ask("/" .. id .. "/bodies/response", "bodies")
+  test.equal({ raw.answer, raw.headers["content-type"] }, { "<b>\255", "application/octet-stream" })
+  test.equal(ask("/" .. id .. "/bodies/sent", "bodies").status, 404)
+  test.equal(ask("/" .. bare .. "/bodies", "bodies").json.items, {})
+  test.equal(ask("/" .. bare .. "/bodies/request", "bodies").status, 404)
+  test.equal(ask("/x/bodies", "bodies").status, 404)
+  test.equal(get(world, "/export?bodies=true").status, 403)
+  test.equal(get(world, "/export?details=true").answer:find("{\\\"a\\\"", 1, true), nil)
+  local lines = {}
+  for line in ask("/export?bodies=true&order=oldest", "read bodies").answer:gmatch("[^\n]+") do
+    lines[#lines + 1] = json.decode(line)
+  end
+  test.equal({ #lines, lines[1].bodies[1].text, lines[1].bodies[2].part, lines[2].bodies },
+    { 2, "{\"a\":1}", "response" })
+end)

@@ -44,11 +44,12 @@ end)
 -- ------------------------------------------------------------------------------------
 -- Every route and every role
 
-local ROLES = { false, "read", "write", "keys", "read keys", "session" }
+local ROLES = { false, "read", "write", "keys", "read bodies", "session" }
 local MAY = {
-  read = { read = true, write = true, ["read keys"] = true, session = true },
+  read = { read = true, write = true, ["read bodies"] = true, session = true },
   write = { write = true, session = true },
-  keys = { keys = true, ["read keys"] = true, session = true },
+  keys = { keys = true, session = true },
+  bodies = { ["read bodies"] = true, session = true },
   session = { session = true },
 }
 

@@ -33,6 +33,10 @@ function Handle:is_gone() return false end
 function Handle:on_disconnect() end
 function Handle:set_record() end
 
+function Handle:keep_bodies(size_max, failures_only)
+  self.kept_bodies = { size_max, failures_only or false }
+end
+
 -- ------------------------------------------------------------------------------------
 -- The answer
 
