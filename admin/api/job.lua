@@ -6,6 +6,7 @@ local host = require "neap.host"
 local jobs_of = require "neap.jobs.all"
 local json = require "neap.json"
 local problem = require "admin.api.problem"
+local price_history = require "neap.price_history"
 local router = require "neap.router"
 local schema = require "admin.api.schema"
 
@@ -42,8 +43,16 @@ end
 ---@return neap.jobs
 function job.jobs() return prepare() end
 
---- The generation is in force: its jobs run from now on.
-function job.start() prepare():start() end
+local function note_prices(known)
+  local count, why = price_history.note(known)
+  if not count then host.log("error", "admin", "prices were not noted: " .. tostring(why)) end
+end
+
+--- The generation is in force: its jobs run from now on, and its prices hold.
+function job.start()
+  prepare():start()
+  host.spawn(note_prices, jobs_of_catalog)
+end
 
 local function time_of(seconds) return seconds and host.time_text(seconds) or json.null end
 
@@ -62,14 +71,21 @@ local function list()
   return 200, json.object { items = items }
 end
 
-local function run(of)
-  local name, known = of.params.name, prepare()
+--- Begins a job, audited, and answers 202 with how it stands.
+---@param given any? what the run is begun with
+---@param entry table? of the audit log
+function job.begin(of, name, given, entry)
+  local known = prepare()
   if not known:view(name) then problem.not_found(("job %q"):format(name)) end
-  change.commit(of, {}, { action = "run", object = "job/" .. name })
-  local is_begun, why = known:run(name)
+  change.commit(of, {}, entry or { action = "run", object = "job/" .. name })
+  local is_begun, why = known:run(name, given)
   if not is_begun then problem.raise(409, "running", ("the job %q: %s"):format(name, why)) end
   return 202, view(known:view(name))
 end
+
+local function run(of) return job.begin(of, of.params.name) end
+
+job.schema = view_schema
 
 job.operations = {
   { id = "list_jobs", method = "GET", path = "/api/v1/jobs", tag = "jobs", scope = "read",

@@ -4,10 +4,12 @@
 --- Sums are kept by one dimension each: of a model there is no breakdown by token.
 
 local host = require "neap.host"
+local job = require "admin.api.job"
 local journal = require "admin.api.journal"
 local json = require "neap.json"
 local problem = require "admin.api.problem"
 local record_schema = require "admin.api.record_schema"
+local recost = require "neap.jobs.recost"
 local reply = require "admin.api.reply"
 local schema = require "admin.api.schema"
 local settings = require "admin.api.settings"
@@ -82,6 +84,17 @@ local function series(of)
 end
 
 -- ------------------------------------------------------------------------------------
+-- Costs made anew
+
+local function recompute(of)
+  local from, till = record_schema.span(of.body)
+  local given = { from = from, before = till or host.wall(), prices = of.body.prices or "in_force" }
+  return job.begin(of, recost.NAME, given, { action = "recompute", object = "statistics/costs",
+    after = json.object { from = of.body.from, ["until"] = of.body["until"],
+      prices = given.prices } })
+end
+
+-- ------------------------------------------------------------------------------------
 -- What it looks like
 
 local count = { type = "integer", minimum = 0 }
@@ -148,7 +161,24 @@ local function operation(name, self)
   return self
 end
 
+local recompute_body = schema.object({
+  from = { type = "string", format = "date-time",
+    description = "Of requests that ended at this moment or later." },
+  ["until"] = { type = "string", format = "date-time",
+    description = "Of requests that ended before this moment; now where it is not said." },
+  prices = { enum = { "in_force", "current" }, description = "`in_force`: those that were in "
+    .. "force when a request began, as far as neap has noted them since it has an admin side; "
+    .. "`current`: those of now. Without it `in_force`." },
+}, { "from" })
+
 return {
+  { id = "recompute_costs", method = "POST", path = "/api/v1/statistics/recompute",
+    tag = "statistics", scope = "write", summary = "Make the costs of a span of time anew",
+    description = "Records and sums change together, page by page; a record whose prices are not "
+      .. "known stays as it is. The job `costs` in `/api/v1/jobs` tells how far it is and what "
+      .. "came of it.",
+    body = recompute_body, errors = { 409 }, run = recompute,
+    responses = { { 202, "It has begun.", job.schema } } },
   operation("overview", { summary = "Requests, tokens, costs and times of a span",
     description = "Without `from` of the last 24 hours. " .. KEPT, query = query_of(),
     run = overview, responses = { { 200, "The sums.", span } } }),

@@ -21,6 +21,7 @@ int api_l_open(lua_State *L)
 	fetch_register(L);
 	api_storage_register(L);
 	api_journal_register(L);
+	api_recost_register(L);
 	api_secret_register(L);
 	reloads_register(L);
 	spawn_register(L);

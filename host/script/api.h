@@ -23,6 +23,7 @@ int api_l_open(lua_State *L);
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
 void api_journal_register(lua_State *L);
+void api_recost_register(lua_State *L);
 void api_record_register(lua_State *L);
 void api_request_register(lua_State *L);
 void api_secret_register(lua_State *L);

@@ -1,4 +1,6 @@
 /* One record with all that there is of it, and its bodies. */
+#include "storage/journal_lookup.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,8 +38,7 @@ static int look_at(struct txn *txn, uint64_t number, const unsigned char id[16],
 	return memcmp(record->id, id, sizeof(record->id)) == 0;
 }
 
-/* The record and its key, or -ENOENT. */
-static int find(struct txn *txn, const unsigned char id[16], uint64_t *number,
+int journal_find(struct txn *txn, const unsigned char id[16], uint64_t *number,
 	struct record *record, struct record_attempt *room)
 {
 	struct posting *posting = xcalloc(1, sizeof(*posting));
@@ -123,7 +124,7 @@ int journal_record(struct txn *txn, void *arg, struct err *err)
 
 	(void)err;
 	buf_reset(wanted->out);
-	if ((rc = find(txn, wanted->id, &number, &record, room)) != 0)
+	if ((rc = journal_find(txn, wanted->id, &number, &record, room)) != 0)
 		return rc;
 	record_json_begin(wanted->out, &record);
 	if ((rc = add_details(txn, number, &record, wanted->out)) != 0 ||
@@ -146,7 +147,7 @@ int journal_body(struct txn *txn, void *arg, struct err *err)
 
 	(void)err;
 	buf_reset(wanted->out);
-	if ((rc = find(txn, wanted->id, &number, &record, room)) != 0)
+	if ((rc = journal_find(txn, wanted->id, &number, &record, room)) != 0)
 		return rc;
 	key_u64(&key, number);
 	key_u8(&key, (uint8_t)wanted->part);

@@ -296,6 +296,12 @@ function host.journal_body(id, part) end
 ---@return string? text, string? problem, string? why
 function host.journal_stats(spec) end
 
+--- Gives records other costs, and the sums that they are in, in one transaction. Only on the admin
+--- side. Waits.
+---@param changes (string|number|false)[] id, cost in micros or false, price version, …: 1,000 at most
+---@return integer? changed, integer|string missing_or_problem, string? why
+function host.journal_recost(changes) end
+
 --- written, dropped, bodies_dropped, transactions, removed (since the start), waiting_bytes of
 --- the fullest ring of ring_bytes, `last` (the time of the last write), `error` (of it, if it
 --- failed), and on the admin side `bytes` on disk; nil where no journal could be started.

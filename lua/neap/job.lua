@@ -103,6 +103,7 @@ end
 ---@class neap.job_run
 ---@field name string
 ---@field timeout number seconds that are left of it at the beginning
+---@field given any what a run by hand was begun with
 local Run = {}
 Run.__index = Run
 
@@ -144,11 +145,11 @@ local function work(self, spec, run)
 end
 
 --- Begins a run, unless one goes on, perhaps in another generation.
-local function begin(self, spec)
+local function begin(self, spec, given)
   local timeout = spec.timeout or TIMEOUT
   local run = setmetatable({
     name = spec.name, timeout = timeout, began = host.now(), started = host.wall(),
-    deadline = host.now() + timeout,
+    deadline = host.now() + timeout, given = given,
   }, Run)
   run.mark = ("%.3f %s"):format(run.started, host.id())
   local did, problem =
@@ -204,11 +205,12 @@ function Jobs:close() self.is_closed = true end
 
 --- Begins a run by hand, now. nil and why where there is none: no such job, or it runs already.
 ---@param name string
+---@param given any? for the run, as run.given
 ---@return true?, string? why
-function Jobs:run(name)
+function Jobs:run(name, given)
   local spec = self.by_name[name]
   if not spec then return nil, "there is no such job" end
-  return begin(self, spec)
+  return begin(self, spec, given)
 end
 
 local function last_of(state)

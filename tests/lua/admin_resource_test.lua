@@ -155,6 +155,7 @@ test("every operation that writes leaves a row", function()
     create_provider = { name = "p", dialect = "openai", url = "https://p.test/v1" },
     create_group = { name = "g", policies = { "echo" } }, create_token = { name = "t" },
     create_keyword = { text = "overloaded" },
+    recompute_costs = { from = "2026-01-01T00:00:00Z" },
     import_configuration = { format = "neap.configuration", version = 1,
       records = json.object {} } }
   for _, op in ipairs(admin_world.new().routes.list) do

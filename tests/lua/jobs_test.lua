@@ -248,7 +248,8 @@ story("a generation's jobs", function()
   local jobs = all.jobs(known, { refresh_every = function() return 120 end })
   local seen = {}
   for index, view in ipairs(jobs:views()) do seen[index] = { view.name, view.every } end
-  test.equal(seen, { { "balances of silicon", 120 }, { "key probes", 30 }, { "retention", 600 } })
+  test.equal(seen, { { "balances of silicon", 120 }, { "key probes", 30 }, { "retention", 600 },
+    { "costs", 0 } })
 end)
 
 return test.finish()

@@ -3,6 +3,7 @@
 local balance_refresh = require "neap.jobs.balance_refresh"
 local job = require "neap.job"
 local key_probe = require "neap.jobs.key_probe"
+local recost = require "neap.jobs.recost"
 local retention = require "neap.jobs.retention"
 
 local all = {}
@@ -26,6 +27,7 @@ function all.jobs(known, options)
   end
   jobs:add(key_probe.job(function() return known.provider_list end, { limit = options.limit }))
   jobs:add(retention.job(options.sweeps or {}))
+  jobs:add(recost.job(known))
   return jobs
 end
 
