@@ -26,17 +26,24 @@ function audit.hide(value)
   return result
 end
 
---- Adds to ops the row of a change. entry: { action = "update", object = "setting/time_zone",
---- before, after, account (where nobody is logged in) }.
-function audit.note(ops, of, entry)
-  local id, who = host.id(), of.who
-  ops[#ops + 1] = { "put", "objects", audit.PREFIX .. id, json.object {
+--- The row of a change. entry: as `note` has it.
+---@param id string its own, a UUIDv7
+function audit.row(id, of, entry)
+  local who = of.who
+  return json.object {
     id = id, time = host.wall(), action = entry.action, object = entry.object,
     actor = json.object { kind = who and who.kind or "none",
       name = who and who.name or entry.account, id = who and who.id },
     address = of.address, request_id = of.id, before = audit.hide(entry.before),
     after = audit.hide(entry.after),
-  } }
+  }
+end
+
+--- Adds to ops the row of a change. entry: { action = "update", object = "setting/time_zone",
+--- before, after, account (where nobody is logged in) }.
+function audit.note(ops, of, entry)
+  local id, who = host.id(), of.who
+  ops[#ops + 1] = { "put", "objects", audit.PREFIX .. id, audit.row(id, of, entry) }
   host.log("info", "audit", ("%s %s %s by %s from %s"):format(of.id, entry.action, entry.object,
     who and who.kind .. " " .. who.name or entry.account or "nobody", of.address))
 end

@@ -1,6 +1,7 @@
 --- admin.api.job: what neap does by itself now and then: looked at, and begun by hand. The jobs run
 --- in the admin worker, of the generation that is in force.
 
+local audit_prune = require "admin.api.audit_prune"
 local change = require "admin.api.change"
 local host = require "neap.host"
 local jobs_of = require "neap.jobs.all"
@@ -36,6 +37,7 @@ local function prepare()
   jobs_of_catalog = known
   jobs = jobs_of.jobs(known, { limit = LIMIT,
     refresh_every = function() return configuration.settings.refresh_every end })
+  jobs:add(audit_prune.job(function() return configuration.settings end))
   return jobs
 end
 

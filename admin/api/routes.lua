@@ -14,9 +14,9 @@
 --- `scope`: `open` (no login), `read`, `write`, `keys`, `bodies`, or `session` (a person who is
 --- logged in, never a token). `takes`: `json`; `form` (JSON or a form of the same members); `text`
 --- (any text: `of.text`, and JSON where the type says so). `params` has schemas for the {names} of
---- the path;
---- without one it is a text. `is_compat`: a path of another system's, which its own clients call,
---- so without the header against forged requests. `has_effect`: a GET that changes something.
+--- the path; without one it is a text. `is_compat`: a path of another system's, which its own
+--- clients call, so without the header against forged requests. `has_effect`: a GET that changes
+--- something.
 --- `changes_nothing`: a POST that leaves no row in the audit log. `is_stream`: a GET that takes
 --- long, and has no HEAD. The handler gets `of`: `params`, `query`,
 --- `body`, `text`, `who`, `handle`, `address`. It returns status, document and fields, or raises by

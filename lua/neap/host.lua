@@ -298,7 +298,7 @@ function host.journal_stats(spec) end
 
 --- Gives records other costs, and the sums that they are in, in one transaction. Only on the admin
 --- side. Waits.
----@param changes (string|number|false)[] id, cost in micros or false, price version, …: 1,000 at most
+---@param changes (string|number|false)[] id, micros or false, price version, …: 1,000 at most
 ---@return integer? changed, integer|string missing_or_problem, string? why
 function host.journal_recost(changes) end
 

@@ -103,7 +103,7 @@ local function is_behind(note, moment, generation)
   return generation >= note.generation
 end
 
---- The prices that were in force for a request: nil where nobody knows, false where there were none.
+--- The prices that were in force for a request: nil where nobody knows, false where it had none.
 ---@param notes table<string, table[]>
 ---@param record table with provider, target_model, start_us, generation, price_version
 ---@return table|false|nil prices

@@ -27,6 +27,10 @@ settings.schema = {
     help = "How long kept bodies stay, if their record does; 0: as long as it does." },
   body_bytes = setting.integer { default = 5 * GIB, min = 0, max = 2 ^ 50,
     help = "Bytes of kept bodies on disk, beyond which the oldest go; 0: without end." },
+  audit_age = setting.seconds { default = 0, max = 3650 * DAY,
+    help = "How long rows of the audit log are kept; 0: for ever." },
+  audit_rows = setting.integer { default = 0, min = 0, max = 1e9,
+    help = "Rows of the audit log, beyond which the oldest go; 0: without end." },
   time_zone = setting.zone { default = "UTC",
     help = "The zone of days and months where a request to the admin API names none." },
 }

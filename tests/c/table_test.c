@@ -120,12 +120,15 @@ static void keys_sort_as_their_values(void **state)
 static int use_long_keys(struct txn *txn, void *arg, struct err *err)
 {
 	char text[KEY_MAX + 1];
+	struct range range = { .prefix = { text, sizeof(text) }, .limit = 1 };
 	struct key key = { 0 };
+	struct cursor *cursor;
 	struct bytes value;
 
 	(void)arg;
 	(void)err;
 	memset(text, 'x', sizeof(text));
+	assert_int_equal(cursor_open(&cursor, txn, &first_table, &range), -ENAMETOOLONG);
 	key_raw(&key, text, KEY_MAX);
 	assert_int_equal(table_put(txn, &first_table, key_bytes(&key), bytes_of("v")), 0);
 	key_raw(&key, text, 1);

@@ -44,7 +44,8 @@ local function find(model, moment, version, generation)
 end
 
 story("prices are noted as they change, come and go", function(stored)
-  local first, second = known_with { m = { input = 1 }, free = {} }, known_with { m = { input = 2 } }
+  local first = known_with { m = { input = 1 }, free = {} }
+  local second = known_with { m = { input = 2 } }
   test.equal(history.note(first), 1)
   test.equal(history.note(first), 0, "what is known is not noted again")
   host.sleep(100)
@@ -101,14 +102,17 @@ local function journal_of(records)
   host.journal_page = function(filter)
     seen.filters[#seen.filters + 1] = filter.cursor or "first"
     local from, lines = tonumber(filter.cursor) or 1, {}
-    for index = from, math.min(from + 1, #records) do lines[#lines + 1] = json.encode(records[index]) end
+    for index = from, math.min(from + 1, #records) do
+      lines[#lines + 1] = json.encode(records[index])
+    end
     return table.concat(lines, "\n") .. "\n", from + 2 <= #records and tostring(from + 2) or nil
   end
   host.journal_record = function() return seen.detail end
   host.journal_recost = function(changes)
     if seen.failure then return nil, "failed", seen.failure end
     for index = 1, #changes, 3 do
-      seen.changes[#seen.changes + 1] = ("%s=%s"):format(changes[index], tostring(changes[index + 1]))
+      local cost = tostring(changes[index + 1])
+      seen.changes[#seen.changes + 1] = changes[index] .. "=" .. cost
     end
     return #changes / 3, 0
   end
@@ -148,7 +152,7 @@ story("with the prices of now, where there are some", function()
   test.equal(seen.changes, { "r1=4000", "r2=4000" })
 end)
 
-story("a model whose prices went costs nothing that is known; what a provider says stays", function()
+story("without prices nothing that is known is paid; what a provider says stays", function()
   history.note(known_with { m = { input = 3 } })
   host.sleep(100)
   history.note(known_with {})
