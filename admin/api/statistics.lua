@@ -1,7 +1,8 @@
 --- admin.api.statistics: sums of requests, tokens, costs and times: of a span, as a series, and who
 --- had how much. They are handed on as the journal gives them.
 ---
---- Sums are kept by one dimension each: of a model there is no breakdown by token.
+--- Sums are kept by one dimension each. A breakdown of one token by model is made of the records
+--- themselves, as far as they are kept and not too many.
 
 local host = require "neap.host"
 local job = require "admin.api.job"
@@ -52,10 +53,21 @@ local function overview(of)
   return 200, reply.raw("application/json", journal.stats(spec))
 end
 
+--- Refuses a span of which there are no records any more, where they alone can tell.
+local function check_kept(from)
+  local age = settings.get("record_age")
+  if age == 0 or from >= host.wall() - age then return end
+  problem.raise(400, "invalid_query", ("of one value by another dimension there are no sums, and "
+    .. "records are kept for %.4g days: ask for a later time"):format(age / DAY),
+    { field = "from" })
+end
+
 local function breakdown(of)
   local from, till = span_of(of.query, DAY)
-  return 200, reply.raw("application/json", journal.stats { from = from, before = till,
-    by = of.query.by, order = of.query.order, top = of.query.top })
+  local spec = narrow({ from = from, before = till, by = of.query.by, order = of.query.order,
+    top = of.query.top }, of.query)
+  if spec.dimension and spec.dimension ~= spec.by then check_kept(from) end
+  return 200, reply.raw("application/json", journal.stats(spec))
 end
 
 -- ------------------------------------------------------------------------------------
@@ -138,13 +150,13 @@ local of_value = schema.named("ValueSums", schema.object(
   sum_properties { value = { type = { "string", "null" } } },
   { "value", "requests", "usage", "cost_micros", "ms" }))
 
-local function query_of(more, is_whole)
+local function query_of(more)
   local query = {
     from = { type = "string", format = "date-time" },
     ["until"] = { type = "string", format = "date-time",
       description = "The first moment that does not belong to it; now where it is not said." },
   }
-  for _, name in ipairs(is_whole and {} or DIMENSIONS) do
+  for _, name in ipairs(DIMENSIONS) do
     query[name] = { type = "string", maxLength = 240,
       description = "Only requests with this one; one of these parameters at most." }
   end
@@ -191,13 +203,15 @@ return {
       zone = { type = "string" }, spans = { type = "array", items = span } },
       { "step", "zone", "spans" }) } } }),
   operation("breakdown", { summary = "Who had how much of it", run = breakdown,
-    description = "Without `from` of the last 24 hours. " .. KEPT,
+    description = "Without `from` of the last 24 hours. " .. KEPT .. " Of one value by another "
+      .. "dimension, such as the models of one token, there are no sums: the records of the span "
+      .. "are counted, with its very ends; of more than 50,000 that is refused.",
     query = query_of({
       by = { type = "string", enum = DIMENSIONS, default = "model" },
       order = { type = "string", enum = { "requests", "tokens", "cost" }, default = "requests" },
       top = { type = "integer", minimum = 1, maximum = 1000, default = 20,
         description = "How many are named; the others are one sum." },
-    }, true),
+    }),
     responses = { { 200, "Those with most first.", schema.object({ from = moment,
       ["until"] = moment, by = { enum = DIMENSIONS }, count = count,
       values = { type = "array", items = of_value }, other = schema.nullable(sums),

@@ -189,7 +189,7 @@ static size_t find(struct rollup_batch *batch, int64_t minute_s,
 
 /* -- adding a record -------------------------------------------------------------- */
 
-static struct bytes dimension_value(const struct record *record,
+struct bytes rollup_dimension_value(const struct record *record,
 	enum rollup_dimension dimension)
 {
 	switch (dimension) {
@@ -275,7 +275,7 @@ static bool is_equal(struct bytes a, struct bytes b)
 static void add_attempts(struct rollup_batch *batch, const struct record *record,
 	enum rollup_dimension dimension, size_t home)
 {
-	struct bytes own = dimension_value(record, dimension);
+	struct bytes own = rollup_dimension_value(record, dimension);
 	int64_t minute_s = batch->cells[home].minute_s;
 
 	for (size_t i = 0; i < record->attempt_count; i++) {
@@ -311,7 +311,7 @@ void rollup_add(struct rollup_batch *batch, const struct record *record, int64_t
 	for (unsigned i = 0; i < ROLLUP_DIMENSIONS; i++) {
 		enum rollup_dimension dimension = (enum rollup_dimension)i;
 		size_t at = find(batch, minute_s, dimension,
-			dimension_value(record, dimension));
+			rollup_dimension_value(record, dimension));
 		struct rollup_cell *cell = &batch->cells[at];
 
 		for (unsigned j = 0; j < ROLLUP_COUNTS; j++)
@@ -336,7 +336,7 @@ void rollup_recost(struct rollup_batch *batch, const struct record *record,
 	for (unsigned i = 0; i < ROLLUP_DIMENSIONS; i++) {
 		enum rollup_dimension dimension = (enum rollup_dimension)i;
 		size_t at = find(batch, minute_s, dimension,
-			dimension_value(record, dimension));
+			rollup_dimension_value(record, dimension));
 		struct rollup_cell *cell = &batch->cells[at];
 
 		cell->cost_micros = rollup_cost_add(cell->cost_micros, more);

@@ -27,6 +27,9 @@ bool rollup_batch_is_full(const struct rollup_batch *batch);
 /* time_us: what the record is found under (its row's key), so that a page of records and
  * the sums of the same span agree. Copies what it needs. */
 void rollup_add(struct rollup_batch *batch, const struct record *record, int64_t time_us);
+/* Under which value of a dimension a record is summed up; it borrows. */
+struct bytes rollup_dimension_value(const struct record *record,
+	enum rollup_dimension dimension);
 /* Gives a record that was added and written before another cost; record holds the old
  * one. What was since thrown away for its age stays so. */
 void rollup_recost(struct rollup_batch *batch, const struct record *record,

@@ -28,7 +28,7 @@ enum rollup_span {
 	ROLLUP_REBUILT = 4, /* is added to one of the three */
 };
 
-/* Their numbers are on disk. Another one is added here and in dimension_value(). */
+/* Their numbers are on disk. Another one is added here and in rollup_dimension_value(). */
 enum rollup_dimension {
 	ROLLUP_ALL, /* one row, whose value is empty */
 	ROLLUP_PROVIDER,

@@ -22,8 +22,9 @@
 #include "storage/rollup_row.h"
 
 #define STATS_ROWS_MAX 500000
-#define STATS_SPANS_MAX 3000 /* of one series */
-#define STATS_TOP_MAX 1000   /* of one breakdown */
+#define STATS_SPANS_MAX 3000    /* of one series */
+#define STATS_TOP_MAX 1000      /* of one breakdown */
+#define STATS_RECORDS_MAX 50000 /* of a breakdown that no rows have */
 
 struct stats_query {
 	int64_t now_s;
@@ -50,8 +51,8 @@ enum stats_order { STATS_BY_REQUESTS, STATS_BY_TOKENS, STATS_BY_COST };
 
 /* {"from", "until", "by", "count": values that there are, "values": [{"value", sums}, …]
  * the first of them in that order, "other": {sums} of the rest or null, "total": {sums}}.
- * The query's filter must be ROLLUP_ALL, or the very dimension (-EINVAL): rows are sums
- * by one dimension. */
+ * Where the query's filter is another dimension there are no rows, since these are sums by
+ * one: the records of the span are looked through, as they are kept, with its very ends. */
 MUST_CHECK
 int stats_breakdown(struct txn *txn, const struct stats_query *query,
 	enum rollup_dimension by, enum stats_order order, uint32_t top, struct buf *out,

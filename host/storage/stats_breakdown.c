@@ -1,6 +1,7 @@
 /* Who had how much: first the values are put in order by one number, then the sums are
  * made of those that come first. The rest is what is left of all records, each of which
- * has one value: thousands of rows need not be read whole. */
+ * has one value: thousands of rows need not be read whole. What no rows have comes from
+ * the records in the same two steps. */
 #include "storage/stats.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include "base/map.h"
 #include "json/value.h"
 #include "storage/rollup.h"
+#include "storage/stats_cross.h"
 #include "storage/stats_json.h"
 #include "storage/stats_sum.h"
 #include "storage/stats_time.h"
@@ -27,6 +29,7 @@ struct breakdown {
 	enum rollup_dimension by;
 	enum stats_order order;
 	struct bytes only; /* the key's form of the filter's value, or empty */
+	bool is_cross;     /* the filter is another dimension: there are no rows */
 	struct stats_work work;
 	struct map *by_name;
 	struct group **groups;
@@ -100,6 +103,31 @@ static int rank_row(struct bytes key, struct bytes value, void *arg)
 	return 0;
 }
 
+/* The key of a cell's row, whose end is the name of a group. */
+static void name_cell(const struct rollup_batch *batch, const struct rollup_cell *cell,
+	struct key *key)
+{
+	rollup_key(key, ROLLUP_DAY, 0, cell->dimension, rollup_cell_value(batch, cell));
+}
+
+static int rank_cell(const struct rollup_batch *batch, const struct rollup_cell *cell,
+	void *arg)
+{
+	struct breakdown *breakdown = arg;
+	struct group *group;
+	struct key key;
+
+	if (cell->dimension == ROLLUP_ALL)
+		return 0;
+	name_cell(batch, cell, &key);
+	rollup_sums_clear(&breakdown->part);
+	rollup_cell_add_to(batch, cell, &breakdown->part);
+	group = group_of(breakdown, (const char *)key.data + ROLLUP_VALUE_AT,
+		key.size - ROLLUP_VALUE_AT);
+	group->rank += rank_of(&breakdown->part, breakdown->order);
+	return 0;
+}
+
 /* The most first; the same in the order of their names. */
 static int compare_groups(const void *a, const void *b)
 {
@@ -123,6 +151,25 @@ static int sum_row(struct bytes key, struct bytes value, void *arg)
 		(const char *)key.data + ROLLUP_VALUE_AT, key.size - ROLLUP_VALUE_AT);
 
 	return group->sums ? rollup_unpack(group->sums, value, ROLLUP_WHOLE) : 0;
+}
+
+static int sum_cell(const struct rollup_batch *batch, const struct rollup_cell *cell,
+	void *arg)
+{
+	struct breakdown *breakdown = arg;
+	struct group *group;
+	struct key key;
+
+	if (cell->dimension == ROLLUP_ALL) {
+		rollup_cell_add_to(batch, cell, &breakdown->total);
+		return 0;
+	}
+	name_cell(batch, cell, &key);
+	group = map_get(breakdown->by_name, (const char *)key.data + ROLLUP_VALUE_AT,
+		key.size - ROLLUP_VALUE_AT);
+	if (group->sums)
+		rollup_cell_add_to(batch, cell, group->sums);
+	return 0;
 }
 
 static void write_value(const struct group *group, int64_t seconds, struct buf *out)
@@ -170,9 +217,31 @@ static void write_all(struct breakdown *breakdown, size_t top, struct buf *out)
 	buf_append_text(out, "}}");
 }
 
+static int rank_all(struct breakdown *breakdown)
+{
+	if (!breakdown->is_cross)
+		return each_row(breakdown, rank_row);
+	return stats_cross(breakdown->txn, &breakdown->query, breakdown->by, rank_cell,
+		breakdown, breakdown->work.err);
+}
+
+/* Of the groups that are named, and of all. */
+static int sum_all(struct breakdown *breakdown)
+{
+	int rc;
+
+	if (breakdown->is_cross)
+		return stats_cross(breakdown->txn, &breakdown->query, breakdown->by,
+			sum_cell, breakdown, breakdown->work.err);
+	if ((rc = each_row(breakdown, sum_row)) != 0)
+		return rc;
+	return stats_sum(breakdown->txn, &breakdown->query, &breakdown->work,
+		&breakdown->total);
+}
+
 static int break_down(struct breakdown *breakdown, uint32_t top, struct buf *out)
 {
-	int rc = each_row(breakdown, rank_row);
+	int rc = rank_all(breakdown);
 
 	if (rc)
 		return rc;
@@ -183,11 +252,7 @@ static int break_down(struct breakdown *breakdown, uint32_t top, struct buf *out
 			compare_groups);
 	for (size_t i = 0; i < top; i++)
 		breakdown->groups[i]->sums = xcalloc(1, sizeof(struct rollup_sums));
-	if ((rc = each_row(breakdown, sum_row)) != 0)
-		return rc;
-	rc = stats_sum(breakdown->txn, &breakdown->query, &breakdown->work,
-		&breakdown->total);
-	if (rc)
+	if ((rc = sum_all(breakdown)) != 0)
 		return rc;
 	breakdown->rest = breakdown->total;
 	for (size_t i = 0; i < top; i++)
@@ -208,6 +273,13 @@ static void clear(struct breakdown *breakdown)
 	free(breakdown);
 }
 
+static int check_span(const struct stats_query *query, struct err *err)
+{
+	if (query->from_s >= 0 && query->from_s < query->until_s)
+		return 0;
+	return err_set(err, -EINVAL, "the span of time ends before it begins");
+}
+
 int stats_breakdown(struct txn *txn, const struct stats_query *query,
 	enum rollup_dimension by, enum stats_order order, uint32_t top, struct buf *out,
 	struct err *err)
@@ -216,10 +288,6 @@ int stats_breakdown(struct txn *txn, const struct stats_query *query,
 	struct key only = { 0 };
 	int rc;
 
-	if (query->filter != ROLLUP_ALL && query->filter != by)
-		return err_set(err, -EINVAL,
-			"sums are by one dimension: of one %s there is no breakdown by %s",
-			rollup_dimension_name(query->filter), rollup_dimension_name(by));
 	if (top > STATS_TOP_MAX)
 		return err_set(err, -E2BIG, "a breakdown names %d values at the most",
 			STATS_TOP_MAX);
@@ -230,13 +298,17 @@ int stats_breakdown(struct txn *txn, const struct stats_query *query,
 	breakdown->order = order;
 	breakdown->work.err = err;
 	breakdown->by_name = map_new();
-	if (query->filter != ROLLUP_ALL) {
+	breakdown->is_cross = query->filter != ROLLUP_ALL && query->filter != by;
+	if (query->filter == by) {
 		rollup_key(&only, ROLLUP_DAY, 0, by, query->value);
 		breakdown->only = (struct bytes) { only.data + ROLLUP_VALUE_AT,
 			only.size - ROLLUP_VALUE_AT };
 	}
-	rc = stats_snap_span(&breakdown->query.from_s, &breakdown->query.until_s,
-		query->now_s, err);
+	if (breakdown->is_cross)
+		rc = check_span(query, err);
+	else
+		rc = stats_snap_span(&breakdown->query.from_s, &breakdown->query.until_s,
+			query->now_s, err);
 	if (rc == 0)
 		rc = break_down(breakdown, top, out);
 	clear(breakdown);

@@ -75,6 +75,12 @@ async function costs(neap) {
         `${by} ${value.value}`,
       );
   }
+  /* Of one value by another dimension, out of the records. */
+  const crossed = await read("/api/v1/statistics/breakdown?by=model&group=g");
+  assert.equal(crossed.total.requests, list.length);
+  assert.equal(crossed.total.cost_micros, total(list));
+  assert.equal(crossed.values.find((one) => one.value === "m").cost_micros, total(list));
+  assert.equal((await read("/api/v1/statistics/breakdown?by=model&group=none")).count, 0);
   return new Map(list.map((one) => [one.id, one.cost_micros]));
 }
 

@@ -68,7 +68,7 @@ test("jobs are listed, run by hand, and say how it went", function()
   local function jobs() return world:request { path = "/api/v1/jobs", as = "read" }.json.items end
   local names = {}
   for place, one in ipairs(jobs()) do names[place] = one.name end
-  test.equal(names, { "key probes", "retention" })
+  test.equal(names, { "key probes", "retention", "costs", "audit log" })
   local got = world:request { path = "/api/v1/jobs/key%20probes/run", method = "POST",
     as = "write" }
   test.equal(got.status, 202, got.answer)

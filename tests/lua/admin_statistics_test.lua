@@ -82,6 +82,15 @@ test("a breakdown, and what the journal refuses", function()
   local spec = world.journal.asked[1]
   test.equal(("%s %s %d"):format(spec.by, spec.order, spec.top), "provider cost 5")
   test.equal(get(world, "breakdown?by=client").status, 400)
+  get(world, "breakdown?by=model&token=app&from=2025-12-01T00:00:00Z")
+  spec = world.journal.asked[2]
+  test.equal(("%s %s %s"):format(spec.by, spec.dimension, spec.value), "model token app")
+  got = get(world, "breakdown?by=model&token=app&from=2025-01-01T00:00:00Z")
+  test.equal(got.status .. got.json.error.field, "400from")
+  test.match(got.json.error.message, "records are kept for 90 days")
+  test.equal(get(world, "breakdown?by=token&token=app&from=2025-01-01T00:00:00Z").status, 200)
+  test.equal(get(world, "breakdown?by=model&from=2025-01-01T00:00:00Z").status, 200)
+  test.equal(get(world, "breakdown?by=model&token=app&group=g").status, 400)
   test.equal(get(world, "breakdown?top=1001").status, 400)
   world.journal.problem = "invalid"
   got = get(world, "overview")
