@@ -49,6 +49,8 @@ test("logs are requests, with what they cost and came to", function()
   test.equal(asked.pages[#asked.pages].outcome, "ok")
   got = ok(world, "GET", "/api/logs/id-1")
   test.equal({ got.request_body, got.response_body }, { "{}", json.null })
+  got = world:request { path = "/api/logs/id-1", as = "read" }.json
+  test.equal({ got.id, got.request_body }, { "id-1", json.null }, "without the scope bodies")
   test.equal(call(world, "GET", "/api/logs/id-9").status, 404)
 end)
 

@@ -80,11 +80,13 @@ function journal.record(id)
   return text and assert(json.decode(text)) or nil
 end
 
---- A body that is kept of a request, or nil. Waits.
+--- A body that is kept of a request; nil where there is none, or who asks lacks the scope bodies.
+--- Waits.
+---@param id string
 ---@param part "request"|"response"
 ---@return string?
-function journal.body(id, part)
-  return host.journal_body and host.journal_body(id, part) or nil
+function journal.body(of, id, part)
+  return of.who.scopes.bodies and host.journal_body and host.journal_body(id, part) or nil
 end
 
 --- How many conversations the newest SKIP_MAX records belong to. Waits.

@@ -248,13 +248,13 @@ local function show_total()
     total_tokens = tokens_in + tokens_out }
 end
 
-local function add_messages(messages, record)
+local function add_messages(of, messages, record)
   local start = record.start_us / 1e6
   messages[#messages + 1] = json.object { timestamp = host.time_text(start), role = "user",
-    content = chat_text.asked(journal.body(record.id, "request")),
+    content = chat_text.asked(journal.body(of, record.id, "request")),
     tokens_count = journal.tokens_in(record.usage) }
   messages[#messages + 1] = json.object { timestamp = host.time_text(start + record.ms / 1e3),
-    role = "assistant", content = chat_text.answered(journal.body(record.id, "response")),
+    role = "assistant", content = chat_text.answered(journal.body(of, record.id, "response")),
     tokens_count = journal.tokens_out(record.usage) }
 end
 
@@ -265,7 +265,9 @@ local function show_conversation(of)
     tokens_in = tokens_in + journal.tokens_in(record.usage)
     tokens_out = tokens_out + journal.tokens_out(record.usage)
   end
-  for index = math.min(#records, TOLD_MAX), 1, -1 do add_messages(messages, records[index]) end
+  for index = math.min(#records, TOLD_MAX), 1, -1 do
+    add_messages(of, messages, records[index])
+  end
   return 200, json.object { conversation_id = of.params.conversation, rounds = #records,
     prompt_tokens = tokens_in, completion_tokens = tokens_out,
     total_tokens = tokens_in + tokens_out, messages = messages }

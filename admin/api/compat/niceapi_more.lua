@@ -74,8 +74,7 @@ local function show_log(of)
   if not record then problem.not_found("log with this id") end
   local view = view_maker()(record)
   for _, part in ipairs { "request", "response" } do
-    local body = of.who.scopes.bodies and journal.body(of.params.log, part)
-    view[part .. "_body"] = body or json.null
+    view[part .. "_body"] = journal.body(of, of.params.log, part) or json.null
   end
   return 200, view
 end
