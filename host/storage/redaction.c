@@ -23,10 +23,19 @@ struct secret {
 /* Secrets by their first REDACTION_SECRET_MIN bytes. */
 struct redaction {
 	_Atomic unsigned references;
-	size_t count;
 	int slots_log2;
 	struct secret **slots;
+	unsigned char
+		firsts[UINT16_MAX / 8 + 1]; /* a bit for the first two bytes of each */
 };
+
+static uint16_t first_two(const char *text)
+{
+	uint16_t first;
+
+	memcpy(&first, text, sizeof(first));
+	return first;
+}
 
 static size_t slot_of(const struct redaction *redaction, const char *text)
 {
@@ -51,7 +60,8 @@ static void add_secret(struct redaction *redaction, struct bytes given)
 	*secret = (struct secret) { .next = *place, .size = given.size };
 	memcpy(secret->text, given.data, given.size);
 	*place = secret;
-	redaction->count++;
+	redaction->firsts[first_two(secret->text) / 8] |= (unsigned char)(1
+		<< first_two(secret->text) % 8);
 }
 
 struct redaction *redaction_new(const struct bytes *secrets, size_t count)
@@ -96,7 +106,8 @@ static size_t known_at(const struct redaction *redaction, const char *text, size
 {
 	const struct secret *secret;
 
-	if (!redaction || !redaction->count || size < REDACTION_SECRET_MIN)
+	if (!redaction || size < REDACTION_SECRET_MIN ||
+		!(redaction->firsts[first_two(text) / 8] & 1 << first_two(text) % 8))
 		return 0;
 	for (secret = redaction->slots[slot_of(redaction, text)]; secret;
 		secret = secret->next)
@@ -158,7 +169,7 @@ static void step(struct pass *pass)
 	}
 	known = known_at(pass->redaction, pass->text + pass->at, pass->size - pass->at);
 	hit.cut = known;
-	if (!known)
+	if (!known && redaction_signs[(unsigned char)pass->text[pass->at]])
 		hit = redaction_look(pass->text, pass->size, pass->at);
 	if (hit.cut) {
 		cut(pass, pass->at + hit.keep, hit.cut);

@@ -18,7 +18,7 @@ struct span {
 
 static bool is_alnum(char c)
 {
-	return isalnum((unsigned char)c) != 0;
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
 static bool is_token_sign(char c)
@@ -33,6 +33,11 @@ static size_t token_run(struct span text, size_t at)
 	while (at < text.size && is_token_sign(text.text[at]))
 		at++;
 	return at - start;
+}
+
+static bool is_base64(char c)
+{
+	return is_alnum(c) || c == '+' || c == '/' || c == '=' || c == '-' || c == '_';
 }
 
 static size_t skip(struct span text, size_t at, const char *signs)
@@ -50,10 +55,10 @@ static bool begins(struct span text, size_t at, const char *word)
 }
 
 /* In JSON a word may stand behind an escape: \nsk-… */
-int redaction_is_start(const char *text, size_t at)
+static bool is_start(const char *text, size_t at)
 {
 	if (!at || !is_alnum(text[at - 1]))
-		return 1;
+		return true;
 	return at > 1 && text[at - 2] == '\\' && strchr("nrtbf", text[at - 1]) != NULL;
 }
 
@@ -61,7 +66,7 @@ size_t redaction_base64_run(const char *text, size_t size, size_t at)
 {
 	size_t start = at;
 
-	while (at < size && (is_alnum(text[at]) || strchr("+/=-_", text[at])) && text[at])
+	while (at < size && is_base64(text[at]))
 		at++;
 	return at - start;
 }
@@ -204,6 +209,33 @@ static struct redaction_hit look_for_login(struct span text, size_t at)
 
 /* ----------------------------------------------------------------------------------- */
 
+const bool redaction_signs[256] = { ['?'] = true,
+	['&'] = true,
+	['\\'] = true,
+	[':'] = true,
+	['A'] = true,
+	['B'] = true,
+	['C'] = true,
+	['E'] = true,
+	['G'] = true,
+	['H'] = true,
+	['N'] = true,
+	['P'] = true,
+	['R'] = true,
+	['S'] = true,
+	['X'] = true,
+	['a'] = true,
+	['b'] = true,
+	['c'] = true,
+	['e'] = true,
+	['g'] = true,
+	['h'] = true,
+	['n'] = true,
+	['p'] = true,
+	['r'] = true,
+	['s'] = true,
+	['x'] = true };
+
 /* The second letters of what is looked for, by the first: most words stop here. */
 static bool may_begin(char first, char second)
 {
@@ -241,7 +273,7 @@ struct redaction_hit redaction_look(const char *text, size_t size, size_t at)
 		break;
 	}
 	if (!isalpha((unsigned char)text[at]) || at + 1 == size ||
-		!may_begin(text[at], text[at + 1]) || !redaction_is_start(text, at))
+		!may_begin(text[at], text[at + 1]) || !is_start(text, at))
 		return NO_HIT;
 	hit = look_for_prefix(span, at);
 	if (!hit.cut)
