@@ -13,6 +13,7 @@ local json = require "neap.json"
 local openapi = require "admin.api.openapi"
 local origin = require "admin.api.origin"
 local problem = require "admin.api.problem"
+local provider_seal = require "admin.api.provider_seal"
 local query = require "admin.api.query"
 local reply = require "admin.api.reply"
 local router = require "neap.router"
@@ -78,6 +79,7 @@ end
 
 --- The generation is in force.
 function admin.start()
+  host.spawn(provider_seal.run)
   job.start()
   host.spawn(function()
     local is_done, raised = pcall(setup.start, configuration, is_secure, password)

@@ -31,7 +31,7 @@ end
 --- A row's document. Of a provider whose secrets do not open, they stay hidden.
 local function read(table_name, key, text)
   local document = json.decode(text)
-  if not is_provider(table_name, key) then return document end
+  if type(document) ~= "table" or not is_provider(table_name, key) then return document end
   return provider_secrets.open(document, function(field, sealed)
     return host.unseal(table_name .. "/" .. key, field, sealed)
   end) or document

@@ -10,6 +10,7 @@
 #include "http/spool.h"
 #include "script/credential.h"
 #include "script/generation.h"
+#include "script/process.h"
 #include "script/request.h"
 #include "storage/body.h"
 #include "storage/record.h"
@@ -22,6 +23,8 @@ int kept_bodies_l_keep(lua_State *L)
 	struct kept_bodies *kept;
 
 	luaL_argcheck(L, size_max >= 1 && size_max <= BODY_SIZE_MAX, 2, "a body's size");
+	if (!request->script->process->journal)
+		return 0;
 	if (request->kept || request->is_answered)
 		luaL_error(L, "too late for keeping bodies");
 	kept = xcalloc(1, sizeof(*kept));

@@ -4,7 +4,8 @@
 ---     { headers = { ["X-Own"] = "(hidden)" }, proxy = { "(hidden)" },
 ---       sealed = { ["headers/X-Own"] = "…", ["proxy/1"] = "…" } }
 ---
---- A provider that was stored before this is in clear, and is sealed by the next write.
+--- A provider that was stored before this is in clear, and is sealed by the next write, or when the
+--- admin side begins.
 
 local json = require "neap.json"
 
@@ -53,6 +54,17 @@ function provider_secrets.close(document, seal)
   end)
   result.sealed = next(sealed) and sealed or nil
   return result
+end
+
+--- Whether a document as it is stored has some of it in clear.
+---@param document table
+---@return boolean
+function provider_secrets.is_clear(document)
+  local is_clear = false
+  each_secret(document, function(members, name)
+    is_clear = is_clear or members[name] ~= HIDDEN
+  end)
+  return is_clear
 end
 
 --- The document in clear; the given one stays as it is. nil and why where a secret does not open.
