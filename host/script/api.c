@@ -3,7 +3,9 @@
 #include "script/api_json.h"
 #include "script/modules.h"
 #include "script/reloads.h"
+#include "script/sandbox.h"
 #include "script/spawn.h"
+#include "script/state.h"
 
 int api_l_open(lua_State *L)
 {
@@ -29,4 +31,24 @@ int api_l_open(lua_State *L)
 	lua_pushvalue(L, 2);
 	lua_call(L, 1, 1);
 	return 1;
+}
+
+struct state *api_command_state(struct sources *sources, const char *module,
+	struct err *err)
+{
+	struct state_limits limits = state_default_limits;
+	struct state *state;
+	lua_State *L;
+
+	limits.growth_max = limits.memory_max;
+	state = state_new(&limits);
+	L = state_lua(state);
+	sandbox_open(L);
+	lua_pushcfunction(L, api_l_open);
+	lua_pushlightuserdata(L, sources);
+	lua_pushstring(L, module);
+	if (state_call(state, 2, 1, 0, err) == 0)
+		return state;
+	state_free(state);
+	return NULL;
 }

@@ -11,14 +11,23 @@
 #include <lua.h>
 
 struct change_op;
+struct err;
 struct health;
 struct request;
 struct scan_marks;
+struct sources;
+struct state;
 struct transfer_request;
 
 /* A lua_CFunction for a new state: (sources as a light userdata, name of a module) -> the
  * module, with all of neap.host and require in place. */
 int api_l_open(lua_State *L);
+
+/* A state for a command that serves nobody (explain, test, …), with the module of that name
+ * open at the top of its stack; it may grow as far as memory goes. NULL where it does not
+ * open, and err says why. The caller frees it. */
+struct state *api_command_state(struct sources *sources, const char *module,
+	struct err *err);
 
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);

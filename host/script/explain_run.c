@@ -6,7 +6,6 @@
 
 #include "script/api.h"
 #include "script/modules.h"
-#include "script/sandbox.h"
 #include "script/sources.h"
 #include "script/state.h"
 
@@ -85,23 +84,13 @@ static int explain(struct state *state, const struct explain_options *options,
 int explain_run(struct sources *sources, const struct explain_options *options,
 	const struct buf *body)
 {
-	struct state_limits limits = state_default_limits;
-	struct state *state;
 	struct err err;
-	lua_State *L;
+	struct state *state = api_command_state(sources, "neap.explain", &err);
 	int status;
 
-	limits.growth_max = limits.memory_max;
-	state = state_new(&limits);
-	L = state_lua(state);
-	sandbox_open(L);
-	lua_pushcfunction(L, api_l_open);
-	lua_pushlightuserdata(L, sources);
-	lua_pushliteral(L, "neap.explain");
-	if (state_call(state, 2, 1, 0, &err) != 0)
-		status = print_problem(1, err.text);
-	else
-		status = explain(state, options, body);
+	if (!state)
+		return print_problem(1, err.text);
+	status = explain(state, options, body);
 	state_free(state);
 	return status;
 }

@@ -8,7 +8,6 @@
 #include "foreign/database.h"
 #include "foreign/yaml.h"
 #include "script/api.h"
-#include "script/sandbox.h"
 #include "script/state.h"
 #include "storage/cursor.h"
 #include "storage/storage.h"
@@ -302,24 +301,15 @@ static int run(struct import_plan *plan, struct state *state, struct store *stor
 int import_run(struct import_plan *plan, struct sources *sources, struct store *store,
 	struct master_keys *master_keys, const struct import_options *options)
 {
-	struct state_limits limits = state_default_limits;
 	struct state *state;
 	struct err err;
-	lua_State *L;
 	int status;
 
 	*plan = (struct import_plan) { 0 };
-	limits.growth_max = limits.memory_max;
-	state = state_new(&limits);
-	L = state_lua(state);
-	sandbox_open(L);
-	lua_pushcfunction(L, api_l_open);
-	lua_pushlightuserdata(L, sources);
-	lua_pushliteral(L, "admin.import.init");
-	if (state_call(state, 2, 1, 0, &err) != 0)
-		status = print_problem(1, err.text);
-	else
-		status = run(plan, state, store, master_keys, options);
+	state = api_command_state(sources, "admin.import.init", &err);
+	if (!state)
+		return print_problem(1, err.text);
+	status = run(plan, state, store, master_keys, options);
 	state_free(state);
 	return status;
 }

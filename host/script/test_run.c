@@ -8,7 +8,6 @@
 
 #include "script/api.h"
 #include "script/modules.h"
-#include "script/sandbox.h"
 #include "script/sources.h"
 #include "script/state.h"
 
@@ -58,24 +57,17 @@ static void report_all(lua_State *L, struct tally *tally, const char *file)
 
 static void run_file(struct sources *sources, const char *file, struct tally *tally)
 {
-	struct state_limits limits = state_default_limits;
 	const char *text, *why = "";
-	struct state *state;
 	struct err err;
+	struct state *state = api_command_state(sources, "neap.tap", &err);
 	lua_State *L;
 	size_t size;
 
-	limits.growth_max = limits.memory_max;
-	state = state_new(&limits);
-	L = state_lua(state);
-	sandbox_open(L);
-	lua_pushcfunction(L, api_l_open);
-	lua_pushlightuserdata(L, sources);
-	lua_pushliteral(L, "neap.tap");
-	if (state_call(state, 2, 1, 0, &err) != 0) {
+	if (!state) {
 		report(tally, false, file, "starts", err.text);
-		goto out;
+		return;
 	}
+	L = state_lua(state);
 	text = sources_read(sources, file, &size, &why);
 	lua_pushfstring(L, "@%s", file);
 	if (!text || luaL_loadbuffer(L, text, size, lua_tostring(L, -1)) != 0) {
