@@ -19,6 +19,13 @@ account.password = { type = "string", maxLength = account.PASSWORD_MAX }
 
 function account.exists() return rows.page("objects", { prefix = PREFIX, limit = 1 })[1] ~= nil end
 
+--- Whose password it is where nobody says: the only account's.
+---@return string
+function account.usual_name()
+  local found = rows.page("objects", { prefix = PREFIX, limit = 2 })
+  return found[1] and not found[2] and found[1].key:sub(#PREFIX + 1) or account.NAME
+end
+
 local function refuse_busy() problem.busy("too many passwords are being looked at") end
 
 --- A password as it is stored; a problem where too many are waiting. Waits for a tenth of a second.

@@ -13,9 +13,10 @@ local schema = require "admin.api.schema"
 local session = require "admin.api.session"
 
 local credentials = schema.named("Credentials", schema.object({
-  username = { type = "string", minLength = 1, maxLength = 100, format = "line" },
+  username = { type = "string", minLength = 1, maxLength = 100, format = "line",
+    description = "Where there is one account alone, it need not be given." },
   password = account.password,
-}, { "username", "password" }))
+}, { "password" }))
 
 --- The row in the audit log of a login that was refused. What is no account's name is not kept:
 --- people enter their password there by mistake.
@@ -27,7 +28,7 @@ end
 
 --- Begins a session for whoever knows the password: its secret and row.
 local function log_in(of)
-  local name = of.body.username
+  local name = of.body.username or account.usual_name()
   local row = account.check(of, name, of.body.password)
   local ops = {}
   if not row then

@@ -45,6 +45,13 @@ test("a form logs in like JSON", function()
   test.equal(got.status, 200)
 end)
 
+test("a password is enough where there is one account", function()
+  local world = admin_world.new()
+  test.equal(world:request { path = "/login", body = { password = "the password" } }.status, 200)
+  local got = world:request { path = "/api/auth/login", body = { password = "no" } }
+  test.equal(got.status, 401)
+end)
+
 test("programs of other systems get the session as a bearer, which needs no header", function()
   local world = admin_world.new()
   local got = world:request { path = "/api/auth/login", body = RIGHT }
