@@ -156,11 +156,15 @@ test("timers of a provider", async (t) => {
   });
 
   await t.test("idle does not fire on a slow drip, total does", async () => {
+    let longest = 0; // ms between two drops, on a machine that has more to do
     const drip = () =>
       stream(role(), chunk("one"), async (call) => {
+        let last = performance.now();
         while (!call.socket.destroyed) {
           const bytes = chunk(".");
           await call.write(`${bytes.length.toString(16)}\r\n${bytes}\r\n`);
+          longest = Math.max(longest, performance.now() - last);
+          last = performance.now();
           await new Promise((resolve) => setTimeout(resolve, 100));
         }
       });
@@ -170,15 +174,21 @@ test("timers of a provider", async (t) => {
     assert.ok(JSON.parse(seen.events.at(-1)).error, seen.text.slice(-300));
     fires(took, 800);
 
-    up.next(drip());
-    const dripping = await open_chat(neap, say("idle", { stream: true }));
-    const start = performance.now();
-    await until(
-      () => performance.now() - start > 1200 || dripping.is_closed,
-      "the drip to go on past the idle timer",
-    );
-    assert.ok(!dripping.is_closed, dripping.text.slice(-300));
-    dripping.leave();
+    for (let round = 1; ; round++) {
+      longest = 0;
+      up.next(drip());
+      const dripping = await open_chat(neap, say("idle", { stream: true }));
+      const start = performance.now();
+      await until(
+        () => performance.now() - start > 1200 || dripping.is_closed,
+        "the drip to go on past the idle timer",
+      );
+      const is_cut = dripping.is_closed;
+      dripping.leave();
+      if (!is_cut) break;
+      assert.ok(round < 5, dripping.text.slice(-300));
+      assert.ok(longest > 300, `cut off, though drops came ${longest} ms apart at most`);
+    }
   });
 
   await t.test("total, of a request that does not stream", async () => {
