@@ -237,6 +237,33 @@ story("a sweep without an end ends with its time", function()
   test.match(last.text, "^%d+ records removed$")
 end)
 
+story("after a leap of the clock nothing is removed for a day", function()
+  local removed, wall, leap = 0, host.wall, 0
+  local spec = retention.job { { name = "records", slice = function()
+    removed = removed + 1
+    return 1
+  end } }
+  host.wall = function() return wall() + leap end
+  run_once(spec)
+  leap = 365 * 86400
+  test.match(run_once(spec).text, "^the clock went ahead by more than a day: .* 24 h")
+  test.equal(removed, 1)
+  leap = 0
+  run_once(spec)
+  test.equal(removed, 2, "it was set right")
+  leap = 365 * 86400
+  run_once(spec)
+  host.sleep(86400 / 2)
+  test.match(run_once(spec).text, " 12 h")
+  host.sleep(86400 / 2)
+  run_once(spec)
+  test.equal(removed, 3, "it was right")
+  leap = leap + 3600
+  run_once(spec)
+  test.equal(removed, 4, "an hour is no leap")
+  host.wall = wall
+end)
+
 -- ------------------------------------------------------------------------------------
 -- All of them
 

@@ -1,7 +1,9 @@
 --- neap.jobs.retention: removes what is older, or more, than is kept, in small slices.
 ---
 --- What is removed, and how, is up to the sweeps that it is given; each works in slices, so that
---- nobody waits for a long one.
+--- nobody waits for a long one. After the wall clock went ahead by more than a day nothing is
+--- removed for a day: if it is wrong, all that there is would be old, and whoever sets it right
+--- again loses nothing.
 
 local host = require "neap.host"
 
@@ -9,6 +11,20 @@ local retention = {}
 
 local EVERY = 600           -- seconds
 local SLICE_PAUSE = 0.05    -- seconds between two slices: others write, too
+
+local LEAP = 86400          -- seconds between two runs that only a wrong clock, or sleep, explains
+local AHEAD, UNTIL = "retention\0ahead", "retention\0until" -- common to all generations
+
+--- How long nothing is to be removed because of a leap of the wall clock, or nil.
+local function time_to_wait()
+  local now, ahead = host.now(), host.wall() - host.now()
+  local before = host.shared_get(AHEAD) or ahead
+  host.shared_set(AHEAD, ahead)
+  if ahead - before > LEAP then host.shared_set(UNTIL, now + LEAP) end
+  if before - ahead > LEAP then host.shared_set(UNTIL, nil) end
+  local left = (host.shared_get(UNTIL) or now) - now
+  return left > 0 and left or nil
+end
 
 ---@class neap.sweep
 ---@field name string what it removes, in the plural: "records"
@@ -31,7 +47,11 @@ end
 ---@return neap.job_spec
 function retention.job(sweeps, options)
   local function run_all(run)
-    local words, problems = {}, {}
+    local words, problems, wait = {}, {}, time_to_wait()
+    if wait then
+      return ("the clock went ahead by more than a day: nothing is removed for %d h, so that it "
+        .. "can be set right"):format(math.ceil(wait / 3600))
+    end
     for _, sweep in ipairs(sweeps) do
       -- One that fails keeps none of the others from its work.
       local ok, got = pcall(sweep_out, run, sweep)
