@@ -122,16 +122,14 @@ static void test_memory(void **state)
 	free(body);
 }
 
-static void test_file(void **state)
+/* Returns whether the disk fell behind on the way. */
+static bool write_file(const char *body, size_t size)
 {
-	const size_t size = 12 * MIB + 12345;
 	struct place place;
 	struct spool *spool;
-	char *body = make_body(size);
 	bool was_behind = false;
 	size_t piece;
 
-	(void)state;
 	place_open(&place, 16 * MIB, 16 * MIB);
 	spool = spool_new(place.spools, place.base);
 	for (size_t at = 0; at < size; at += piece) {
@@ -143,7 +141,6 @@ static void test_file(void **state)
 		}
 		assert_int_equal(spool_append(spool, body + at, piece), 0);
 	}
-	assert_true(was_behind);
 	assert_null(spool_memory(spool));
 	/* While blocks wait and when they are written, whole and in pieces. */
 	check_source(spool, body, size, 65536);
@@ -152,6 +149,20 @@ static void test_file(void **state)
 	assert_int_equal(spool_error(spool), 0);
 	spool_free(spool);
 	place_close(&place);
+	return was_behind;
+}
+
+static void test_file(void **state)
+{
+	const size_t size = 12 * MIB + 12345;
+	char *body = make_body(size);
+	bool was_behind = false;
+
+	(void)state;
+	/* A disk that has nothing else to do may keep up with a test that has no time. */
+	for (int i = 0; i < 10 && !was_behind; i++)
+		was_behind = write_file(body, size);
+	assert_true(was_behind);
 	free(body);
 }
 
