@@ -232,7 +232,7 @@ void handle_give(struct handle *handle)
 {
 	struct transfers *pool = handle->origin->pool;
 
-	if (!handle->is_aimed) {
+	if (!handle->is_aimed || handle->is_worn) {
 		free_handle(handle);
 		return;
 	}

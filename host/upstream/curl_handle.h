@@ -31,6 +31,10 @@ struct handle {
 	char *ca_file;
 	struct headers headers; /* of the last request */
 	bool is_aimed;          /* the place is set */
+	/* Curl had to send a request again, since the connection that it was sent on had
+	 * died. It counts that for as long as the handle lives, gives up at the sixth time,
+	 * and has no way to be told that the count begins anew. */
+	bool is_worn;
 };
 
 /* A handle for the request's place, if possible one that has been there. */

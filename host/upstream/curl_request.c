@@ -111,6 +111,7 @@ int request_ready(void *arg, char *peer, char *local, int peer_port, int local_p
 	snprintf(transfer->peer, sizeof(transfer->peer), "%s", peer);
 	if (!transfer_may_connect(transfer, address_kind_of_text(peer)))
 		return CURL_PREREQFUNC_ABORT;
+	transfer->handle->is_worn = transfer->is_connected;
 	transfer->is_connected = true;
 	return CURL_PREREQFUNC_OK;
 }

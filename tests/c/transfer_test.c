@@ -240,6 +240,46 @@ static void a_dead_idle_connection_is_replaced(void **state)
 	scripted_stop(&upstream);
 }
 
+/* Answers once, and closes instead of answering again. */
+static bool script_close_second(struct scripted *upstream, int fd, int nth)
+{
+	(void)nth;
+	if (!scripted_read_request(upstream, fd))
+		return false;
+	scripted_send(fd, upstream->text);
+	scripted_read_request(upstream, fd);
+	return false;
+}
+
+/* A provider closes while the next request is already on its way: it is sent once more on a
+ * new connection. However often that happened before, to the same handle too. */
+static void a_connection_that_dies_with_a_request_is_replaced(void **state)
+{
+	struct scripted upstream;
+	struct world world;
+	struct noted noted;
+
+	(void)state;
+	scripted_start(&upstream, script_close_second, OK_HEAD "hello");
+	world_open(&world);
+	for (int i = 0; i < 50; i++) {
+		struct transfer_request request = request_to(&upstream);
+		struct piece piece = { .data = "abc", .size = 3 };
+
+		request.method = "POST";
+		request.pieces = &piece;
+		request.piece_count = 1;
+		noted_start(&noted, &world, &request);
+		world_wait(&world, &noted.ends, 1);
+		assert_int_equal(noted.result, TRANSFER_OK);
+		assert_body(&noted, "hello");
+		noted_clear(&noted);
+	}
+	assert_int_equal(upstream.connections, 50);
+	world_close(&world);
+	scripted_stop(&upstream);
+}
+
 static void failures_have_their_names(void **state)
 {
 	static const struct {
@@ -985,6 +1025,7 @@ int main(void)
 		cmocka_unit_test(methods_are_sent),
 		cmocka_unit_test(connections_are_used_again),
 		cmocka_unit_test(a_dead_idle_connection_is_replaced),
+		cmocka_unit_test(a_connection_that_dies_with_a_request_is_replaced),
 		cmocka_unit_test(failures_have_their_names),
 		cmocka_unit_test(heads_have_limits),
 		cmocka_unit_test(informal_answers_have_an_end),
