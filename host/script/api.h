@@ -34,6 +34,7 @@ void api_shared_register(lua_State *L);
 void api_journal_register(lua_State *L);
 void api_recost_register(lua_State *L);
 void api_record_register(lua_State *L);
+void api_object_register(lua_State *L);
 void api_request_register(lua_State *L);
 void api_secret_register(lua_State *L);
 void api_storage_register(lua_State *L);

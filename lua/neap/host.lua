@@ -79,6 +79,38 @@ function host.set_boundary(guard) end
 function host.relax() end
 
 -- ------------------------------------------------------------------------------------
+-- Objects (api_object.c)
+
+--- The __index of a class of neap.object.
+---@param name string
+---@param members table<string, function|true> methods, and true for a field of the inside
+---@param getters table<string, fun(inside: table, self: userdata): any> which do not wait
+---@return function
+function host.object_index(name, members, getters) end
+
+---@param class table a metatable, see neap.object
+---@param inside table
+---@return userdata
+function host.object_new(class, inside) end
+
+---@param class table
+---@param value any
+---@return table? inside nil where the value is no object of the class
+function host.object_inside(class, value) end
+
+--- The same; raises for anything else, at the level of the caller's caller.
+---@param class table
+---@param value any
+---@param what string what the value is called in the error
+---@return table inside
+function host.object_check(class, value, what) end
+
+--- A new list with the same elements.
+---@param list any[]
+---@return any[]
+function host.copy_list(list) end
+
+-- ------------------------------------------------------------------------------------
 -- Requests of neap's own (fetch.c)
 
 ---@class neap.host_fetch

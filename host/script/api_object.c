@@ -1,0 +1,128 @@
+/* Objects whose inside a policy cannot reach, see lua/neap/object.lua: a class is a metatable, an
+ * object a userdata without content of its own, whose environment is the inside. A policy reads
+ * dozens of their members for each request: one call into C does it. */
+#include <stdbool.h>
+
+#include <lauxlib.h>
+
+#include "script/api.h"
+
+/* Upvalues of a class's __index. */
+enum { CLASS_NAME = 1, MEMBERS, GETTERS };
+
+static int raise_missing(lua_State *L)
+{
+	const char *name = lua_tostring(L, lua_upvalueindex(CLASS_NAME));
+	const char *member = lua_isstring(L, 2) ? lua_tostring(L, 2) : luaL_typename(L, 2);
+
+	return luaL_error(L, "a %s has no \"%s\"", name, member);
+}
+
+/* __index(object, name): a method, the inside's field, or what a getter gives */
+static int l_index(lua_State *L)
+{
+	lua_settop(L, 2);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(MEMBERS));
+	if (lua_isfunction(L, 3))
+		return 1;
+	lua_getfenv(L, 1);
+	if (!lua_isnil(L, 3)) {
+		lua_pushvalue(L, 2);
+		lua_rawget(L, 4);
+		return 1;
+	}
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(GETTERS));
+	if (lua_isnil(L, 5))
+		return raise_missing(L);
+	lua_insert(L, 4);
+	lua_pushvalue(L, 1);
+	lua_call(L, 2, 1);
+	return 1;
+}
+
+/* object_index(name, members, getters) -> __index of a class. members: name -> method, or
+ * true for a field; getters: name -> function(inside, self), which does not wait. */
+static int l_object_index(lua_State *L)
+{
+	luaL_checkstring(L, 1);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	luaL_checktype(L, 3, LUA_TTABLE);
+	lua_settop(L, 3);
+	lua_pushcclosure(L, l_index, 3);
+	return 1;
+}
+
+/* object_new(class, inside) -> object */
+static int l_object_new(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	lua_newuserdata(L, 0);
+	lua_insert(L, 1);
+	lua_setfenv(L, 1);
+	lua_setmetatable(L, 1);
+	return 1;
+}
+
+/* Pushes the inside of the object at index 2 where it is of the class at index 1. */
+static bool push_inside(lua_State *L)
+{
+	if (lua_type(L, 2) != LUA_TUSERDATA || !lua_getmetatable(L, 2) ||
+		!lua_rawequal(L, 1, -1))
+		return false;
+	lua_getfenv(L, 2);
+	return true;
+}
+
+/* object_inside(class, value) -> inside | nil */
+static int l_object_inside(lua_State *L)
+{
+	if (!push_inside(L))
+		lua_pushnil(L);
+	return 1;
+}
+
+/* object_check(class, value, what) -> inside. Raises for anything else, where the function
+ * that asks was called. */
+static int l_object_check(lua_State *L)
+{
+	if (push_inside(L))
+		return 1;
+	luaL_where(L, 2);
+	lua_getfield(L, 1, "name");
+	lua_pushfstring(L, "%s%s is a %s, not a %s", lua_tostring(L, -2),
+		luaL_checkstring(L, 3), luaL_typename(L, 2), lua_tostring(L, -1));
+	return lua_error(L);
+}
+
+/* copy_list(list) -> a new list with the same elements */
+static int l_copy_list(lua_State *L)
+{
+	int count;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	count = (int)lua_objlen(L, 1);
+	lua_createtable(L, count, 0);
+	for (int i = 1; i <= count; i++) {
+		lua_rawgeti(L, 1, i);
+		lua_rawseti(L, -2, i);
+	}
+	return 1;
+}
+
+static const luaL_Reg functions[] = {
+	{ "object_index", l_object_index },
+	{ "object_new", l_object_new },
+	{ "object_inside", l_object_inside },
+	{ "object_check", l_object_check },
+	{ "copy_list", l_copy_list },
+	{ NULL, NULL },
+};
+
+void api_object_register(lua_State *L)
+{
+	luaL_register(L, NULL, functions);
+}
