@@ -47,12 +47,15 @@ int api_body_kind(lua_State *L);
 /* In fetch.c: host.fetch. */
 void fetch_register(lua_State *L);
 
-/* The metatable of a handle, with its methods as __index and collect as __gc, where there
- * are any; nothing else of it can be reached from Lua. name: its address is what tells the
- * type from others. */
+/* The type of a handle, with its methods as __index and collect as __gc, where there are
+ * any; nothing else of it can be reached from Lua. name: its address is what tells the type
+ * from others. */
 void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	lua_CFunction collect);
-/* What luaL_checkudata() does, without a look-up of the name; for api_new_type()'s own. */
+/* Pushes a new handle of a type and returns its memory: size bytes, zeroed. */
+void *api_new_handle(lua_State *L, size_t size, const char *name);
+/* The memory of the handle at index; raises for anything else. Handles belong to the library,
+ * so that this finds mistakes: policies cannot get at them. */
 void *api_check_type(lua_State *L, int index, const char *name);
 /* Seconds from Lua; negative counts as 0, more than 24 days as that. */
 struct timeval api_timeval(double seconds);

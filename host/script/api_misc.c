@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,8 +21,13 @@
 #include "script/script.h"
 #include "script/state.h"
 
-#define TYPE_MARK 1           /* of a metatable: where its type's name lies */
 #define SECONDS_MAX 2000000.0 /* 24 days: what fits into an int of milliseconds */
+
+/* What a handle's memory begins with: the name of its type, compared by its address. */
+struct handle {
+	const char *type;
+	_Alignas(max_align_t) char content[];
+};
 
 struct timeval api_timeval(double seconds)
 {
@@ -48,8 +54,6 @@ void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	lua_CFunction collect)
 {
 	luaL_newmetatable(L, name);
-	lua_pushlightuserdata(L, (void *)(uintptr_t)name);
-	lua_rawseti(L, -2, TYPE_MARK);
 	if (methods) {
 		lua_newtable(L);
 		luaL_register(L, NULL, methods);
@@ -64,19 +68,24 @@ void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	lua_pop(L, 1);
 }
 
+void *api_new_handle(lua_State *L, size_t size, const char *name)
+{
+	struct handle *handle = lua_newuserdata(L, sizeof(*handle) + size);
+
+	memset(handle, 0, sizeof(*handle) + size);
+	handle->type = name;
+	luaL_getmetatable(L, name);
+	lua_setmetatable(L, -2);
+	return handle->content;
+}
+
 void *api_check_type(lua_State *L, int index, const char *name)
 {
-	void *box = lua_touserdata(L, index);
-	bool is_it;
+	struct handle *handle = lua_touserdata(L, index);
 
-	if (box && lua_getmetatable(L, index)) {
-		lua_rawgeti(L, -1, TYPE_MARK);
-		is_it = lua_touserdata(L, -1) == name;
-		lua_pop(L, 2);
-		if (is_it)
-			return box;
-	}
-	return luaL_checkudata(L, index, name); /* raises */
+	if (!handle || lua_objlen(L, index) < sizeof(*handle) || handle->type != name)
+		luaL_typerror(L, index, name);
+	return handle->content;
 }
 
 struct script *api_script(lua_State *L)

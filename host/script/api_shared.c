@@ -207,11 +207,9 @@ static int l_health(lua_State *L)
 {
 	size_t size;
 	const char *name = luaL_checklstring(L, 1, &size);
-	struct health **box = lua_newuserdata(L, sizeof(struct health *));
+	struct health **box = api_new_handle(L, sizeof(struct health *), health_type);
 
 	*box = health_of(name, size);
-	luaL_getmetatable(L, health_type);
-	lua_setmetatable(L, -2);
 	return 1;
 }
 

@@ -353,7 +353,7 @@ static int l_close(lua_State *L)
 /* Lua has dropped the handle; the attempt lives on until its request ends. */
 static int l_collect(lua_State *L)
 {
-	struct attempt **box = lua_touserdata(L, 1);
+	struct attempt **box = api_check_type(L, 1, type_name);
 
 	if (*box)
 		(*box)->box = NULL;
@@ -365,13 +365,9 @@ static int l_collect(lua_State *L)
 
 static struct attempt *attempt_new(lua_State *L, struct request *request)
 {
-	struct attempt **box = lua_newuserdata(L, sizeof(struct attempt *));
-	struct attempt *attempt;
+	struct attempt **box = api_new_handle(L, sizeof(struct attempt *), type_name);
+	struct attempt *attempt = xcalloc(1, sizeof(*attempt));
 
-	*box = NULL;
-	luaL_getmetatable(L, type_name);
-	lua_setmetatable(L, -2);
-	attempt = xcalloc(1, sizeof(*attempt));
 	attempt->request = request;
 	attempt->box = box;
 	list_append(&request->attempts, &attempt->link);

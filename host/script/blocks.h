@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define BLOCKS_MAX 512 /* bytes */
+#define BLOCKS_MAX 1536 /* bytes */
 
 struct blocks {
 	void *free[BLOCKS_MAX / 16 + 1];

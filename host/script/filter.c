@@ -38,10 +38,9 @@ static int l_filter(lua_State *L)
 	luaL_checktype(L, 1, LUA_TTABLE);
 	count = lua_objlen(L, 1);
 	luaL_argcheck(L, count <= NAMES_MAX, 1, "too many names");
-	filter = lua_newuserdata(L, sizeof(*filter) + count * sizeof(struct name));
+	filter = api_new_handle(L, sizeof(*filter) + count * sizeof(struct name),
+		type_name);
 	filter->count = count;
-	luaL_getmetatable(L, type_name);
-	lua_setmetatable(L, -2);
 	for (size_t i = 0; i < count; i++) {
 		struct name *name = &filter->names[i];
 		const char *text;

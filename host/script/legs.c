@@ -251,7 +251,7 @@ static int l_close(lua_State *L)
 /* Lua has dropped the handle; the legs live on until their request ends. */
 static int l_collect(lua_State *L)
 {
-	struct legs **box = lua_touserdata(L, 1);
+	struct legs **box = api_check_type(L, 1, type_name);
 
 	if (*box)
 		(*box)->box = NULL;
@@ -263,13 +263,9 @@ static int l_collect(lua_State *L)
 static int l_legs(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
-	struct legs **box = lua_newuserdata(L, sizeof(struct legs *));
-	struct legs *legs;
+	struct legs **box = api_new_handle(L, sizeof(struct legs *), type_name);
+	struct legs *legs = xcalloc(1, sizeof(*legs));
 
-	*box = NULL;
-	luaL_getmetatable(L, type_name);
-	lua_setmetatable(L, -2);
-	legs = xcalloc(1, sizeof(*legs));
 	legs->request = request;
 	legs->box = box;
 	list_append(&request->legs, &legs->link);

@@ -152,10 +152,7 @@ int plan_l_new(lua_State *L)
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
-	box = lua_newuserdata(L, sizeof(struct plan *));
-	*box = NULL;
-	luaL_getmetatable(L, type_name);
-	lua_setmetatable(L, -2);
+	box = api_new_handle(L, sizeof(struct plan *), type_name);
 	*box = xcalloc(1, sizeof(struct plan));
 	(*box)->refs = 1;
 	count = lua_objlen(L, 1);
@@ -176,7 +173,7 @@ int plan_l_new(lua_State *L)
 
 static int l_collect(lua_State *L)
 {
-	struct plan **box = lua_touserdata(L, 1);
+	struct plan **box = api_check_type(L, 1, type_name);
 
 	plan_unref(*box);
 	*box = NULL;

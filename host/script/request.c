@@ -28,11 +28,10 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 
 void request_push_handle(lua_State *L, struct request *request)
 {
-	struct request **box = lua_newuserdata(L, sizeof(struct request *));
+	struct request **box = api_new_handle(L, sizeof(struct request *),
+		request_type_name);
 
 	*box = request;
-	luaL_getmetatable(L, request_type_name);
-	lua_setmetatable(L, -2);
 	/* Kept by the request's address, to be emptied when it is freed. */
 	lua_pushlightuserdata(L, request);
 	lua_pushvalue(L, -2);
@@ -46,9 +45,10 @@ static void empty_handle(struct request *request)
 
 	lua_pushlightuserdata(L, request);
 	lua_rawget(L, LUA_REGISTRYINDEX);
-	box = lua_touserdata(L, -1);
-	if (box)
+	if (!lua_isnil(L, -1)) {
+		box = api_check_type(L, -1, request_type_name);
 		*box = NULL;
+	}
 	lua_pop(L, 1);
 	lua_pushlightuserdata(L, request);
 	lua_pushnil(L);

@@ -89,10 +89,7 @@ static int l_route(lua_State *L)
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
-	route = lua_newuserdata(L, sizeof(*route));
-	memset(route, 0, sizeof(*route));
-	luaL_getmetatable(L, type_name);
-	lua_setmetatable(L, -2);
+	route = api_new_handle(L, sizeof(*route), type_name);
 	route->arena = xcalloc(1, sizeof(*route->arena));
 	route->request.url = get_text(L, "url", route->arena);
 	luaL_argcheck(L, route->request.url != NULL, 1, "no url");
@@ -123,7 +120,7 @@ static int l_route(lua_State *L)
 
 static int l_collect(lua_State *L)
 {
-	struct route *route = lua_touserdata(L, 1);
+	struct route *route = api_check_type(L, 1, type_name);
 
 	if (route->arena) {
 		arena_clear(route->arena);
