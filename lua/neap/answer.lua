@@ -10,6 +10,9 @@ local trace = require "neap.trace"
 
 local answer = {}
 
+-- What has no value yet: in a constructor it makes room.
+local none -- luacheck: ignore 221
+
 local WHOLE_MAX = 8 * 1024 * 1024 -- bytes of an answer that is translated as a whole
 local EVENTS_MAX = 100            -- that are translated before others have their turn
 local LARGE = 256 * 1024          -- bytes that are worth a turn of their own
@@ -42,7 +45,8 @@ end
 
 --- The fields that each answer of a request carries.
 local function own_fields(of)
-  local fields = { "x-request-id", of.record.id }
+  -- With room for what every answer gets.
+  local fields = { "x-request-id", of.record.id, none, none, none, none, none, none }
   if of.conversation then fields[3], fields[4] = "x-conversation-id", of.conversation end
   for index = 1, #of.cors do fields[#fields + 1] = of.cors[index] end
   if of.group and trace.is_wanted(of) then
@@ -324,6 +328,7 @@ local function collect(of, inside)
   -- As if the provider had answered with this error at once.
   inside.status, inside.body, inside.is_native = problem.status, problem.message, false
   inside.header_list = inside.attempt:headers()
+  inside.has_retry_advice = inside.attempt:header("x-should-retry") ~= nil
   response.close(inside)
   return pass_error(of, inside)
 end

@@ -143,14 +143,20 @@ local function gate_body(inside, transfer, dialect)
   if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
 end
 
+local function is_stream(content_type)
+  return content_type ~= "application/json"
+    and content_type:lower():find("text/event-stream", 1, true) ~= nil
+end
+
 local function read_answer(inside, transfer, dialect)
   local status, failure, why = transfer:head()
   if not status then return fail(inside, failure, why) end
   inside.status = status
-  inside.content_type = transfer:header("content-type") or ""
+  local content_type = transfer:header("content-type") or ""
+  inside.content_type = content_type
   if status >= 300 then
     read_error(inside, transfer)
-  elseif inside.content_type:lower():find("text/event-stream", 1, true) then
+  elseif is_stream(content_type) then
     gate_stream(inside, transfer, dialect)
   else
     gate_body(inside, transfer, dialect)
@@ -193,8 +199,8 @@ local function conclude(of, inside, record, transfer)
     record.first_event_seconds = inside.seconds
     inside.target_inside.health:latency(inside.seconds)
   end
-  inside.has_retry_advice = transfer:header("x-should-retry") ~= nil
   if inside.body then
+    inside.has_retry_advice = transfer:header("x-should-retry") ~= nil
     inside.retry_after = retry_after.read(function(name)
       return transfer:header(name)
     end, inside.body, host.wall())

@@ -354,10 +354,10 @@ local function goes_before(a, b)
 end
 
 --- The targets of a group as the host orders them for a request: priority, price, in flight;
---- resting ones last, in the order in which they wake. A new list.
+--- resting ones last, in the order in which they wake. The list is not to be changed.
 function catalog.order_targets(group)
   local targets = group.targets
-  if not targets[2] then return { targets[1] } end
+  if not targets[2] then return targets end
   local entries = {}
   for place, target in ipairs(targets) do
     local inside = object.inside(catalog.Target, target)
@@ -374,12 +374,13 @@ function catalog.order_targets(group)
   return list
 end
 
---- The keys of a target in turn order: one counter per provider, for all workers. A new list.
+--- The keys of a target in turn order: one counter per provider, for all workers. The list is not
+--- to be changed.
 function catalog.order_keys(target)
   local inside = object.inside(catalog.Target, target)
   local keys = inside.keys
   local count = #keys
-  if count < 2 then return { keys[1] } end
+  if count < 2 then return keys end
   local first = (host.shared_add(inside.at.turn, 1) or 1) - 1
   local list = {}
   for index = 0, count - 1 do list[index + 1] = keys[(first + index) % count + 1] end

@@ -102,6 +102,19 @@ local function row_for(self, prompt)
   return rows[1]
 end
 
+--- What is paid by the call, the image or the time: micros, and their millionths.
+local function beside_tokens(self, used)
+  local micros, rest = 0, 0
+  local function add(count, rate)
+    local whole, left = split(rate)
+    micros, rest = micros + count * whole, rest + count * left
+  end
+  add(used.requests, self.call)
+  add(used.images, self.image)
+  add(math.floor(used.seconds * 1000 + 0.5), self.ms)
+  return micros, rest
+end
+
 --- What a usage costs: whole micros.
 ---@return number
 function price.cost(self, used)
@@ -115,14 +128,10 @@ function price.cost(self, used)
       micros, rest = micros + count * row.micros[index], rest + count * row.rest[index]
     end
   end
-  local function add(count, rate)
-    if count == 0 or rate == 0 then return end
-    local whole, left = split(rate)
-    micros, rest = micros + count * whole, rest + count * left
+  if self.call + self.image + self.ms > 0 then
+    local more_micros, more_rest = beside_tokens(self, used)
+    micros, rest = micros + more_micros, rest + more_rest
   end
-  add(used.requests, self.call)
-  add(used.images, self.image)
-  add(math.floor(used.seconds * 1000 + 0.5), self.ms)
   rest = rest + 5e5
   return micros + (rest - rest % 1e6) / 1e6
 end

@@ -60,12 +60,6 @@ function request.key_of(inside)
   return inside.key or keys_of(inside)[1]
 end
 
-local function copy(list)
-  local new = {}
-  for index, value in ipairs(list) do new[index] = value end
-  return new
-end
-
 local function attempts_of(inside)
   local list = {}
   for index, attempt in ipairs(inside.context.attempts) do
@@ -177,8 +171,8 @@ local function with(self, changes)
   if changes.target and changes.target ~= inside.target then
     narrowed.keys, narrowed.key = changes.keys, changes.key
   end
-  if changes.targets then narrowed.targets = copy(changes.targets) end
-  if changes.keys then narrowed.keys = copy(changes.keys) end
+  if changes.targets then narrowed.targets = host.copy_list(changes.targets) end
+  if changes.keys then narrowed.keys = host.copy_list(changes.keys) end
   return object.new(Request, narrowed)
 end
 
@@ -225,8 +219,8 @@ Request = object.class("request", {
     told_conversation = function(self) return self.context.told_conversation end,
     tokens_estimate = function(self) return usage.estimate_prompt(self.context.handle:size()) end,
     attempts = attempts_of,
-    targets = function(self) return copy(targets_of(self)) end,
-    keys = function(self) return copy(keys_of(self)) end,
+    targets = function(self) return host.copy_list(targets_of(self)) end,
+    keys = function(self) return host.copy_list(keys_of(self)) end,
   },
   methods = {
     json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,

@@ -306,7 +306,8 @@ end
 local function new_context(handle, path)
   -- All names stand here, those without a value too, so that the table need not grow.
   local of = {
-    handle = handle, dialect = openai, attempts = {}, steps = steps.new(), entered = {},
+    handle = handle, dialect = openai, steps = steps.new(), attempts = { none },
+    entered = { none, none, none, none, none },
     cors = NONE, budget = 0, deadline = 0, record = none, token = none, operation = none,
     model = none, stream = none, is_usage_wanted = none, group = none, request = none, layer = none,
     provider = none, open = none, headers = none, json = none, body_fault = none, is_begun = none,

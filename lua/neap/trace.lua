@@ -194,7 +194,10 @@ end
 
 --- One character for each that a header cannot hold, and none that separates steps.
 local function plain(text)
-  text = text:gsub("[\194-\244][\128-\191]*", "?"):gsub("[^\32-\126]", "?"):gsub(";", ",")
+  -- Hardly any text has one, and most of what is told is put together for nobody to read.
+  if string.find(text, "[^\32-\58\60-\126]") then
+    text = text:gsub("[\194-\244][\128-\191]*", "?"):gsub("[^\32-\126]", "?"):gsub(";", ",")
+  end
   return #text <= STEP_MAX and text or text:sub(1, STEP_MAX - 3) .. "..."
 end
 

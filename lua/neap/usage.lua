@@ -60,11 +60,15 @@ end
 
 --- What policies see: the counts, with their sums `prompt`, `completion` and `total`.
 function usage.view(used)
-  local view = usage.new(used)
-  view.raw = nil
-  view.prompt, view.completion = usage.prompt(used), used.out_total
-  view.total = view.prompt + view.completion
-  return view
+  local prompt, completion = usage.prompt(used), used.out_total
+  return {
+    in_fresh = used.in_fresh, cache_read = used.cache_read, cache_write_5m = used.cache_write_5m,
+    cache_write_1h = used.cache_write_1h, in_audio = used.in_audio, out_total = completion,
+    out_audio = used.out_audio, reasoning = used.reasoning, requests = used.requests,
+    seconds = used.seconds, images = used.images, is_estimate = used.is_estimate,
+    reported_cost = used.reported_cost, prompt = prompt, completion = completion,
+    total = prompt + completion,
+  }
 end
 
 -- ------------------------------------------------------------------------------------
@@ -136,11 +140,26 @@ local function is_beside(reasoning, completion, total, prompt, prompt_said)
   return reasoning > completion or rest == prompt or rest == prompt_said
 end
 
+-- Where a provider says no more than these, nothing need be taken apart.
+local SUMS = { prompt_tokens = true, completion_tokens = true, total_tokens = true }
+
+local function has_sums_alone(given)
+  for name in pairs(given) do
+    if not SUMS[name] then return false end
+  end
+  return true
+end
+
 --- The usage in a provider's usage object, or nil where it holds no count.
 ---@param raw string
 function usage.read(raw)
   local given = #raw <= READ_MAX and json.decode(raw)
   if type(given) ~= "table" then return nil end
+  if has_sums_alone(given) then
+    local prompt, completion = sums_of(given)
+    return prompt and usage.new { in_fresh = prompt, out_total = completion,
+      raw = raw:sub(1, RAW_MAX) }
+  end
   local seconds = number(given.seconds, usage.SECONDS_MAX)
   local said, completion, total = sums_of(given)
   if not said and not seconds then return nil end

@@ -111,6 +111,13 @@ function openai.classify(data)
   return finished and "finish" or "lifecycle"
 end
 
+--- Whether a choice of a whole answer has something under this name.
+local function says(held, index, name)
+  local kind, length = held:measure("choices", index, "message", name)
+  -- Two bytes are quotes or brackets around nothing.
+  return kind and kind ~= "null" and length > 2
+end
+
 --- What a whole answer says: "content", "empty", or "error" and its status. held:find(path…) gives
 --- raw text of the body and held:measure its kind and size, so that a large one is not decoded. A
 --- body that is no JSON is the provider's own affair and passes.
@@ -120,13 +127,12 @@ function openai.classify_body(held, size)
   if problem == "object" or problem == "string" then
     return "error", status_of(json.decode((held:find("error"))))
   end
+  if says(held, 1, "content") then return "content" end -- which nearly every answer has
   if held:measure("choices") ~= "array" then return "content" end
   for index = 1, 128 do
     if not held:measure("choices", index) then return "empty" end
     for _, name in ipairs(CONTENT) do
-      local kind, length = held:measure("choices", index, "message", name)
-      -- Two bytes are quotes or brackets around nothing.
-      if kind and kind ~= "null" and length > 2 then return "content" end
+      if says(held, index, name) then return "content" end
     end
     local kind, length = held:measure("choices", index, "text")
     if kind == "string" and length > 2 then return "content" end
