@@ -32,8 +32,9 @@ local function refuse_or_insist(self, request, next, keys, model)
 end
 
 function rotation:run(request, next)
-  local keys, model = request.keys, request.target and request.target.model
+  local keys, target = request.keys, request.target
   if not keys[1] then return next(request) end
+  local model = target and target.model
   local best, tried = nil, 0
   for _, key in ipairs(keys) do
     local is_ready = key.state == "ready"

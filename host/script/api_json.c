@@ -2,7 +2,6 @@
 #include "script/api.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 
 #define BOX_KEEP (256 * 1024) /* bytes of the buffer that stay for the next call */
 #define PATH_MAX_STEPS 32
+#define INDEX_ROOM 12 /* bytes of an index in digits */
 
 const char json_table_kind[] = "kind";
 const char json_table_texts[] = "texts";
@@ -159,11 +159,22 @@ static int json_is_object(lua_State *L)
 static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
 	"string", "array", "object" };
 
+/* The digits of a number at the end of room. */
+static const char *write_index(unsigned index, char room[INDEX_ROOM])
+{
+	char *at = room + INDEX_ROOM - 1;
+
+	for (*at = '\0'; index > 9; index /= 10)
+		*--at = (char)('0' + index % 10);
+	*--at = (char)('0' + index);
+	return at;
+}
+
 static enum json_kind look(lua_State *L, const struct scan_marks *marks, const char *data,
 	size_t size, int first, const char **value, size_t *value_size)
 {
 	const char *path[PATH_MAX_STEPS];
-	char indices[PATH_MAX_STEPS][24];
+	char indices[PATH_MAX_STEPS][INDEX_ROOM];
 	int i, count = lua_gettop(L) - first + 1;
 
 	luaL_argcheck(L, count <= PATH_MAX_STEPS, first, "too long a path");
@@ -175,8 +186,7 @@ static enum json_kind look(lua_State *L, const struct scan_marks *marks, const c
 
 			luaL_argcheck(L, index >= 1 && index < 1e9, i + first,
 				"not an index");
-			snprintf(indices[i], sizeof(indices[i]), "%d", (int)index - 1);
-			path[i] = indices[i];
+			path[i] = write_index((unsigned)index - 1, indices[i]);
 			continue;
 		}
 		path[i] = luaL_checklstring(L, i + first, &name_size);

@@ -8,7 +8,7 @@
 #include "script/api.h"
 
 /* Upvalues of a class's __index. */
-enum { CLASS_NAME = 1, MEMBERS, GETTERS };
+enum { CLASS_NAME = 1, MEMBERS };
 
 static int raise_missing(lua_State *L)
 {
@@ -21,36 +21,35 @@ static int raise_missing(lua_State *L)
 /* __index(object, name): a method, the inside's field, or what a getter gives */
 static int l_index(lua_State *L)
 {
-	lua_settop(L, 2);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(MEMBERS));
-	if (lua_isfunction(L, 3))
+	switch (lua_type(L, 3)) {
+	case LUA_TFUNCTION:
 		return 1;
-	lua_getfenv(L, 1);
-	if (!lua_isnil(L, 3)) {
+	case LUA_TBOOLEAN:
+		lua_getfenv(L, 1);
 		lua_pushvalue(L, 2);
 		lua_rawget(L, 4);
 		return 1;
-	}
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(GETTERS));
-	if (lua_isnil(L, 5))
+	case LUA_TTABLE:
+		lua_rawgeti(L, 3, 1);
+		lua_getfenv(L, 1);
+		lua_pushvalue(L, 1);
+		lua_call(L, 2, 1);
+		return 1;
+	default:
 		return raise_missing(L);
-	lua_insert(L, 4);
-	lua_pushvalue(L, 1);
-	lua_call(L, 2, 1);
-	return 1;
+	}
 }
 
-/* object_index(name, members, getters) -> __index of a class. members: name -> method, or
- * true for a field; getters: name -> function(inside, self), which does not wait. */
+/* object_index(name, members) -> __index of a class. members: name -> method, true for a field, or
+ * { getter }, a function(inside, self) that does not wait. */
 static int l_object_index(lua_State *L)
 {
 	luaL_checkstring(L, 1);
 	luaL_checktype(L, 2, LUA_TTABLE);
-	luaL_checktype(L, 3, LUA_TTABLE);
-	lua_settop(L, 3);
-	lua_pushcclosure(L, l_index, 3);
+	lua_settop(L, 2);
+	lua_pushcclosure(L, l_index, 2);
 	return 1;
 }
 

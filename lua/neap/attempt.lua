@@ -15,6 +15,7 @@ local attempt = {}
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
 
+local NONE = {}
 local CREDENTIALS = { authorization = true, ["x-api-key"] = true, ["x-goog-api-key"] = true }
 
 local ERROR_BODY_MAX = 64 * 1024 -- bytes of an error answer that are kept
@@ -64,10 +65,10 @@ end
 
 --- The body's edits where both sides speak one dialect.
 local function edits_for(of, provider, model, narrowed)
-  local edits = {}
+  local edits = { none, none, none, none } -- room for the usual ones
   local function member(name) return of.handle:member(name) end
   local is_hidden = provider.dialect.edits(edits, member, model, provider.options)
-  for name, value in pairs(narrowed.set or {}) do
+  for name, value in pairs(narrowed.set or NONE) do
     local text = json.encode(value)
     local is_known = false
     for index = 1, #edits, 2 do
@@ -143,7 +144,7 @@ local function gate_body(inside, transfer, dialect)
   if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
 end
 
-local function is_stream(content_type)
+local function is_event_stream(content_type)
   return content_type ~= "application/json"
     and content_type:lower():find("text/event-stream", 1, true) ~= nil
 end
@@ -156,7 +157,7 @@ local function read_answer(inside, transfer, dialect)
   inside.content_type = content_type
   if status >= 300 then
     read_error(inside, transfer)
-  elseif is_stream(content_type) then
+  elseif is_event_stream(content_type) then
     gate_stream(inside, transfer, dialect)
   else
     gate_body(inside, transfer, dialect)

@@ -188,7 +188,10 @@ local function close_layer(instance, inner)
   local is_by_provider = instance.is_by_provider
 
   local function next_layer(narrowed)
-    local inside = request.check(narrowed, "next takes a request: what it got")
+    local inside = request.inside(narrowed)
+    if not inside then
+      error(("next takes a request: what it got is a %s"):format(type(narrowed)), 2)
+    end
     local of = inside.context
     steps.add(of.steps, "next", name, inside.target, inside.key)
     local got = inner(narrowed, inside)

@@ -20,6 +20,8 @@ local TEXT_MAX = 2048        -- bytes of a text that tell it from another, with 
 local ID_MAX = 128
 
 local SIMILAR = 20           -- characters
+-- The plain functions: a text's methods count their steps, for policies.
+local find, match = string.find, string.match
 local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(SIMILAR)
 
 local function is_id(value)
@@ -41,7 +43,7 @@ end
 local function prefix_of(text)
   if #text < SIMILAR then return nil end
   local prefix = text:sub(1, SIMILAR)
-  return prefix:find("[\128-\255]") and text:match(PREFIX) or prefix
+  return find(prefix, "[\128-\255]") and match(text, PREFIX) or prefix
 end
 
 --- The keys of what was said: of just that, and of what begins like it.

@@ -83,10 +83,10 @@ function host.relax() end
 
 --- The __index of a class of neap.object.
 ---@param name string
----@param members table<string, function|true> methods, and true for a field of the inside
----@param getters table<string, fun(inside: table, self: userdata): any> which do not wait
+---@param members table<string, function|true|table> methods, true for a field of the inside, or
+---{ getter }, a function(inside, self) that does not wait
 ---@return function
-function host.object_index(name, members, getters) end
+function host.object_index(name, members) end
 
 ---@param class table a metatable, see neap.object
 ---@param inside table

@@ -18,9 +18,10 @@ function object.class(name, spec)
   local members = {}
   for method, run in pairs(spec.methods or {}) do members[method] = run end
   for _, field in ipairs(spec.fields or {}) do members[field] = true end
+  for field, get in pairs(spec.getters or {}) do members[field] = { get } end
   specs[name] = spec
   local class = { name = name, __metatable = false }
-  class.__index = host.object_index(name, members, spec.getters or {})
+  class.__index = host.object_index(name, members)
 
   function class.__newindex(_, key)
     error(("a %s cannot be changed (\"%s\")"):format(name, tostring(key)), 2)

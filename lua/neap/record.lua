@@ -135,15 +135,22 @@ function record.trim(self)
   self.context = nil
 end
 
+--- Whether what was entered in this place was entered again later.
+local function has_later(entered, place)
+  for later = place + 1, #entered do
+    if entered[later] == entered[place] then return true end
+  end
+  return false
+end
+
 --- Runs `done` of every policy whose run was entered, innermost first.
 local function run_done(self, entered, request)
-  local seen = {}
-  local outcome = outcome_of(self)
+  local outcome
   for index = #entered, 1, -1 do
     local instance = entered[index]
     local done = instance.definition.done
-    if done and not seen[instance] then
-      seen[instance] = true
+    if done and not has_later(entered, index) then
+      outcome = outcome or outcome_of(self)
       local ok, problem = pcall(done, instance.self, request, outcome)
       if host.relax() or not ok then
         host.log("error", "policy", ("%s: done: %s"):format(instance.name, tostring(problem)))

@@ -30,11 +30,12 @@ end
 -- Returns what, why, seconds. what: "well", "nothing" (it says nothing about the key), "rest",
 -- "rest_model" (for the target's model alone) or "disable". chance: from 0 to 1.
 function verdict.of(response, key, chance)
-  local status, body = response.status, response.body and response.body:sub(1, BODY_MAX)
+  local status = response.status
   -- What has no time was answered by neap itself: no key was asked.
   if not status or not response.seconds then return "nothing" end
   if status < 400 then return "well" end
   if status >= 500 then return "nothing" end
+  local body = response.body and response.body:sub(1, BODY_MAX)
   if status == 401 or names(body, "reason", "API_KEY_INVALID") then
     return "disable", ("the provider refused the key (%d)"):format(status)
   end
@@ -68,7 +69,7 @@ end
 -- A success that began before the key was rested or disabled must not take that back: only one
 -- that was asked in spite of it does.
 local function note_success(policy, key, is_test)
-  if is_test or (key.state == "ready" and key.rests > 0) then key:well() end
+  if is_test or (key.rests > 0 and key.state == "ready") then key:well() end
   if policy.settings.max_failures > 0 then policy.shared:set("refused " .. key.id, nil) end
 end
 
