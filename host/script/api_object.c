@@ -13,7 +13,8 @@ enum { CLASS_NAME = 1, MEMBERS };
 static int raise_missing(lua_State *L)
 {
 	const char *name = lua_tostring(L, lua_upvalueindex(CLASS_NAME));
-	const char *member = lua_isstring(L, 2) ? lua_tostring(L, 2) : luaL_typename(L, 2);
+	const char *member = lua_isstring(L, 2) ? lua_tostring(L, 2)
+						: luaL_typename(L, 2);
 
 	return luaL_error(L, "a %s has no \"%s\"", name, member);
 }
@@ -97,18 +98,18 @@ static int l_object_check(lua_State *L)
 	return lua_error(L);
 }
 
-/* copy_list(list) -> a new list with the same elements */
+/* copy_list(list) -> a new list with the same elements, up to the first hole */
 static int l_copy_list(lua_State *L)
 {
-	int count;
-
 	luaL_checktype(L, 1, LUA_TTABLE);
-	count = (int)lua_objlen(L, 1);
-	lua_createtable(L, count, 0);
-	for (int i = 1; i <= count; i++) {
+	lua_createtable(L, (int)lua_objlen(L, 1), 0);
+	for (int i = 1;; i++) {
 		lua_rawgeti(L, 1, i);
+		if (lua_isnil(L, -1))
+			break;
 		lua_rawseti(L, -2, i);
 	}
+	lua_pop(L, 1);
 	return 1;
 }
 

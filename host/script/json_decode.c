@@ -15,6 +15,7 @@
 
 struct builder {
 	lua_State *L;
+	bool is_for_reading; /* what only encoding needs is not kept */
 	int depth;
 	struct {
 		int count; /* of names or elements */
@@ -110,7 +111,8 @@ static int on_number(const char *text, size_t size, void *arg)
 	double number = value_number(text, size);
 
 	/* A number that is the whole document has no table to remember its text. */
-	if (builder->depth > 0 && !value_is_canonical(text, size, number))
+	if (builder->depth > 0 && !builder->is_for_reading &&
+		!value_is_canonical(text, size, number))
 		keep_text(builder, text, size);
 	lua_pushnumber(builder->L, number);
 	return place(builder);
@@ -159,6 +161,10 @@ static int on_name(const char *text, size_t size, void *arg)
 	struct builder *builder = arg;
 	lua_State *L = builder->L;
 
+	if (builder->is_for_reading) {
+		lua_pushlstring(L, text, size);
+		return 0;
+	}
 	need_meta(builder, -1);
 	lua_pushlstring(L, text, size);
 	lua_pushvalue(L, -1);
@@ -205,7 +211,7 @@ static int on_object(bool is_end, void *arg)
 	return on_bracket(arg, true, is_end);
 }
 
-int json_decode(lua_State *L)
+static int decode(lua_State *L, bool is_for_reading)
 {
 	static const struct value_handler handler = {
 		.on_null = on_null,
@@ -226,6 +232,7 @@ int json_decode(lua_State *L)
 	luaL_checkstack(L, 3 * VALUE_DEPTH + LUA_MINSTACK, "to decode JSON");
 	state_charge(L, size * BYTE_WORK);
 	builder.L = L;
+	builder.is_for_reading = is_for_reading;
 	builder.depth = 0;
 	rc = value_read(text, size, &handler, &builder, &box->text, &err);
 	json_box_trim(box);
@@ -234,4 +241,14 @@ int json_decode(lua_State *L)
 	lua_pushnil(L);
 	lua_pushstring(L, err.text);
 	return 2;
+}
+
+int json_decode(lua_State *L)
+{
+	return decode(L, false);
+}
+
+int json_read(lua_State *L)
+{
+	return decode(L, true);
 }

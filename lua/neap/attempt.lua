@@ -66,8 +66,7 @@ end
 --- The body's edits where both sides speak one dialect.
 local function edits_for(of, provider, model, narrowed)
   local edits = { none, none, none, none } -- room for the usual ones
-  local function member(name) return of.handle:member(name) end
-  local is_hidden = provider.dialect.edits(edits, member, model, provider.options)
+  local is_hidden = provider.dialect.edits(edits, of.handle, model, provider.options)
   for name, value in pairs(narrowed.set or NONE) do
     local text = json.encode(value)
     local is_known = false

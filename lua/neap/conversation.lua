@@ -20,9 +20,6 @@ local TEXT_MAX = 2048        -- bytes of a text that tell it from another, with 
 local ID_MAX = 128
 
 local SIMILAR = 20           -- characters
--- The plain functions: a text's methods count their steps, for policies.
-local find, match = string.find, string.match
-local PREFIX = "^" .. ("[^\128-\191][\128-\191]*"):rep(SIMILAR)
 
 local function is_id(value)
   return value and #value <= ID_MAX and value:find("^[%w%-_.:]+$") ~= nil
@@ -42,8 +39,7 @@ end
 --- The characters that a similar text begins with too; nil where there are fewer.
 local function prefix_of(text)
   if #text < SIMILAR then return nil end
-  local prefix = text:sub(1, SIMILAR)
-  return find(prefix, "[\128-\255]") and match(text, PREFIX) or prefix
+  return host.prefix(text, SIMILAR) or text:sub(1, SIMILAR)
 end
 
 --- The keys of what was said: of just that, and of what begins like it.

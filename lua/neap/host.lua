@@ -34,6 +34,11 @@ function host.hash(text) end
 function host.fold(text) end
 
 ---@param text string
+---@param count integer
+---@return string? # its first so many characters of UTF-8; nil where there are fewer
+function host.prefix(text, count) end
+
+---@param text string
 ---@return string # 32 bytes, keyed for this storage folder, or for the process where it has none
 function host.digest(text) end
 
@@ -105,7 +110,7 @@ function host.object_inside(class, value) end
 ---@return table inside
 function host.object_check(class, value, what) end
 
---- A new list with the same elements.
+--- A new list with the same elements, up to the first hole.
 ---@param list any[]
 ---@return any[]
 function host.copy_list(list) end
@@ -441,6 +446,11 @@ function host.readonly(t) end
 ---@param text string
 ---@return any value, string? message
 function host.json_decode(text) end
+
+--- The same for what is only read: what encoding needs besides the values is not kept.
+---@param text string
+---@return any value, string? message
+function host.json_read(text) end
 
 ---@param value any
 ---@return string

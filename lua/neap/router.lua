@@ -229,7 +229,7 @@ local function read_request(of)
     return false
   end
   local raw, kind = handle:member("model")
-  local model = kind == "string" and raw and json.decode(raw)
+  local model = kind == "string" and raw and host.json_read(raw)
   if not model or model == "" then
     answer.refuse(of, 400, "the body names no model: \"model\" must be a text",
       { code = "model_required" })

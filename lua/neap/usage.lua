@@ -16,6 +16,7 @@
 --- counts as not said: what is read here never is NaN, negative or so large that a sum is not
 --- exact.
 
+local host = require "neap.host"
 local json = require "neap.json"
 
 local usage = {}
@@ -153,7 +154,7 @@ end
 --- The usage in a provider's usage object, or nil where it holds no count.
 ---@param raw string
 function usage.read(raw)
-  local given = #raw <= READ_MAX and json.decode(raw)
+  local given = #raw <= READ_MAX and host.json_read(raw)
   if type(given) ~= "table" then return nil end
   if has_sums_alone(given) then
     local prompt, completion = sums_of(given)
@@ -189,7 +190,7 @@ end
 
 --- llama.cpp's timings, for servers that say nothing else.
 local function read_timings(raw)
-  local given = #raw <= READ_MAX and object(json.decode(raw)) or NOTHING
+  local given = #raw <= READ_MAX and object(host.json_read(raw)) or NOTHING
   local prompt, answered = count(given.prompt_n), count(given.predicted_n)
   if not prompt or not answered then return nil end
   return usage.new { in_fresh = prompt, cache_read = count(given.cache_n), out_total = answered,

@@ -98,8 +98,8 @@ end)
 
 local function edits_of(body, model, options)
   local edits = {}
-  local is_hidden = openai.edits(edits, function(name) return json.find(body, name) end, model,
-    options or {})
+  local handle = { member = function(_, name) return json.find(body, name) end }
+  local is_hidden = openai.edits(edits, handle, model, options or {})
   return edits, is_hidden
 end
 

@@ -30,3 +30,22 @@ for kind, name in pairs { health = "neap.health", request = "neap.request",
     test.equal(written(kind .. ":"), names_of(debug.getregistry()[name].__index))
   end)
 end
+
+test("prefix: the first characters of a text", function()
+  test.equal(host.prefix("abcdef", 3), "abc")
+  test.equal(host.prefix("äöü", 2), "äö")
+  test.equal(host.prefix("a€", 2), "a€")
+  test.equal(host.prefix("ab", 3), nil)
+  test.equal(host.prefix("\128ab", 1), nil)
+end)
+
+test("json_read: the values of a document, and nothing for encoding it again", function()
+  local document = "{\"b\":1.0,\"a\":[null,true,\"x\",{}],\"b\":2}"
+  local value = host.json_read(document)
+  test.equal({ value.b, value.a[2], value.a[3] }, { 2, true, "x" })
+  test.equal(value.a[1] == host.json_null, true)
+  test.equal(host.json_is_array(value.a), true)
+  test.equal(host.json_encode(value), "{\"a\":[null,true,\"x\",{}],\"b\":2}")
+  local nothing, problem = host.json_read "[1,]"
+  test.equal({ nothing, problem }, { nil, "unexpected \"]\" at byte 3" })
+end)

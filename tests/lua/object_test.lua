@@ -75,4 +75,6 @@ test("a copied list has the same elements and is another one", function()
   test.equal({ copy == list, #copy, copy[1], copy[2] == element, copy[3] },
     { false, 3, "a", true, 3 })
   test.equal(#host.copy_list {}, 0)
+  copy = host.copy_list { 1, 2, nil, 4 }
+  test.equal({ copy[1], copy[2], copy[4] }, { 1, 2 })
 end)

@@ -95,7 +95,7 @@ end
 --- "content" comes, as the third, how many bytes of the event are not content.
 function openai.classify(data)
   if data == "[DONE]" then return "end" end
-  local chunk = json.decode(data)
+  local chunk = host.json_read(data)
   if type(chunk) ~= "table" then return "lifecycle" end
   if is_content(chunk.error) then return "error", status_of(chunk.error) end
   local finished = false
@@ -152,7 +152,7 @@ end
 
 --- The content text of an event, or of a whole answer.
 function openai.text(data)
-  local document = json.decode(data)
+  local document = host.json_read(data)
   local parts = {}
   if type(document) == "table" and type(document.choices) == "table" then
     for _, choice in ipairs(document.choices) do
@@ -261,13 +261,13 @@ function openai.plan(is_usage_hidden)
   return plan, 3
 end
 
---- The edits of a body that passes on: name → raw JSON. member(name) gives a top-level
+--- The edits of a body that passes on: name → raw JSON. body:member(name) gives a top-level
 --- member's raw text and kind.
-function openai.edits(edits, member, model, options)
+function openai.edits(edits, body, model, options)
   local quoted = json.encode(model)
-  if member("model") ~= quoted then edits[#edits + 1], edits[#edits + 2] = "model", quoted end
-  if member("stream") ~= "true" or options.stream_options == false then return false end
-  local raw, kind = member("stream_options")
+  if body:member("model") ~= quoted then edits[#edits + 1], edits[#edits + 2] = "model", quoted end
+  if body:member("stream") ~= "true" or options.stream_options == false then return false end
+  local raw, kind = body:member("stream_options")
   local is_asked = raw and find(raw, "include_usage") == "true"
   if is_asked then return false end
   local wanted = "{\"include_usage\":true}"
