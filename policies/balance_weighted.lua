@@ -14,34 +14,32 @@ local balanced = policy.define {
   },
 }
 
--- A balance that nobody knows is taken for the mean of those that are known.
-local function mean_balance(keys)
-  local sum, count = 0, 0
-  for _, key in ipairs(keys) do
-    if key.balance then sum, count = sum + key.balance, count + 1 end
-  end
-  return count > 0 and sum / count or 1
-end
-
+-- The keys that have more than the floor left, their balances by key, and the mean of these, for
+-- which a balance is taken that nobody knows.
 local function above_floor(keys, floor)
-  local left = {}
+  local left, balances, sum, count = {}, {}, 0, 0
   for _, key in ipairs(keys) do
-    if not key.balance or key.balance > floor then left[#left + 1] = key end
+    local balance = key.balance
+    if not balance or balance > floor then left[#left + 1] = key end
+    if balance and balance > floor then
+      balances[key], sum, count = balance, sum + balance, count + 1
+    end
   end
-  return left
+  return left, balances, count > 0 and sum / count or 1
 end
 
 function balanced:run(request, next)
   local all = request.keys
   if not all[1] then return next(request) end
-  local keys = above_floor(all, self.settings.floor)
+  local keys, balances, mean = above_floor(all, self.settings.floor)
   if not keys[1] then
     self:note("all %d keys are at their floor", #all)
     return request:refuse(503, "no key of the provider has enough left")
   end
-  local mean, is_sorted = mean_balance(keys), self.settings.strategy == "highest"
+  if not all[2] then return next(request) end -- one alone has its place
+  local is_sorted = self.settings.strategy == "highest"
   return next(request:with { keys = rank.by(keys, function(key)
-    local balance = key.balance or mean
+    local balance = balances[key] or mean
     return is_sorted and -balance or rank.lot(balance / (key.in_flight + 1), self:random())
   end) })
 end

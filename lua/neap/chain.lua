@@ -166,8 +166,9 @@ local function make_instance(definition, entry, group)
   if not settings then return nil, problems end
   local is_by_provider = definition.walks == "key" or definition.orders == "key"
   return {
-    name = entry.name, definition = definition, is_by_provider = is_by_provider,
-    self = object.new(Self, {
+    name = entry.name, definition = definition, done = definition.done,
+    is_by_provider = is_by_provider,
+    self = object.fixed(Self, {
       name = entry.name, settings = settings, stored = group.of_policies,
       shared = shared.new(entry.name, group, is_by_provider),
     }),

@@ -53,6 +53,21 @@ end
 --- new(class, inside): an object of the class around the table inside, which the caller keeps.
 object.new = host.object_new
 
+--- An object of a class without getters that lives long, and whose fields are all there and stay
+--- as they are: they are read without a call. `inside` and `check` do not know it.
+function object.fixed(class, inside)
+  local spec, members = specs[class.name], {}
+  for method, run in pairs(spec.methods or {}) do members[method] = run end
+  for _, field in ipairs(spec.fields or {}) do members[field] = inside[field] end
+  setmetatable(members, { __index = function(_, key)
+    error(("a %s has no \"%s\""):format(class.name, tostring(key)), 2)
+  end })
+  return host.object_new({
+    __index = members, __newindex = class.__newindex, __metatable = false,
+    __tostring = function() return ("%s %s"):format(class.name, tostring(inside.name or "")) end,
+  }, inside)
+end
+
 --- inside(class, value): the inside of an object of the class, or nil for anything else.
 object.inside = host.object_inside
 

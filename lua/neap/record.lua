@@ -130,7 +130,7 @@ function record.trim(self)
   self.trace = is_trace_wanted(self) and tell(of) or false
   for _, attempt in ipairs(self.attempts) do attempt.answer = nil end
   for _, instance in ipairs(of.entered) do
-    if instance.definition.done then return end
+    if instance.done then return end
   end
   self.context = nil
 end
@@ -148,7 +148,7 @@ local function run_done(self, entered, request)
   local outcome
   for index = #entered, 1, -1 do
     local instance = entered[index]
-    local done = instance.definition.done
+    local done = instance.done
     if done and not has_later(entered, index) then
       outcome = outcome or outcome_of(self)
       local ok, problem = pcall(done, instance.self, request, outcome)
@@ -212,7 +212,7 @@ function record.pack(self)
   plain.is_implicit = of and of.group and of.group.is_implicit
   plain.entered, plain.remembered = json.array {}, json.object {}
   for _, instance in ipairs(of and of.entered or {}) do
-    if instance.definition.done then plain.entered[#plain.entered + 1] = instance.name end
+    if instance.done then plain.entered[#plain.entered + 1] = instance.name end
     local value = of.remembered and of.remembered[instance.self]
     local is_plain, value_text = pcall(json.encode, value)
     if value ~= nil and is_plain then plain.remembered[instance.name] = json.raw(value_text) end

@@ -141,7 +141,7 @@ local function is_beside(reasoning, completion, total, prompt, prompt_said)
   return reasoning > completion or rest == prompt or rest == prompt_said
 end
 
--- Where a provider says no more than these, nothing need be taken apart.
+-- Many providers say no more than these, and then there are no parts to look for.
 local SUMS = { prompt_tokens = true, completion_tokens = true, total_tokens = true }
 
 local function has_sums_alone(given)
@@ -158,8 +158,11 @@ function usage.read(raw)
   if type(given) ~= "table" then return nil end
   if has_sums_alone(given) then
     local prompt, completion = sums_of(given)
-    return prompt and usage.new { in_fresh = prompt, out_total = completion,
-      raw = raw:sub(1, RAW_MAX) }
+    return prompt and {
+      in_fresh = prompt, cache_read = 0, cache_write_5m = 0, cache_write_1h = 0, in_audio = 0,
+      out_total = completion, out_audio = 0, reasoning = 0, requests = 1, seconds = 0, images = 0,
+      is_estimate = false, raw = raw:sub(1, RAW_MAX),
+    }
   end
   local seconds = number(given.seconds, usage.SECONDS_MAX)
   local said, completion, total = sums_of(given)

@@ -78,3 +78,20 @@ test("a copied list has the same elements and is another one", function()
   copy = host.copy_list { 1, 2, nil, 4 }
   test.equal({ copy[1], copy[2], copy[4] }, { 1, 2 })
 end)
+
+test("a fixed object is read like any other", function()
+  local fixed = object.class("fixed thing of the tests", {
+    fields = { "name" },
+    methods = { greet = function(self, whom) return self.name .. " greets " .. whom end },
+  })
+  local thing = object.fixed(fixed, { name = "a", hidden = 1 })
+  test.equal({ thing.name, thing:greet "b", tostring(thing) },
+    { "a", "a greets b", "fixed thing of the tests a" })
+  local problem = problem_of(function() return thing.hidden end)
+  test.equal(problem:match "object_test.lua:%d+: (.*)",
+    "a fixed thing of the tests has no \"hidden\"")
+  problem = problem_of(function() thing.name = "b" end)
+  test.equal(problem:match "object_test.lua:%d+: (.*)",
+    "a fixed thing of the tests cannot be changed (\"name\")")
+  test.equal({ type(thing), getmetatable(thing) }, { "userdata", false })
+end)
