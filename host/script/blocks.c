@@ -59,23 +59,36 @@ static void give(struct blocks *blocks, void *block, size_t size)
 	blocks->free[class] = block;
 }
 
+static void *allocate(struct blocks *blocks, size_t size)
+{
+	return size > BLOCKS_MAX ? xmalloc(size) : take(blocks, size);
+}
+
+static void release(struct blocks *blocks, void *block, size_t size)
+{
+	if (size > BLOCKS_MAX)
+		free(block);
+	else
+		give(blocks, block, size);
+}
+
 void *blocks_change(struct blocks *blocks, void *old, size_t old_size, size_t size)
 {
 	void *block;
 
 	if (!old)
-		old_size = 0;
+		return size ? allocate(blocks, size) : NULL;
+	if (!size) {
+		release(blocks, old, old_size);
+		return NULL;
+	}
 	if (old_size > BLOCKS_MAX && size > BLOCKS_MAX)
 		return xrealloc(old, size);
-	if (old && size && class_of(old_size) == class_of(size))
+	if (class_of(old_size) == class_of(size))
 		return old;
-	block = size == 0 ? NULL : size > BLOCKS_MAX ? xmalloc(size) : take(blocks, size);
-	if (old && block)
-		memcpy(block, old, old_size < size ? old_size : size);
-	if (old_size > BLOCKS_MAX)
-		free(old);
-	else if (old)
-		give(blocks, old, old_size);
+	block = allocate(blocks, size);
+	memcpy(block, old, old_size < size ? old_size : size);
+	release(blocks, old, old_size);
 	return block;
 }
 

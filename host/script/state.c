@@ -30,6 +30,16 @@ const struct state_limits state_default_limits = {
 	.cpu_ms = 50,
 };
 
+static void note_large(struct state *state, size_t old_size, size_t size)
+{
+	if (old_size >= LARGE_BLOCK)
+		state->large_count--;
+	if (size >= LARGE_BLOCK)
+		state->large_count++;
+	if (size >= DEEP_STACK && size > old_size)
+		budget_look(state);
+}
+
 static void *allocate(void *arg, void *old, size_t old_size, size_t size)
 {
 	struct state *state = arg;
@@ -40,13 +50,8 @@ static void *allocate(void *arg, void *old, size_t old_size, size_t size)
 		return NULL;
 	}
 	state->used = state->used - old_size + size;
-	if (old_size >= LARGE_BLOCK)
-		state->large_count--;
-	if (size >= LARGE_BLOCK)
-		state->large_count++;
-	if (size >= DEEP_STACK && size > old_size)
-		budget_look(state);
-
+	if (old_size >= DEEP_STACK || size >= DEEP_STACK)
+		note_large(state, old_size, size);
 	return blocks_change(&state->blocks, old, old_size, size);
 }
 

@@ -166,14 +166,16 @@ end
 -- ------------------------------------------------------------------------------------
 -- The step
 
-local function record_attempt(of, target, key)
+local function record_attempt(of, inside)
+  local target, key = inside.target_inside, inside.key_inside
   local record = {
-    target = target, key = key, started = host.now(), seconds = none, first_event_seconds = none,
-    status = none, failure = none, why = none, answer = none, target_name = none, key_id = none,
+    target = inside.target, key = inside.key, target_name = target.name, key_id = key and key.id,
+    started = host.now(), seconds = none, first_event_seconds = none,
+    status = none, failure = none, why = none, answer = none,
     place = steps.count(of.steps), -- of the steps before it: where a trace shows it
   }
   of.attempts[#of.attempts + 1] = record
-  of.provider = target and target.provider
+  of.provider = target.provider
   return record
 end
 
@@ -291,7 +293,7 @@ function attempt.run(_, narrowed)
     body = none, is_whole = none, is_stream = none, seconds = none, first_event_seconds = none,
     has_retry_advice = none, model = none, size = none, frame = none,
   }
-  local record = record_attempt(of, target, key)
+  local record = record_attempt(of, inside)
   inside.record = record
   local transfer, problem, status = start(of, inside, narrowed)
   if not transfer then

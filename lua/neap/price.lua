@@ -122,8 +122,7 @@ function price.cost(self, used)
   local micros, rest = 0, 0
   local text = math.max(0, used.out_total - used.reasoning - used.out_audio)
   for index = 1, #KINDS do
-    local kind = KINDS[index]
-    local count = kind == "out_text" and text or used[kind]
+    local count = used[KINDS[index]] or text -- the only kind that is no count of its own
     if count > 0 then
       micros, rest = micros + count * row.micros[index], rest + count * row.rest[index]
     end

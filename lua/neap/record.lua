@@ -91,17 +91,19 @@ local function keep(self, of)
   host.end_record(self, self.attempts)
 end
 
---- A new record for a request that has just arrived.
-function record.new(handle, id, uuid, path)
+--- A new record for a request that has just arrived. of: its context.
+function record.new(of, id, uuid, path)
   -- All names stand here, those without a value too, so that the table need not grow.
   return {
-    id = id, uuid = uuid, path = path, origin = "client", client = (handle:peer()),
+    id = id, uuid = uuid, path = path, origin = "client", client = (of.handle:peer()),
     start = host.now(), wall = host.wall(),
-    attempts = none, generation = host.generation(), context = none, token = none, group = none,
+    attempts = of.attempts, generation = host.generation(), context = of, token = none,
+    group = none,
     model = none, stream = none, provider = none, target_model = none, key = none, status = none,
     outcome = none, seconds = none, first_event_seconds = none, usage = none, error = none,
     last_target = none, last_key = none, is_quiet = none, is_finished = none, trace = none,
-    failure = none, policy = none, dialect_in = none, dialect_out = none, usage_rule = none,
+    failure = none, policy = none, dialect_in = of.dialect.name, dialect_out = none,
+    usage_rule = none,
     endpoint = none, conversation = none, bytes_in = none, bytes_out = none,
     first_byte_seconds = none, prices = none, cost = none, cost_micros = none,
     price_version = none, frame = none,

@@ -15,6 +15,9 @@ local request = {}
 
 local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
 
+-- What has no value yet: in a constructor it makes room.
+local none -- luacheck: ignore 221
+
 local Request
 
 -- ------------------------------------------------------------------------------------
@@ -61,7 +64,7 @@ function request.key_of(inside)
 end
 
 local function attempts_of(inside)
-  local list = {}
+  local list = { none }
   for index, attempt in ipairs(inside.context.attempts) do
     list[index] = {
       target = attempt.target, key = attempt.key, status = attempt.status,

@@ -315,9 +315,7 @@ local function new_context(handle, path)
     keeps_bodies = none,
   }
   local id, uuid = access.request_ids(handle:header("x-request-id"))
-  of.record = record.new(handle, id, uuid, path)
-  of.record.dialect_in = of.dialect.name
-  of.record.attempts, of.record.context = of.attempts, of
+  of.record = record.new(of, id, uuid, path)
   handle:set_record(of.record)
   return of
 end

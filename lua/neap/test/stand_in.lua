@@ -79,10 +79,9 @@ function stand_in.context(world, handle, group)
     token = handle.token and { name = handle.token, rights = {} },
     is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
   }
-  of.record = record.new(handle, "test", "test", "/v1/chat/completions")
+  of.record = record.new(of, "test", "test", "/v1/chat/completions")
   of.record.bytes_in = handle:size()
   of.conversation, of.told_conversation = conversation.of(of, false)
-  of.record.attempts, of.record.context = of.attempts, of
   handle.of, handle.world = of, world
   return of
 end
