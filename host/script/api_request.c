@@ -190,7 +190,8 @@ static int l_record(lua_State *L)
 
 /* -- the answer ------------------------------------------------------------------- */
 
-/* The fields of the flat list { name, value, … } at index, in the request's arena. */
+/* The fields of the flat list { name, value, … } at index. Their texts stay on the stack, where
+ * a number of the list has become one: they are good until the caller returns. */
 static struct field *check_fields(lua_State *L, int index, struct request *request,
 	const struct filter *filter, const struct transfer *transfer, size_t *count)
 {
@@ -200,6 +201,7 @@ static struct field *check_fields(lua_State *L, int index, struct request *reque
 	luaL_checktype(L, index, LUA_TTABLE);
 	total = lua_objlen(L, index) / 2;
 	luaL_argcheck(L, total <= FIELDS_MAX, index, "too many fields");
+	luaL_checkstack(L, (int)total * 2, "too many fields");
 	room = total + 1 + (filter ? transfer_header_count(transfer) : 0);
 	fields = arena_alloc(&request->arena, room * sizeof(*fields));
 	for (size_t i = 0; i < total; i++) {
@@ -212,9 +214,6 @@ static struct field *check_fields(lua_State *L, int index, struct request *reque
 			texts[k] = luaL_checklstring(L, -1, &size);
 			if (strlen(texts[k]) != size)
 				luaL_argerror(L, index, "a field holds a NUL");
-			/* A number was turned into a string that only the stack holds. */
-			texts[k] = arena_strdup(&request->arena, texts[k], size);
-			lua_pop(L, 1);
 		}
 		fields[i] = (struct field) { texts[0], texts[1] };
 	}

@@ -14,6 +14,8 @@ local zone = require "neap.zone"
 
 local chain = {}
 
+local inside_of = object.inside
+
 chain.DEFAULT = { "circuit_breaker", "priority_failover", "key_rotation", "keyword_retry" }
 
 -- Modules that a policy may require, as read-only views.
@@ -189,7 +191,7 @@ local function close_layer(instance, inner)
   local is_by_provider = instance.is_by_provider
 
   local function next_layer(narrowed)
-    local inside = request.inside(narrowed)
+    local inside = inside_of(request.class, narrowed)
     if not inside then
       error(("next takes a request: what it got is a %s"):format(type(narrowed)), 2)
     end
@@ -211,7 +213,7 @@ local function close_layer(instance, inner)
     end
     local got = run(self, given, next_layer)
     of.layer = name
-    local answer = response.inside(got)
+    local answer = inside_of(response.class, got)
     if not answer then
       error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
     end

@@ -237,7 +237,6 @@ function request.new(of)
   return object.new(Request, inside), inside
 end
 
---- The inside of a request that a policy handed over; nil for anything else.
-function request.inside(value) return object.inside(Request, value) end
+request.class = Request
 
 return request

@@ -165,6 +165,8 @@ function response.reply(of, message)
   return new(of, { status = 200, reply = message, reply_text = message.text or "" })
 end
 
+response.class = Response
+
 function response.inside(value)
   return object.inside(Response, value)
 end
