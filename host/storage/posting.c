@@ -134,6 +134,7 @@ static int load_open(struct cursor *cursor, const struct key *prefix, struct chu
 	struct bytes row;
 	int rc = cursor_restart(cursor, &range);
 
+	chunk->first = chunk->last = 0;
 	chunk->count = chunk->size = 0;
 	chunk->is_stored = false;
 	if (rc || (rc = take_row(cursor, prefix, &chunk->first, &row)) <= 0)
