@@ -124,33 +124,29 @@ static size_t plain_blocks(const char *data, size_t size)
 	return at;
 }
 
-/* A bit for each of 16 places behind which name may stand in quotes: its first letter is
- * right there, and the closing quote where it must be. */
-static inline int find_quoted(const char *data, const char *name, size_t name_size)
+/* A bit for each of 16 quotes that has a colon or white space behind it. */
+static inline unsigned find_name_ends(const char *data)
 {
-	__m128i first = _mm_cmpeq_epi8(load(data + 1), _mm_set1_epi8(*name));
-	__m128i last = _mm_cmpeq_epi8(load(data + 1 + name_size), _mm_set1_epi8('"'));
+	__m128i behind = load(data + 1), space = _mm_set1_epi8(' ');
+	__m128i ends = _mm_cmpeq_epi8(_mm_max_epu8(behind, space), space);
 
-	return _mm_movemask_epi8(_mm_and_si128(first, last));
+	ends = _mm_or_si128(ends, _mm_cmpeq_epi8(behind, _mm_set1_epi8(':')));
+	ends = _mm_and_si128(ends, _mm_cmpeq_epi8(load(data), _mm_set1_epi8('"')));
+	return (unsigned)_mm_movemask_epi8(ends);
 }
 
-/* Passes places behind which name cannot stand in quotes, up to end. */
-static size_t pass_unquoted(const char *data, size_t at, size_t end, const char *name,
-	size_t name_size)
+static size_t name_end_blocks(const char *data, size_t size, size_t *ends, size_t most,
+	size_t *count)
 {
-	const size_t step = sizeof(__m128i);
-	int mask;
+	size_t at;
 
-	for (; end - at >= step; at += step) {
-		mask = find_quoted(data + at, name, name_size);
-		if (mask)
-			return at + (size_t)__builtin_ctz((unsigned)mask);
+	for (at = 0; size - at > sizeof(__m128i); at += sizeof(__m128i)) {
+		unsigned mask = find_name_ends(data + at);
+
+		for (; mask && *count < most; mask &= mask - 1)
+			ends[(*count)++] = at + (size_t)__builtin_ctz(mask);
 	}
-	if (end < step || at == end)
-		return at;
-	/* The last places, with some that are passed already. */
-	mask = find_quoted(data + end - step, name, name_size) >> (step - (end - at));
-	return mask ? at + (size_t)__builtin_ctz((unsigned)mask) : end;
+	return at;
 }
 
 #else
@@ -203,13 +199,11 @@ static size_t plain_blocks(const char *data, size_t size)
 	return at;
 }
 
-static size_t pass_unquoted(const char *data, size_t at, size_t end, const char *name,
-	size_t name_size)
+static size_t name_end_blocks(const char *data, size_t size, size_t *ends, size_t most,
+	size_t *count)
 {
-	(void)name, (void)name_size;
-	while (at < end && data[at] != '"')
-		at++;
-	return at;
+	(void)data, (void)size, (void)ends, (void)most, (void)count;
+	return 0;
 }
 
 #endif
@@ -249,22 +243,20 @@ size_t text_string_end(const char *data, size_t size, bool *is_escaped)
 	return size;
 }
 
-size_t text_find_quoted(const char *data, size_t size, const char *name)
+static inline bool may_follow_name(char byte)
 {
-	size_t name_size = strlen(name);
-	/* The opening quote stands before this place. */
-	size_t end = size < name_size + 2 ? 0 : size - name_size - 1;
-	size_t at = 0;
+	return byte == ':' || (unsigned char)byte <= ' ';
+}
 
-	while ((at = pass_unquoted(data, at, end, name, name_size)) < end) {
-		const char *letters = data + at + 1;
+size_t text_name_ends(const char *data, size_t size, size_t *ends, size_t most)
+{
+	size_t count = 0;
+	size_t at = name_end_blocks(data, size, ends, most, &count);
 
-		if (data[at] == '"' && letters[name_size] == '"' &&
-			memcmp(letters, name, name_size) == 0)
-			return at + 1;
-		at++;
-	}
-	return size;
+	for (; size - at > 1 && count < most; at++)
+		if (data[at] == '"' && may_follow_name(data[at + 1]))
+			ends[count++] = at;
+	return count;
 }
 
 size_t text_plain(const char *data, size_t size)

@@ -12,9 +12,10 @@
  * if it does not end here. is_escaped: whether the first byte stands behind a backslash;
  * set for the byte behind the last one, so that a string can be passed in parts. */
 size_t text_string_end(const char *data, size_t size, bool *is_escaped);
-/* Finds name between quotes. Returns the offset of its first letter, or size if it is not
- * there. A name that is written with escapes is not found. */
-size_t text_find_quoted(const char *data, size_t size, const char *name);
+/* Where members' names may end: the offsets of the quotes that have a colon or white space
+ * behind them, in order, at most so many. Returns how many these are. Quotes inside of
+ * strings can be among them. */
+size_t text_name_ends(const char *data, size_t size, size_t *ends, size_t most);
 /* How many bytes at the start are ASCII that stands for itself in a string: no quote, no
  * backslash, no control character. */
 size_t text_plain(const char *data, size_t size);

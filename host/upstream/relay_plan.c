@@ -6,41 +6,37 @@
 #include "json/scan.h"
 #include "json/text.h"
 
+#define NAMES_MAX 64 /* names in an event; one with more is scanned */
+
 struct planner {
 	const struct relay_plan *plan;
-	const char **wanted; /* the members of all conditions, NULL-terminated */
-	char **kept;
 	size_t *kept_size;
 	size_t kept_count; /* the plan may be gone when these are freed */
+	char *kept[];      /* by rule; then their sizes */
 };
 
-/* The scan of the event that is being judged, made when the first condition needs it. */
+/* What is known of the event that is being judged. */
 struct look {
 	const struct sse_event *event;
-	struct scan *scan;
+	const char **wanted; /* for the scan */
+	struct scan *scan;   /* made when the first condition needs it */
 	bool is_scanned;
 	bool is_json;
+	bool is_searched;
+	uint64_t last_letters; /* of the names, a bit for each, where two can share one */
+	size_t name_count;
+	size_t name_ends[NAMES_MAX]; /* offsets of their closing quotes */
 };
 
 struct planner *planner_new(const struct relay_plan *plan)
 {
-	struct planner *planner = xcalloc(1, sizeof(*planner));
-	size_t conditions = 0, wanted = 0;
+	size_t count = plan->rule_count;
+	struct planner *planner = xcalloc(1,
+		sizeof(*planner) + count * (sizeof(char *) + sizeof(size_t)));
 
-	for (size_t i = 0; i < plan->rule_count; i++)
-		conditions += plan->rules[i].condition_count;
 	planner->plan = plan;
-	planner->kept_count = plan->rule_count;
-	planner->wanted = xcalloc(conditions + 1, sizeof(*planner->wanted));
-	planner->kept = xcalloc(plan->rule_count + 1, sizeof(*planner->kept));
-	planner->kept_size = xcalloc(plan->rule_count + 1, sizeof(*planner->kept_size));
-	for (size_t i = 0; i < plan->rule_count; i++) {
-		const struct relay_rule *rule = &plan->rules[i];
-
-		for (size_t j = 0; j < rule->condition_count; j++)
-			if (rule->conditions[j].member)
-				planner->wanted[wanted++] = rule->conditions[j].member;
-	}
+	planner->kept_count = count;
+	planner->kept_size = (size_t *)(void *)(planner->kept + count);
 	return planner;
 }
 
@@ -58,28 +54,76 @@ static bool is_null(const char *behind, const char *end)
 		(size >= 6 && memcmp(behind, ": null", 6) == 0);
 }
 
+static uint64_t letter_bit(char letter)
+{
+	return 1ull << (letter & 63);
+}
+
+static void search_names(struct look *look)
+{
+	const struct sse_event *event = look->event;
+
+	look->is_searched = true;
+	look->last_letters = 0;
+	look->name_count = text_name_ends(event->data, event->data_size, look->name_ends,
+		NAMES_MAX);
+	for (size_t i = 0; i < look->name_count; i++)
+		if (look->name_ends[i])
+			look->last_letters |=
+				letter_bit(event->data[look->name_ends[i] - 1]);
+}
+
 /* The member's name in quotes; an escaped name is refused by the scan anyway. A member that
  * is null counts as absent. */
-static bool may_have_member(const struct sse_event *event, const char *name)
+static bool may_have_member(struct look *look, const char *name)
 {
-	const char *data = event->data;
-	size_t size = event->data_size, name_size = strlen(name);
+	const char *data = look->event->data, *end = data + look->event->data_size;
+	size_t size = strlen(name);
 
-	for (size_t at = 0; at < size; at += name_size + 1) {
-		at += text_find_quoted(data + at, size - at, name);
-		if (at < size && !is_null(data + at + name_size + 1, data + size))
+	if (!look->is_searched)
+		search_names(look);
+	if (look->name_count == NAMES_MAX || !size)
+		return true;
+	if (!(look->last_letters & letter_bit(name[size - 1])))
+		return false;
+	for (size_t i = 0; i < look->name_count; i++) {
+		size_t at = look->name_ends[i];
+
+		if (at > size && data[at - size - 1] == '"' &&
+			memcmp(data + at - size, name, size) == 0 &&
+			!is_null(data + at + 1, end))
 			return true;
 	}
 	return false;
 }
 
+/* The members of all conditions, NULL-terminated. */
+static const char **wanted_members(const struct relay_plan *plan)
+{
+	size_t conditions = 0, wanted = 0;
+	const char **members;
+
+	for (size_t i = 0; i < plan->rule_count; i++)
+		conditions += plan->rules[i].condition_count;
+	members = xcalloc(conditions + 1, sizeof(*members));
+	for (size_t i = 0; i < plan->rule_count; i++) {
+		const struct relay_rule *rule = &plan->rules[i];
+
+		for (size_t j = 0; j < rule->condition_count; j++)
+			if (rule->conditions[j].member)
+				members[wanted++] = rule->conditions[j].member;
+	}
+	return members;
+}
+
 static const struct scan_member *find_member(const struct planner *planner,
 	struct look *look, const char *name)
 {
-	if (!look->event->data || !may_have_member(look->event, name))
+	if (!look->event->data || !may_have_member(look, name))
 		return NULL;
 	if (!look->is_scanned) {
-		look->scan = scan_new(planner->wanted);
+		look->wanted = wanted_members(planner->plan);
+		look->scan = scan_new(look->wanted);
 		look->is_scanned = true;
 		look->is_json = scan_feed(look->scan, look->event->data,
 					look->event->data_size, NULL) == 0 &&
@@ -163,11 +207,17 @@ static void act(struct planner *planner, size_t rule, const struct sse_event *ev
 struct verdict planner_judge(struct planner *planner, const struct sse_event *event)
 {
 	struct verdict verdict = { 0 };
-	struct look look = { .event = event };
+	struct look look;
 
 	/* Comments and blank lines are no events: they pass. */
 	if (!event->data && !event->name)
 		return verdict;
+	/* Not all of it: the places of the names are many bytes. */
+	look.event = event;
+	look.wanted = NULL;
+	look.scan = NULL;
+	look.is_scanned = false;
+	look.is_searched = false;
 	for (size_t i = 0; i < planner->plan->rule_count; i++) {
 		const struct relay_rule *rule = &planner->plan->rules[i];
 		size_t j = 0;
@@ -179,6 +229,7 @@ struct verdict planner_judge(struct planner *planner, const struct sse_event *ev
 			act(planner, i, event, &verdict);
 	}
 	scan_free(look.scan);
+	free(look.wanted);
 	return verdict;
 }
 
@@ -196,8 +247,5 @@ void planner_free(struct planner *planner)
 {
 	for (size_t i = 0; i < planner->kept_count; i++)
 		free(planner->kept[i]);
-	free(planner->kept);
-	free(planner->kept_size);
-	free(planner->wanted);
 	free(planner);
 }

@@ -12,11 +12,15 @@ struct line {
  * byte behind it is there. Otherwise a dropped event could leave its LF behind. */
 static bool next_line(const char *data, size_t size, bool is_end, struct line *line)
 {
-	const char *end = memchr(data, '\n', size);
-	const char *cr = memchr(data, '\r', end ? (size_t)(end - data) : size);
+	const char *end, *cr;
 
 	line->text = data;
 	line->end_size = 1;
+	line->size = 0;
+	if (*data == '\n') /* the blank line behind most events */
+		return true;
+	end = memchr(data, '\n', size);
+	cr = memchr(data, '\r', end ? (size_t)(end - data) : size);
 	if (cr) {
 		line->size = (size_t)(cr - data);
 		if (line->size + 1 < size)
@@ -29,7 +33,7 @@ static bool next_line(const char *data, size_t size, bool is_end, struct line *l
 }
 
 /* The value of the line if its field is name: what follows the colon and one space. */
-static bool is_field(const struct line *line, const char *name, size_t name_size,
+static inline bool is_field(const struct line *line, const char *name, size_t name_size,
 	const char **value, size_t *value_size)
 {
 	const char *at = line->text + name_size;

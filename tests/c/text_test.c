@@ -22,32 +22,45 @@ static char *filled(size_t size, char byte)
 	return data;
 }
 
-static void finds_a_name_wherever_it_stands(void **state)
+static void finds_the_end_of_a_name_wherever_it_stands(void **state)
 {
-	(void)state;
-	for (size_t size = 7; size < SIZE_MAX_TRIED; size++) {
-		for (size_t at = 0; at + 7 <= size; at++) {
-			/* Letters of the name all around make many wrong guesses. */
-			char *data = filled(size, "u\"e"[at % 3]);
+	static const char behind[] = { ':', ' ', '\t', '\r', '\n' };
+	size_t ends[4];
 
-			memcpy(data + at, "\"usage\"", 7);
-			assert_int_equal(text_find_quoted(data, size, "usage"), at + 1);
-			data[at + 6] = 'e';
-			data[at + 3] = 'u';
-			assert_int_equal(text_find_quoted(data, size, "usage"), size);
+	(void)state;
+	for (size_t size = 2; size < SIZE_MAX_TRIED; size++) {
+		for (size_t at = 0; at + 2 <= size; at++) {
+			/* Quotes and colons all around, none behind the other. */
+			char *data = filled(size, "\"!\xff"[at % 3]);
+
+			data[at] = '"';
+			data[at + 1] = behind[at % sizeof(behind)];
+			assert_int_equal(text_name_ends(data, size, ends, 4), 1);
+			assert_int_equal(ends[0], at);
+			data[at] = ':';
+			assert_int_equal(text_name_ends(data, size, ends, 4),
+				at > 0 && data[at - 1] == '"');
 			free(data);
 		}
 	}
 }
 
-static void finds_no_name_in_too_few_bytes(void **state)
+static void finds_no_more_ends_of_names_than_there_is_room_for(void **state)
 {
-	(void)state;
-	for (size_t size = 0; size < 7; size++) {
-		char *data = filled(size, 'u');
+	size_t ends[41];
 
-		memcpy(data, "\"usage\"", size);
-		assert_int_equal(text_find_quoted(data, size, "usage"), size);
+	(void)state;
+	for (size_t size = 0; size < SIZE_MAX_TRIED; size++) {
+		char *data = filled(size, ':');
+
+		for (size_t at = 0; at < size; at += 2)
+			data[at] = '"';
+		assert_int_equal(text_name_ends(data, size, ends, 41), size / 2);
+		for (size_t most = 0; most <= size / 2; most++) {
+			ends[most] = SIZE_MAX;
+			assert_int_equal(text_name_ends(data, size, ends, most), most);
+			assert_int_equal(ends[most], SIZE_MAX);
+		}
 		free(data);
 	}
 }
@@ -102,8 +115,8 @@ static void cuts_between_characters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_a_name_wherever_it_stands),
-		cmocka_unit_test(finds_no_name_in_too_few_bytes),
+		cmocka_unit_test(finds_the_end_of_a_name_wherever_it_stands),
+		cmocka_unit_test(finds_no_more_ends_of_names_than_there_is_room_for),
 		cmocka_unit_test(finds_the_end_of_a_string_wherever_it_stands),
 		cmocka_unit_test(cuts_between_characters),
 	};
