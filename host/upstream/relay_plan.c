@@ -54,9 +54,10 @@ static bool is_null(const char *behind, const char *end)
 		(size >= 6 && memcmp(behind, ": null", 6) == 0);
 }
 
-static uint64_t letter_bit(char letter)
+/* The bit of the two letters before a closing quote, the first of which may be a quote. */
+static uint64_t letters_bit(const char *behind)
 {
-	return 1ull << (letter & 63);
+	return 1ull << ((behind[-1] + 3 * behind[-2]) & 63);
 }
 
 static void search_names(struct look *look)
@@ -68,9 +69,8 @@ static void search_names(struct look *look)
 	look->name_count = text_name_ends(event->data, event->data_size, look->name_ends,
 		NAMES_MAX);
 	for (size_t i = 0; i < look->name_count; i++)
-		if (look->name_ends[i])
-			look->last_letters |=
-				letter_bit(event->data[look->name_ends[i] - 1]);
+		if (look->name_ends[i] > 1)
+			look->last_letters |= letters_bit(event->data + look->name_ends[i]);
 }
 
 /* The member's name in quotes; an escaped name is refused by the scan anyway. A member that
@@ -82,9 +82,9 @@ static bool may_have_member(struct look *look, const char *name)
 
 	if (!look->is_searched)
 		search_names(look);
-	if (look->name_count == NAMES_MAX || !size)
+	if (look->name_count == NAMES_MAX || size < 2)
 		return true;
-	if (!(look->last_letters & letter_bit(name[size - 1])))
+	if (!(look->last_letters & letters_bit(name + size)))
 		return false;
 	for (size_t i = 0; i < look->name_count; i++) {
 		size_t at = look->name_ends[i];
