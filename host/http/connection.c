@@ -69,7 +69,7 @@ static void arm_timer(struct connection *connection)
 		wait = 0;
 	delay.tv_sec = (time_t)(wait / 1000);
 	delay.tv_usec = (suseconds_t)(wait % 1000 * 1000);
-	event_add(connection->timer, &delay);
+	event_add(&connection->timer, &delay);
 	connection->timer_ms = at;
 }
 
@@ -131,8 +131,8 @@ static void free_connection(struct connection *connection)
 		listener->shed_count--;
 	else
 		listener->connection_count--;
-	event_free(connection->event);
-	event_free(connection->timer);
+	event_del(&connection->event);
+	event_del(&connection->timer);
 	wire_close(&connection->wire, connection->is_cut);
 	buf_clear(&connection->input);
 	buf_clear(&connection->output);
@@ -288,11 +288,11 @@ void connection_open(struct listener *listener, int fd, bool is_shed)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	wire_open(&connection->wire, fd, listener->tls);
 	find_peer(connection);
-	connection->event = event_new(listener->base, fd,
+	event_assign(&connection->event, listener->base, fd,
 		EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_event,
 		connection);
-	connection->timer = event_new(listener->base, -1, 0, on_timer, connection);
-	event_add(connection->event, NULL);
+	evtimer_assign(&connection->timer, listener->base, on_timer, connection);
+	event_add(&connection->event, NULL);
 	arm_timer(connection);
 	if (is_shed)
 		refuse(connection);

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include <event2/event_struct.h>
+
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/sink.h"
@@ -32,7 +34,6 @@
 #define READ_SIZE (64 * 1024)    /* bytes of a worker's read buffer */
 #define INPUT_HIGH (1024 * 1024) /* bytes behind an open exchange; then none are read */
 
-struct event;
 struct event_base;
 
 struct listener {
@@ -68,8 +69,8 @@ struct connection {
 	struct listener *listener;
 	struct list link;      /* in listener->open */
 	struct list turn_link; /* in listener->waiting */
-	struct event *event;
-	struct event *timer;
+	struct event event;
+	struct event timer;
 	int64_t timer_ms; /* when it fires; 0: not armed */
 	struct wire wire;
 	struct exchange *exchange; /* the open one, referenced */

@@ -56,6 +56,15 @@ void attempts_close(struct request *request)
 		attempt_free(CONTAINER_OF(request->attempts.next, struct attempt, link));
 }
 
+bool attempts_are_open(const struct request *request)
+{
+	const struct list *at = request->attempts.next;
+
+	while (at != &request->attempts && !CONTAINER_OF(at, struct attempt, link)->gate)
+		at = at->next;
+	return at != &request->attempts;
+}
+
 struct attempt *attempt_check(lua_State *L, int index)
 {
 	struct attempt **box = api_check_type(L, index, type_name);
@@ -80,6 +89,7 @@ struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
 	attempt->gate = NULL;
 	attempt->request->script->process->attempt_count--;
 	gate_watch(gate, NULL, NULL);
+	attempt_free(attempt);
 	return gate;
 }
 

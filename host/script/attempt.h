@@ -5,6 +5,8 @@
  * target from start to end, whatever Lua does. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <lua.h>
 
 #include "base/list.h"
@@ -15,8 +17,10 @@ struct request;
 
 /* Ends the transfers of all attempts and empties their handles. */
 void attempts_close(struct request *request);
-/* For the relay: takes gate and health from the attempt at index; raises if it is
- * closed. */
+/* Whether one of them has a transfer. */
+bool attempts_are_open(const struct request *request);
+/* For the relay: takes gate and health from the attempt at index, which ends; raises if it
+ * is closed. */
 struct gate *attempt_take(lua_State *L, int index, struct health *health[2]);
 /* The same without taking. */
 struct gate *attempt_gate(lua_State *L, int index);

@@ -1,5 +1,4 @@
 /* The client's side of a request: its head, its body, its leaving. */
-#include <stdio.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -69,7 +68,7 @@ static void note_fault(struct request *request, int status, const char *text)
 	if (request->fault_status)
 		return;
 	request->fault_status = status;
-	snprintf(request->fault_text, sizeof(request->fault_text), "%.199s", text);
+	request->fault_text = arena_strdup(&request->arena, text, strlen(text));
 }
 
 static void on_body(struct exchange *exchange, const char *data, size_t size, void *arg)

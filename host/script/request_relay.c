@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "json/scan.h"
+#include "script/attempt.h"
 #include "script/generation.h"
 #include "script/plan.h"
 #include "script/request_inside.h"
@@ -16,6 +17,8 @@ void request_relay(struct request *request, struct relay *relay)
 	/* Nothing is sent again: what was known of the body can go. */
 	scan_free(request->scan);
 	request->scan = NULL;
+	if (!attempts_are_open(request) && relay_is_free_of_pieces(relay))
+		arena_clear(&request->arena);
 	if (request->is_gone)
 		relay_drain(relay,
 			request->leave == LEAVE_DRAIN ? LEAVE_DRAIN_MS : LEAVE_DETACH_MS);

@@ -8,7 +8,7 @@
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
 
-#define READ_BUFFER_SMALL 2048L   /* bytes; of a stream, whose events are short */
+#define READ_BUFFER_SMALL 1024L   /* bytes; of a stream, whose events are short */
 #define READ_BUFFER_LARGE 16384L  /* bytes; libcurl's own size */
 #define UPLOAD_BUFFER_SMALL 16384 /* the least that curl takes */
 #define UPLOAD_BUFFER_LARGE (128 * 1024)
@@ -234,6 +234,8 @@ void request_drop_sent(struct transfer *transfer)
 	if ((uint64_t)sent < transfer->body.size)
 		return;
 	request_clear(transfer);
+	headers_clear(&transfer->handle->headers);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
 	/* Curl frees the buffer that it has sent from when its size is set. */
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_SMALL);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
+#include "upstream/curl_tls.h"
 #include "upstream/curl_transfer.h"
 
 #define HEAD_MAX (64 * 1024) /* bytes of all heads and trailers of one answer */
@@ -183,6 +184,10 @@ size_t response_data(char *data, size_t size, size_t count, void *arg)
 	}
 	if (transfer->head.is_encoded && !is_within_limits(transfer, size))
 		return size + 1;
+	/* OpenSSL takes a buffer of 16 KiB to read the server's tickets, for an answer that it
+	 * has none to give to, and frees it with the next write: a stream writes no more. */
+	if (transfer->is_streamed && !transfer->is_lean)
+		transfer->is_lean = tls_free_buffers(transfer->handle->easy);
 	transfer->clock.read = clock_ms();
 	if (transfer->handler->on_data)
 		transfer->handler->on_data(transfer, data, size, transfer->arg);

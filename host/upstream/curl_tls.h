@@ -7,6 +7,7 @@
 #pragma once
 
 #include <curl/curl.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -18,3 +19,6 @@ MUST_CHECK
 int trust_find(struct trust **out, const char *ca_file, struct err *err);
 /* For CURLOPT_SSL_CTX_FUNCTION; arg is the trust. */
 CURLcode trust_apply(CURL *easy, void *ssl_ctx, void *arg);
+/* Frees the buffers of the transfer's connection, if it has TLS, until they are needed again.
+ * False: some bytes are still in them. */
+bool tls_free_buffers(CURL *easy);

@@ -437,6 +437,11 @@ void transfer_close(struct transfer *transfer)
 	push_pending(transfer);
 }
 
+bool transfer_is_free_of_pieces(const struct transfer *transfer)
+{
+	return !transfer->handle || request_is_free_of_pieces(transfer);
+}
+
 void transfer_linger(struct transfer *transfer, int ms)
 {
 	if (transfer->is_ended || !transfer->shard ||

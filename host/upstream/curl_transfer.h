@@ -75,6 +75,7 @@ struct transfer {
 	bool is_paused;
 	bool is_stalled; /* curl has been told to pause */
 	bool is_streamed;
+	bool is_lean; /* a stream: what only its beginning needed is freed */
 	bool is_private_allowed;
 	bool is_proxied;
 	bool is_refused; /* an address of the provider may not be connected to */
@@ -98,7 +99,7 @@ void transfer_arm(struct transfer *transfer);
 void request_prepare(struct transfer *transfer, const struct transfer_request *request);
 /* All of the body was sent, or what is left is the transfer's own. */
 bool request_is_free_of_pieces(const struct transfer *transfer);
-/* Frees what is kept of a body that was sent in whole: it may be large, and the answer
+/* Frees what is kept of a request that was sent in whole: it may be large, and the answer
  * long. */
 void request_drop_sent(struct transfer *transfer);
 void request_clear(struct transfer *transfer);

@@ -383,6 +383,11 @@ void relay_set_handler(struct relay *relay, relay_fn *on_end, void *arg)
 	relay->arg = arg;
 }
 
+bool relay_is_free_of_pieces(const struct relay *relay)
+{
+	return !relay->transfer || transfer_is_free_of_pieces(relay->transfer);
+}
+
 void relay_drain(struct relay *relay, int ms)
 {
 	relay->sink = NULL;

@@ -97,6 +97,8 @@ struct relay *relay_start(struct gate *gate, struct sink *sink,
 	const struct relay_plan *plan, relay_fn *on_end, void *arg);
 /* Changes who is told of the end. */
 void relay_set_handler(struct relay *relay, relay_fn *on_end, void *arg);
+/* As transfer_is_free_of_pieces(). */
+bool relay_is_free_of_pieces(const struct relay *relay);
 /* The client is gone: reads on for the kept events for at most ms and writes nothing any
  * more; the sink is not touched again. on_end comes. */
 void relay_drain(struct relay *relay, int ms);

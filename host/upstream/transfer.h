@@ -95,6 +95,8 @@ int64_t transfer_length(const struct transfer *transfer);
 /* After pause no on_data comes until resume (bytes that curl has are kept by it). */
 void transfer_pause(struct transfer *transfer);
 void transfer_resume(struct transfer *transfer);
+/* Whether the pieces may go although the transfer runs: they are sent, or copied. */
+bool transfer_is_free_of_pieces(const struct transfer *transfer);
 /* If the transfer has not ended ms from now, it ends with TRANSFER_TIMEOUT. 0 takes the
  * deadline back. */
 void transfer_set_deadline(struct transfer *transfer, int ms);

@@ -56,9 +56,27 @@ static inline void free_identity(struct identity *identity)
 	EVP_PKEY_free(identity->key);
 }
 
-static inline bool script_tls(struct scripted *upstream, int fd, int nth)
+#define TLS_LONG 8000 /* bytes of an answer of one record, that is read in parts */
+
+/* The answer to "/long" is of that size; any other says hello. */
+static inline void answer_over_tls(SSL *ssl, bool is_long)
 {
 	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+	char text[TLS_LONG + 128];
+	int size;
+
+	if (!is_long) {
+		SSL_write(ssl, answer, sizeof(answer) - 1);
+		return;
+	}
+	size = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n",
+		TLS_LONG);
+	memset(text + size, 'x', TLS_LONG);
+	SSL_write(ssl, text, size + TLS_LONG);
+}
+
+static inline bool script_tls(struct scripted *upstream, int fd, int nth)
+{
 	struct identity *identity = upstream->arg;
 	SSL *ssl = SSL_new(identity->context);
 	char room[4096];
@@ -74,7 +92,7 @@ static inline bool script_tls(struct scripted *upstream, int fd, int nth)
 			if (!strstr(room, "\r\n\r\n"))
 				continue;
 			upstream->requests++;
-			SSL_write(ssl, answer, sizeof(answer) - 1);
+			answer_over_tls(ssl, strncmp(room, "GET /long ", 10) == 0);
 			size = 0;
 		}
 	}

@@ -87,6 +87,29 @@ static void headers_are_those_of_the_request(void **state)
 	close_place(&place);
 }
 
+/* A stream lets go of its headers once they are sent; the next request has them again. */
+static void headers_stand_behind_a_stream(void **state)
+{
+	const char *headers[] = { "authorization: one", "x-more: 1" };
+	struct place place;
+
+	(void)state;
+	open_place(&place);
+	for (int i = 0; i < 4; i++) {
+		struct transfer_request request = request_to(&place);
+
+		request.headers = headers;
+		request.header_count = COUNT_OF(headers);
+		request.is_streamed = i < 2;
+		run(&place, &request, TRANSFER_OK);
+		assert_true(was_sent(&place, "\r\nauthorization: one\r\n"));
+		assert_true(was_sent(&place, "\r\nx-more: 1\r\n"));
+		assert_false(was_sent(&place, "\r\nAccept: "));
+	}
+	assert_int_equal(place.upstream.connections, 1);
+	close_place(&place);
+}
+
 /* In one run, from the pieces, and none: and an answer that is a stream in between. */
 static void bodies_are_those_of_the_request(void **state)
 {
@@ -165,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_are_those_of_the_request),
+		cmocka_unit_test(headers_stand_behind_a_stream),
 		cmocka_unit_test(bodies_are_those_of_the_request),
 		cmocka_unit_test(places_are_kept_apart),
 		cmocka_unit_test(a_malformed_place_fails_each_time),

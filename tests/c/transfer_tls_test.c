@@ -57,6 +57,35 @@ static void a_trusted_server_answers(void **state)
 	close_story(&story);
 }
 
+/* A stream gives its buffers back while its record is read in parts, and between records. */
+static void a_stream_is_read_in_parts(void **state)
+{
+	struct story story;
+	char url[64];
+
+	(void)state;
+	open_story(&story, "IP:127.0.0.1", -60, 3600);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%d/long", story.upstream.port);
+	for (int i = 0; i < 3; i++) {
+		struct transfer_request request = {
+			.method = "GET",
+			.url = url,
+			.is_private_allowed = true,
+			.is_streamed = true,
+			.ca_file = story.identity.path,
+		};
+		struct noted noted;
+
+		noted_start(&noted, &story.world, &request);
+		world_wait(&story.world, &noted.ends, 1);
+		assert_int_equal(noted.result, TRANSFER_OK);
+		assert_int_equal(buf_size(&noted.body), TLS_LONG);
+		noted_clear(&noted);
+	}
+	assert_int_equal(story.upstream.connections, 1);
+	close_story(&story);
+}
+
 /* Neither a connection nor a session that another trust verified is a way in. */
 static void an_unknown_authority_is_refused(void **state)
 {
@@ -180,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_trusted_server_answers),
+		cmocka_unit_test(a_stream_is_read_in_parts),
 		cmocka_unit_test(an_unknown_authority_is_refused),
 		cmocka_unit_test(trusts_do_not_mix),
 		cmocka_unit_test(a_wrong_name_is_refused),
