@@ -65,27 +65,12 @@ enum body_state {
 	BODY_READING,
 };
 
+/* What is written to an open answer looks at what stands first: with thousands of streams
+ * all of it comes from memory. */
 struct connection {
-	struct listener *listener;
-	struct list link;      /* in listener->open */
-	struct list turn_link; /* in listener->waiting */
-	struct event event;
-	struct event timer;
-	int64_t timer_ms; /* when it fires; 0: not armed */
 	struct wire wire;
-	struct exchange *exchange; /* the open one, referenced */
-	struct buf input;          /* bytes not used up yet */
-	struct head_scan scan;     /* of the head that stands at the start of input */
 	struct buf output;
-	enum body_state body;
-	uint64_t body_left; /* of a counted body */
-	struct chunks chunks;
-	int64_t body_since_ms; /* start of the span that the body's rate is taken over */
-	uint64_t body_span;    /* bytes in it */
-	int64_t since_ms;      /* start of the head, of the idle time, or of lingering */
 	int64_t write_since_ms;
-	char peer[INET6_ADDRSTRLEN];
-	bool is_peer_loopback;
 	bool is_readable;  /* the socket may hold bytes */
 	bool is_blocked;   /* the socket takes no bytes now */
 	bool is_last;      /* no request is taken after the open one */
@@ -96,6 +81,23 @@ struct connection {
 	bool is_working;
 	bool has_work; /* what connection_work() should look at once more */
 	bool has_head; /* bytes of a head have come */
+	bool is_peer_loopback;
+	struct listener *listener;
+	struct list link;          /* in listener->open */
+	struct list turn_link;     /* in listener->waiting */
+	struct exchange *exchange; /* the open one, referenced */
+	struct buf input;          /* bytes not used up yet */
+	struct head_scan scan;     /* of the head that stands at the start of input */
+	enum body_state body;
+	uint64_t body_left; /* of a counted body */
+	struct chunks chunks;
+	int64_t body_since_ms; /* start of the span that the body's rate is taken over */
+	uint64_t body_span;    /* bytes in it */
+	int64_t since_ms;      /* start of the head, of the idle time, or of lingering */
+	int64_t timer_ms;      /* when the timer fires; 0: not armed */
+	struct event timer;
+	struct event event;
+	char peer[INET6_ADDRSTRLEN];
 };
 
 enum answer_state { ANSWER_NONE, ANSWER_STARTED, ANSWER_ENDED };
@@ -104,20 +106,20 @@ enum answer_form { ANSWER_EMPTY, ANSWER_COUNTED, ANSWER_CHUNKED, ANSWER_UNTIL_CL
 struct exchange {
 	struct sink sink;
 	struct connection *connection; /* NULL: answer ended, or client gone */
-	unsigned references;
-	void *data;
-	struct head head;
-	struct spool *spool;
-	bool is_received; /* on_body_end has been called */
-	bool is_receiving;
 	enum answer_state answer;
 	enum answer_form form;
 	uint64_t answer_left;     /* of a counted answer */
 	struct answer_copy *copy; /* borrowed; NULL: nobody keeps the answer */
+	unsigned references;
+	bool is_received; /* on_body_end has been called */
+	bool is_receiving;
+	bool is_peer_loopback;
+	void *data;
+	struct head head;
+	struct spool *spool;
 	sink_drained_fn *on_drained;
 	void *drained_arg;
 	char peer[INET6_ADDRSTRLEN];
-	bool is_peer_loopback;
 	struct field fields[]; /* then the text of the head */
 };
 

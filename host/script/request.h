@@ -42,8 +42,8 @@ struct request {
 
 	bool is_received; /* the body is complete */
 	bool is_receiving;
-	int fault_status; /* what is wrong with the body, or 0 */
-	char *fault_text; /* in the arena */
+	int fault_status;        /* what is wrong with the body, or 0 */
+	char *fault_text;        /* in the arena */
 	uint64_t receive_ticket; /* the fiber waits for the body */
 
 	bool is_answered; /* an answer was begun: nothing but its rest can follow */

@@ -20,15 +20,15 @@ struct shard;
 
 /* The answer's head as it arrives. */
 struct transfer_head {
-	struct buf fields; /* name NUL value NUL … */
-	size_t field_count;
-	size_t size; /* bytes of all heads and trailers */
 	int status;
 	int informal_count; /* heads with 1xx */
-	int64_t length;     /* Content-Length, -1: none */
 	bool is_complete;
 	bool is_chunked;
-	bool is_encoded; /* Content-Encoding says that curl decodes */
+	bool is_encoded;   /* Content-Encoding says that curl decodes */
+	struct buf fields; /* name NUL value NUL … */
+	size_t field_count;
+	size_t size;    /* bytes of all heads and trailers */
+	int64_t length; /* Content-Length, -1: none */
 };
 
 struct transfer_body {
@@ -50,24 +50,13 @@ struct transfer_clock { /* clock_ms() of each deadline, 0: none */
 	int64_t armed; /* when the timer fires */
 };
 
+/* What each part of a body looks at stands first: with thousands of streams all of it comes
+ * from memory. */
 struct transfer {
-	struct list link; /* in the pool's transfers */
-	struct list pending;
-	struct transfers *pool;
-	struct shard *shard;   /* NULL: not given to curl (yet, or any more) */
-	struct handle *handle; /* NULL: it has ended */
 	const struct transfer_handler *handler;
 	void *arg;
-	struct transfer_head head;
-	struct transfer_body body;
-	struct transfer_timeouts timeouts;
-	struct transfer_clock clock;
-	struct event timer;
-	uint64_t decoded; /* bytes of an encoded body */
-	uint64_t decoded_max;
-	char *error;
-	enum transfer_result failure; /* found here, not by curl; TRANSFER_OK: none */
-	int fd;
+	struct handle *handle; /* NULL: it has ended */
+	struct shard *shard;   /* NULL: not given to curl (yet, or any more) */
 	bool is_ended;
 	bool is_closed;    /* to be freed as soon as curl is off the stack */
 	bool is_lingering; /* nobody owns it */
@@ -79,6 +68,19 @@ struct transfer {
 	bool is_private_allowed;
 	bool is_proxied;
 	bool is_refused; /* an address of the provider may not be connected to */
+	int fd;
+	struct transfer_clock clock;
+	struct transfer_head head;
+	struct list link; /* in the pool's transfers */
+	struct list pending;
+	struct transfers *pool;
+	struct transfer_body body;
+	struct transfer_timeouts timeouts;
+	struct event timer;
+	uint64_t decoded; /* bytes of an encoded body */
+	uint64_t decoded_max;
+	char *error;
+	enum transfer_result failure; /* found here, not by curl; TRANSFER_OK: none */
 	char peer[INET6_ADDRSTRLEN];
 	char curl_error[CURL_ERROR_SIZE];
 };

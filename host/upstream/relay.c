@@ -18,25 +18,27 @@ struct tail {
 	bool is_ended; /* … and the CR ended the blank line */
 };
 
+/* What each event looks at stands first: with thousands of streams all of it comes from
+ * memory. */
 struct relay {
 	struct gate *gate; /* NULL once the transfer does not matter any more */
 	struct transfer *transfer;
-	struct sink *sink; /* NULL: ended, or its reader is gone */
-	const struct relay_plan *plan;
+	struct sink *sink;       /* NULL: ended, or its reader is gone */
 	struct planner *planner; /* NULL: bytes only */
-	relay_fn *on_end;
-	void *arg;
-	struct buf hold; /* the event that is not complete */
-	struct buf joined;
-	char *last; /* the last bytes of what has no events, once there are some */
-	struct tail tail;
-	struct event later; /* tells of the end */
-	struct relay_result result;
-	char *error;
 	bool is_begun; /* the first event is through: no byte order mark any more */
 	bool is_passing;
 	bool is_over;    /* an event has ended the stream; what follows passes */
 	bool is_waiting; /* for the sink to be drained */
+	struct tail tail;
+	struct buf hold; /* the event that is not complete */
+	struct buf joined;
+	struct relay_result result;
+	const struct relay_plan *plan;
+	relay_fn *on_end;
+	void *arg;
+	char *last; /* the last bytes of what has no events, once there are some */
+	char *error;
+	struct event later; /* tells of the end */
 };
 
 static void on_drained(void *arg)

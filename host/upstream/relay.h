@@ -76,12 +76,12 @@ struct relay_result {
 	const char *error;             /* a text about it, or "" */
 	uint64_t size;                 /* bytes of body written */
 	int64_t first_us;              /* clock_us() of the first byte written, or 0 */
-	/* By rule: the data, NUL-terminated; NULL where that rule kept nothing. */
-	const char *const *kept;
-	const size_t *kept_size;
 	/* Of a stream of events: how many passed that carry data, without those that end
 	 * it or are dropped, and the bytes of their data. */
 	uint64_t events, event_bytes;
+	/* By rule: the data, NUL-terminated; NULL where that rule kept nothing. */
+	const char *const *kept;
+	const size_t *kept_size;
 	/* Of anything else: its last bytes. */
 	const char *tail;
 	size_t tail_size;

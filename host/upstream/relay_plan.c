@@ -70,7 +70,8 @@ static void search_names(struct look *look)
 		NAMES_MAX);
 	for (size_t i = 0; i < look->name_count; i++)
 		if (look->name_ends[i] > 1)
-			look->last_letters |= letters_bit(event->data + look->name_ends[i]);
+			look->last_letters |= letters_bit(
+				event->data + look->name_ends[i]);
 }
 
 /* The member's name in quotes; an escaped name is refused by the scan anyway. A member that

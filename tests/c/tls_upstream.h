@@ -69,8 +69,8 @@ static inline void answer_over_tls(SSL *ssl, bool is_long)
 		SSL_write(ssl, answer, sizeof(answer) - 1);
 		return;
 	}
-	size = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n",
-		TLS_LONG);
+	size = snprintf(text, sizeof(text),
+		"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", TLS_LONG);
 	memset(text + size, 'x', TLS_LONG);
 	SSL_write(ssl, text, size + TLS_LONG);
 }
