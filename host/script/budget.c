@@ -28,7 +28,10 @@
 #define STACK_MAX 20000     /* slots: overflow; LuaJIT itself would go on to 65,500 */
 #define WORK_MAX 100000     /* charged work between two looks at the clock */
 #define C_STACK_MAX (512 * 1024) /* bytes of the stack of C that a run may use */
-#define STEP_KIB 256             /* of collection at the start of a run in a full state */
+#define GARBAGE_MIB 20 /* between two collections */
+#define PAUSE_MIN 150  /* per cent of what is alive, between two collections */
+#define PAUSE_MAX 400
+#define STEP_KIB 256 /* of collection at the start of a run in a full state */
 #define MIB ((size_t)1024 * 1024)
 
 /* Of this thread: what its ticks look at. */
@@ -272,11 +275,30 @@ static void make_room(struct state *state)
 		lua_gc(state->lua, LUA_GCSTEP, STEP_KIB);
 }
 
+/* Lua collects anew when so many per cent of what was alive are there. A library and its
+ * configuration are some MiB that live long: to walk them often costs more than the memory
+ * is worth. With thousands of open streams much more is alive, and as much garbage for each
+ * would be waste. What is there at a collection's end, which sets the next one, is what is
+ * alive. */
+static void set_pace(struct state *state)
+{
+	size_t used = state->used / MIB + 1;
+	size_t percent = 100 + 100 * GARBAGE_MIB / used;
+
+	if (used == state->paced)
+		return;
+	percent = percent > PAUSE_MAX ? PAUSE_MAX : percent;
+	percent = percent < PAUSE_MIN ? PAUSE_MIN : percent;
+	state->paced = used;
+	lua_gc(state->lua, LUA_GCSETPAUSE, (int)percent);
+}
+
 void budget_enter(struct state *state, int cpu_ms, void *owner)
 {
 	if (state->depth++ > 0)
 		return;
 	make_room(state);
+	set_pace(state);
 	set_ceiling(state);
 	state->overrun = OVERRUN_NONE;
 	state->is_relaxed = false;

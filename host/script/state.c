@@ -20,10 +20,6 @@
 /* The stack of Lua doubles to this size where it may soon be too deep, see budget.c. */
 #define DEEP_STACK ((size_t)96 * 1024)
 
-/* Per cent of what is alive, between two collections. A library and its configuration are
- * some MiB that live long: to walk them often costs more than the memory is worth. */
-#define GC_PAUSE 400
-
 const struct state_limits state_default_limits = {
 	.memory_max = (size_t)512 * 1024 * 1024,
 	.growth_max = (size_t)64 * 1024 * 1024,
@@ -102,7 +98,6 @@ struct state *state_new(const struct state_limits *limits)
 	lua_atpanic(state->lua, panic);
 	luaJIT_setmode(state->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
 	open_libraries(state->lua);
-	lua_gc(state->lua, LUA_GCSETPAUSE, GC_PAUSE);
 	budget_open(state);
 	return state;
 }

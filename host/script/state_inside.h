@@ -28,6 +28,7 @@ struct state {
 
 	struct blocks blocks;
 	size_t used;    /* bytes that Lua holds */
+	size_t paced;   /* MiB of it, when the pace of collections was last set */
 	size_t ceiling; /* bytes at which the allocator refuses; SIZE_MAX between runs */
 	size_t collected; /* bytes that were left by the last full collection of ours */
 	int large_count;  /* blocks of LARGE_BLOCK bytes or more */
