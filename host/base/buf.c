@@ -70,6 +70,16 @@ void buf_reset(struct buf *buf)
 	buf->end = 0;
 }
 
+void buf_trim(struct buf *buf)
+{
+	if (buf->end == buf->start) {
+		buf_clear(buf);
+	} else if (buf->end < buf->capacity) {
+		buf->memory = xrealloc(buf->memory, buf->end);
+		buf->capacity = buf->end;
+	}
+}
+
 void buf_clear(struct buf *buf)
 {
 	free(buf->memory);

@@ -63,5 +63,7 @@ void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_consume(struct buf *buf, size_t size);
 /* Forgets the bytes, keeps the memory. */
 void buf_reset(struct buf *buf);
+/* Gives back the memory behind the bytes: for what stays and grows no more. */
+void buf_trim(struct buf *buf);
 /* Gives the memory back; the buffer is empty and can be used again. */
 void buf_clear(struct buf *buf);

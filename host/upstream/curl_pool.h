@@ -19,8 +19,8 @@
 #include "base/list.h"
 #include "base/map.h"
 
-#define SHARD_OPEN 32        /* transfers at which a shard takes no more */
-#define SHARD_CONNECTIONS 64 /* open and idle; more are closed, the oldest first */
+#define SHARD_OPEN 64        /* transfers at which a shard takes no more */
+#define SHARD_CONNECTIONS 96 /* open and idle; more are closed, the oldest first */
 
 struct transfer;
 struct transfers;

@@ -124,8 +124,10 @@ static bool finish_head(struct transfer *transfer)
 	if (head->status < 400 && head->status >= 300)
 		return fail(transfer, "the provider redirects, which is not followed");
 	head->is_complete = true;
-	if (transfer->is_streamed)
+	if (transfer->is_streamed) {
 		request_drop_sent(transfer);
+		buf_trim(&head->fields);
+	}
 	transfer->clock.read = clock_ms();
 	transfer_arm(transfer);
 	if (!transfer->is_closed && transfer->handler->on_head)

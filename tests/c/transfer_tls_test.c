@@ -80,6 +80,8 @@ static void a_stream_is_read_in_parts(void **state)
 		world_wait(&story.world, &noted.ends, 1);
 		assert_int_equal(noted.result, TRANSFER_OK);
 		assert_int_equal(buf_size(&noted.body), TLS_LONG);
+		assert_string_equal(transfer_header(noted.transfer, "content-length"),
+			"8000");
 		noted_clear(&noted);
 	}
 	assert_int_equal(story.upstream.connections, 1);
