@@ -16,6 +16,7 @@ local count, nullable_count = { type = "integer", minimum = 0 },
   { type = { "integer", "null" }, minimum = 0 }
 local boolean = { type = "boolean" }
 
+local ORIGINS = { "client", "test", "import" }
 local OUTCOMES = { "ok", "failed", "aborted", "truncated" }
 record_schema.OUTCOMES = OUTCOMES
 
@@ -47,7 +48,7 @@ local function properties()
     provider = nullable_text, target_model = nullable_text, key = nullable_text,
     conversation = nullable_text, client = nullable_text,
     status = { type = { "integer", "null" }, description = "null: the client got none." },
-    outcome = { enum = OUTCOMES }, origin = { enum = { "client", "test" } }, stream = boolean,
+    outcome = { enum = OUTCOMES }, origin = { enum = ORIGINS }, stream = boolean,
     ms = count, first_byte_ms = nullable_count, first_event_ms = nullable_count,
     usage = schema.nullable(usage), cost_micros = { type = { "integer", "null" },
       description = "Millionths of a USD; null where no price is known." },
@@ -96,8 +97,9 @@ function record_schema.query(others)
       description = "A status, or a class: 429, 4xx." },
     outcome = { enum = OUTCOMES, type = "string" },
     stream = { type = "boolean" },
-    origin = { enum = { "client", "test" }, type = "string",
-      description = "test: requests of the playground." },
+    origin = { enum = ORIGINS, type = "string",
+      description = "test: requests of the playground; import: another router's, carried over by "
+        .. "`neap import`." },
     min_ms = { type = "integer", minimum = 0, maximum = 1e9 },
     min_cost_micros = { type = "integer", minimum = 0, maximum = 1e15 },
   }
@@ -128,7 +130,9 @@ function record_schema.filter(query, is_bounded)
   local from, till = record_schema.span(query)
   local filter = { from = from, before = till or (is_bounded and host.wall() or nil) }
   for _, name in ipairs(SAME) do filter[name] = query[name] end
-  if query.origin then filter.test = query.origin == "test" end
+  if query.origin then
+    filter.test, filter.import = query.origin == "test", query.origin == "import"
+  end
   if query.status then
     local class = query.status:match("^(%d)xx$")
     filter.status_class = tonumber(class)

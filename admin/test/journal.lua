@@ -51,6 +51,7 @@ local function fits(filter, one)
     if filter[name] ~= nil and filter[name] ~= record[name] then return false end
   end
   if filter.test ~= nil and filter.test ~= (record.origin == "test") then return false end
+  if filter.import ~= nil and filter.import ~= (record.origin == "import") then return false end
   if filter.status_class and math.floor(record.status / 100) ~= filter.status_class then
     return false
   end

@@ -227,6 +227,7 @@ static void get_filter(lua_State *L, struct journal_filter *filter)
 	filter->status_class = (int)get_number(L, "status_class", 0, 9);
 	filter->stream = get_wish(L, "stream");
 	filter->test = get_wish(L, "test");
+	filter->import = get_wish(L, "import");
 	filter->min_cost_micros = (int64_t)get_number(L, "min_cost_micros", 0, 1e15);
 	filter->min_ms = (uint32_t)get_number(L, "min_ms", 0, 1e9);
 	get_outcome(L, filter);

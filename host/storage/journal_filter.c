@@ -94,6 +94,7 @@ static bool has_values(const struct journal_filter *filter, const struct record 
 		(!filter->has_outcome || record->outcome == filter->outcome) &&
 		is_wish(filter->stream, record->is_stream) &&
 		is_wish(filter->test, record->is_test) &&
+		is_wish(filter->import, record->is_import) &&
 		(!filter->min_cost_micros ||
 			(record->has_cost &&
 				record->cost_micros >= filter->min_cost_micros)) &&

@@ -31,6 +31,7 @@ struct journal_filter {
 	enum record_outcome outcome;
 	enum journal_wish stream;
 	enum journal_wish test;
+	enum journal_wish import;
 	int64_t min_cost_micros;
 	uint32_t min_ms;
 };

@@ -213,6 +213,110 @@ int posting_write(struct txn *txn, struct cursor *cursor, const struct index_val
 	return rc ? rc : put_chunk(txn, cursor, &prefix, &chunk);
 }
 
+/* -- inserting -------------------------------------------------------------------- */
+
+#define INSERT_MAX POSTING_CHUNK /* keys that one chunk takes at once */
+
+/* A chunk that is taken apart: its keys, and where the next one begins. */
+struct home {
+	uint64_t first;
+	uint64_t end;
+	size_t count; /* 0: there is no chunk yet */
+	uint64_t keys[POSTING_CHUNK];
+};
+
+/* The chunk that a key belongs to: the last that does not begin behind it, else the first
+ * of all. */
+static int find_home(struct txn *txn, const struct key *prefix, uint64_t key,
+	struct home *home)
+{
+	struct key from = chunk_key(prefix, key);
+	struct range before = { .from = key_bytes(&from), .is_down = true }, any = { 0 };
+	struct range behind = { .is_from_excluded = true };
+	struct bytes row;
+	int rc = find_row(txn, prefix, &before, &home->first, &row);
+
+	home->count = 0;
+	home->end = UINT64_MAX;
+	if (rc == 0)
+		rc = find_row(txn, prefix, &any, &home->first, &row);
+	if (rc <= 0)
+		return rc;
+	if ((rc = unpack_keys(row, home->first, home->keys, &home->count)) != 0)
+		return rc;
+	from = chunk_key(prefix, home->first);
+	behind.from = key_bytes(&from);
+	rc = find_row(txn, prefix, &behind, &home->end, &row);
+	if (rc == 0)
+		home->end = UINT64_MAX;
+	return rc < 0 ? rc : 0;
+}
+
+/* Both are increasing; out has room for both. */
+static size_t merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count,
+	uint64_t *out)
+{
+	size_t i = 0, j = 0, count = 0;
+
+	while (i < a_count || j < b_count)
+		out[count++] = j == b_count || (i < a_count && a[i] < b[j]) ? a[i++]
+									    : b[j++];
+	return count;
+}
+
+static int write_chunks(struct txn *txn, const struct key *prefix, const uint64_t *keys,
+	size_t count)
+{
+	struct chunk chunk;
+	int rc = 0;
+
+	chunk.count = chunk.size = 0;
+	chunk.is_stored = false;
+	for (size_t i = 0; i < count && !rc; i++)
+		rc = add_key(txn, NULL, prefix, &chunk, keys[i]);
+	return rc ? rc : put_chunk(txn, NULL, prefix, &chunk);
+}
+
+/* Those of the keys that belong into one chunk; *taken says how many they are. */
+static int insert_some(struct txn *txn, const struct key *prefix, const uint64_t *keys,
+	size_t count, size_t *taken)
+{
+	uint64_t merged[POSTING_CHUNK + INSERT_MAX];
+	struct home home;
+	struct key name;
+	size_t some = 0;
+	int rc = find_home(txn, prefix, keys[0], &home);
+
+	if (rc)
+		return rc;
+	while (some < count && some < INSERT_MAX && keys[some] < home.end)
+		some++;
+	name = chunk_key(prefix, home.first);
+	if (home.count && (rc = table_delete(txn, &index_table, key_bytes(&name))) != 0)
+		return rc;
+	*taken = some;
+	return write_chunks(txn, prefix, merged,
+		merge(home.keys, home.count, keys, some, merged));
+}
+
+int posting_insert(struct txn *txn, const struct index_value *value, const uint64_t *keys,
+	size_t count)
+{
+	struct key prefix = value_prefix(value);
+	int rc = 0;
+
+	while (count && !rc) {
+		size_t taken = 0;
+
+		rc = insert_some(txn, &prefix, keys, count, &taken);
+		keys += taken;
+		count -= taken;
+	}
+	return rc;
+}
+
+/* -- forgetting ------------------------------------------------------------------- */
+
 int posting_forget(struct txn *txn, const struct index_value *value, uint64_t last)
 {
 	struct key prefix = value_prefix(value);

@@ -29,6 +29,11 @@ int posting_open(struct cursor **out, struct txn *txn);
 MUST_CHECK
 int posting_write(struct txn *txn, struct cursor *cursor, const struct index_value *value,
 	posting_next_fn *next, void *arg);
+/* Adds keys anywhere, increasing and new to the value: what posting_write() cannot, which
+ * only goes on at the end. -EBADMSG: the index is damaged where they belong. */
+MUST_CHECK
+int posting_insert(struct txn *txn, const struct index_value *value, const uint64_t *keys,
+	size_t count);
 /* Removes the chunks of a value that only have keys up to last. */
 MUST_CHECK
 int posting_forget(struct txn *txn, const struct index_value *value, uint64_t last);

@@ -227,6 +227,24 @@ int posting_batch_write(const struct posting_batch *batch, struct txn *txn)
 	return rc;
 }
 
+int posting_batch_insert(const struct posting_batch *batch, struct txn *txn)
+{
+	uint64_t *keys = xmalloc((batch->node_count + 1) * sizeof(*keys));
+	int rc = 0;
+
+	for (uint32_t i = 0; i < batch->entry_count && !rc; i++) {
+		struct index_value value = value_of(&batch->entries[i]);
+		struct walk walk = { batch->nodes, batch->entries[i].first };
+		size_t count = 0;
+
+		while (next_key(&walk, &keys[count]))
+			count++;
+		rc = posting_insert(txn, &value, keys, count);
+	}
+	free(keys);
+	return rc;
+}
+
 int posting_batch_forget(const struct posting_batch *batch, struct txn *txn,
 	uint64_t last)
 {

@@ -22,6 +22,9 @@ void posting_batch_add(struct posting_batch *batch, const struct index_values *v
 /* Changes nothing in the batch. All keys must be greater than those in the index. */
 MUST_CHECK
 int posting_batch_write(const struct posting_batch *batch, struct txn *txn);
+/* The same wherever the keys belong (posting_insert). */
+MUST_CHECK
+int posting_batch_insert(const struct posting_batch *batch, struct txn *txn);
 /* The opposite: posting_forget() for each value, whatever its keys in the batch are. */
 MUST_CHECK
 int posting_batch_forget(const struct posting_batch *batch, struct txn *txn,

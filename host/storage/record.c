@@ -23,6 +23,7 @@ enum {
 	FLAG_DETAILS = 1 << 5,
 	FLAG_USAGE = 1 << 6,
 	FLAG_ESTIMATE = 1 << 7,
+	FLAG_IMPORT = 1 << 8,
 };
 
 /* An attempt's texts are mostly the record's own. */
@@ -224,7 +225,8 @@ size_t record_encode(const struct record *record, unsigned char *out)
 		(record->is_test ? FLAG_TEST : 0) | (record->has_cost ? FLAG_COST : 0) |
 		(has_details(record) ? FLAG_DETAILS : 0) |
 		(record->usage.is_known ? FLAG_USAGE : 0) |
-		(record->usage.is_estimate ? FLAG_ESTIMATE : 0);
+		(record->usage.is_estimate ? FLAG_ESTIMATE : 0) |
+		(record->is_import ? FLAG_IMPORT : 0);
 
 	*out++ = VERSION;
 	out = pack_raw(out, record->id, sizeof(record->id));
@@ -250,6 +252,7 @@ static void take_flags(uint64_t flags, struct record *record)
 	record->outcome = (enum record_outcome)(flags & FLAG_OUTCOME);
 	record->is_stream = flags & FLAG_STREAM;
 	record->is_test = flags & FLAG_TEST;
+	record->is_import = flags & FLAG_IMPORT;
 	record->has_cost = flags & FLAG_COST;
 	record->has_details = flags & FLAG_DETAILS;
 	record->usage.is_known = flags & FLAG_USAGE;

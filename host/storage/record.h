@@ -74,7 +74,8 @@ struct record {
 	int status; /* the client's; 0: it got none */
 	enum record_outcome outcome;
 	bool is_stream;
-	bool is_test; /* origin: a test of an administrator's, not a client */
+	bool is_test;   /* origin: a test of an administrator's, not a client */
+	bool is_import; /* origin: another router's log, before there was this one */
 	uint32_t ms;
 	uint32_t first_byte_ms;  /* or RECORD_NO_MS */
 	uint32_t first_event_ms; /* or RECORD_NO_MS */

@@ -4,6 +4,19 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <sodium.h>
+
+void record_id_make(unsigned char id[16], int64_t time_us, struct bytes seed)
+{
+	uint64_t ms = (uint64_t)(time_us / 1000);
+
+	crypto_generichash(id, 16, seed.data, seed.size, NULL, 0);
+	for (int i = 0; i < 6; i++)
+		id[i] = (unsigned char)(ms >> (40 - 8 * i));
+	id[6] = (unsigned char)(0x70 | (id[6] & 0x0f));
+	id[8] = (unsigned char)(0x80 | (id[8] & 0x3f));
+}
+
 /* Whether a dash stands before the byte. */
 static bool is_dashed(int byte)
 {

@@ -130,7 +130,9 @@ void record_json_begin(struct buf *out, const struct record *record)
 	name_status(out, record->status);
 	buf_printf(out, ",\"outcome\":\"%s\",\"origin\":\"%s\"",
 		record_outcome_name(record->outcome),
-		record->is_test ? "test" : "client");
+		record->is_test             ? "test"
+			: record->is_import ? "import"
+					    : "client");
 	name_boolean(out, "stream", record->is_stream);
 	name_number(out, "ms", record->ms);
 	name_ms(out, "first_byte_ms", record->first_byte_ms);

@@ -1,6 +1,7 @@
 #include "storage/rollup.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -240,6 +241,44 @@ int rollup_write(struct txn *txn, const struct rollup_batch *batch)
 	rc = write_cells(txn, batch, &open_s, &scratch);
 	if (rc == 0 && open_s != before_s)
 		rc = put_open_minute(txn, open_s);
+	return rc;
+}
+
+/* -- the past --------------------------------------------------------------------- */
+
+int64_t rollup_past_us(int64_t time_us, int64_t now_s)
+{
+	int64_t time_s = time_us / 1000000;
+
+	if (time_s >= rollup_kept_from(ROLLUP_MINUTE, now_s))
+		return time_us;
+	if (time_s >= rollup_kept_from(ROLLUP_HOUR, now_s))
+		return rollup_floor(time_s, ROLLUP_HOUR_S) * 1000000;
+	return rollup_floor(time_s, ROLLUP_DAY_S) * 1000000;
+}
+
+static int add_past(struct txn *txn, const struct rollup_batch *batch,
+	const struct rollup_cell *cell, int64_t now_s, struct scratch *scratch)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < COUNT_OF(spans) && !rc; i++) {
+		int64_t start_s = rollup_floor(cell->minute_s, spans[i].size_s);
+
+		if (start_s >= rollup_kept_from(spans[i].span, now_s))
+			rc = add_cell(txn, spans[i].span, start_s, batch, cell, scratch);
+	}
+	return rc;
+}
+
+int rollup_write_past(struct txn *txn, const struct rollup_batch *batch, int64_t now_s)
+{
+	struct scratch *scratch = xcalloc(1, sizeof(*scratch));
+	int rc = rollup_settle(txn, rollup_floor(now_s, ROLLUP_MINUTE_S));
+
+	for (size_t i = 0; i < rollup_batch_cells(batch) && !rc; i++)
+		rc = add_past(txn, batch, rollup_batch_cell(batch, i), now_s, scratch);
+	free(scratch);
 	return rc;
 }
 

@@ -21,6 +21,14 @@
 MUST_CHECK
 int rollup_write(struct txn *txn, const struct rollup_batch *batch);
 
+/* The same for records of long ago, which were added at rollup_past_us(): they go to the
+ * rows of those spans that are still kept, and the open minute is not before now_s. */
+MUST_CHECK
+int rollup_write_past(struct txn *txn, const struct rollup_batch *batch, int64_t now_s);
+/* Where the finest span begins that is kept of a time: so a batch has one cell for a day
+ * of long ago and not one for each of its minutes. */
+int64_t rollup_past_us(int64_t time_us, int64_t now_s);
+
 /* Where the open minute begins. -ENOENT: nothing was ever written. */
 MUST_CHECK
 int rollup_open_minute(struct txn *txn, int64_t *minute_s);

@@ -162,6 +162,55 @@ static void keys_that_are_far_apart(void **state)
 	test_steps((uint64_t)1 << 45);
 }
 
+static int insert_batch(struct txn *txn, void *arg, struct err *err)
+{
+	(void)err;
+	return posting_batch_insert(arg, txn);
+}
+
+/* The keys from first to below end, each step-th of them, as either kind of writer. */
+static void write_each(size_t first, size_t end, size_t step, store_fn *fn)
+{
+	struct posting_batch *batch = posting_batch_new();
+	struct index_values both = { .count = 2, .values = { value("a"), value("ab") } };
+
+	for (size_t i = first; i < end; i += step) {
+		both.count = 1 + i % 2;
+		posting_batch_add(batch, &both, keys[i]);
+	}
+	assert_int_equal(store_write(store, fn, batch, NULL), 0);
+	posting_batch_free(batch);
+}
+
+/* The later half as it comes, the earlier one from behind, between, and in front of what is
+ * there; then it goes on at the end. */
+static void test_insert(uint64_t step_max)
+{
+	uint64_t last = 0;
+
+	for (key_count = 0; key_count < KEYS; key_count++)
+		keys[key_count] = last += 1 + draw(step_max);
+	write_each(KEYS / 2, KEYS - 700, 1, write_batch);
+	write_each(KEYS / 3, KEYS / 2, 2, insert_batch);
+	write_each(KEYS / 3 + 1, KEYS / 2, 2, insert_batch);
+	for (size_t i = 13; i-- > 0;)
+		write_each(i, KEYS / 3, 13, insert_batch);
+	write_each(KEYS - 700, KEYS, 1, write_batch);
+	assert_int_equal(store_read(store, seek_about, &step_max, NULL), 0);
+}
+
+static void keys_come_in_front_and_between(void **state)
+{
+	(void)state;
+	test_insert(3);
+}
+
+static void keys_that_are_far_apart_do_so_too(void **state)
+{
+	(void)state;
+	test_insert((uint64_t)1 << 45);
+}
+
 static int write_twice(struct txn *txn, void *arg, struct err *err)
 {
 	int rc = posting_batch_write(arg, txn);
@@ -236,6 +285,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(keys_that_are_close),
 		WITH_STORE(keys_that_are_far_apart),
+		WITH_STORE(keys_come_in_front_and_between),
+		WITH_STORE(keys_that_are_far_apart_do_so_too),
 		WITH_STORE(keys_only_increase),
 		WITH_STORE(a_damaged_chunk_stops_nobody),
 	};

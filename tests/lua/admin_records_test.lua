@@ -75,8 +75,12 @@ test("filters reach the journal", function()
     .. "&origin=test&min_ms=5&min_cost_micros=7")
   test.equal(seen, { from = START, before = START + 1800, token = "t", group = "g",
     provider = "p", model = "m", key = "k", conversation = "c", text = "x y", status = 429,
-    outcome = "failed", stream = true, test = true, min_ms = 5, min_cost_micros = 7,
-    limit = 50, oldest_first = false })
+    outcome = "failed", stream = true, test = true, import = false, min_ms = 5,
+    min_cost_micros = 7, limit = 50, oldest_first = false })
+  get(world, "?origin=import")
+  test.equal({ seen.test, seen.import }, { false, true })
+  get(world, "?origin=client")
+  test.equal({ seen.test, seen.import }, { false, false })
   get(world, "?status=5xx&stream=false")
   test.equal(seen.status_class, 5)
   test.equal(seen.status, nil)
