@@ -28,6 +28,7 @@ struct place {
 	const char *folder;
 	char state_folder[4096];
 	struct store *state;
+	struct store *journal; /* NULL: a dry run where there is none */
 	struct master_keys *master_keys;
 	struct stored *stored;
 	int owner; /* the process that holds the store; 0: this one */
@@ -47,6 +48,19 @@ static int open_state(struct place *place, bool is_dry, struct err *err)
 	if (place->owner <= 0)
 		return rc;
 	return store_open_beside(&place->state, place->state_folder, &state_layout, err);
+}
+
+/* The owner of the one has the other as well. */
+static int open_journal(struct place *place, bool is_dry, struct err *err)
+{
+	char folder[4096];
+
+	snprintf(folder, sizeof(folder), "%s/%s", place->folder, journal_layout.name);
+	if (is_dry && access(folder, F_OK) != 0)
+		return 0;
+	if (is_dry || place->owner)
+		return store_open_beside(&place->journal, folder, &journal_layout, err);
+	return store_open(&place->journal, folder, &journal_layout, err);
 }
 
 static int open_secrets(struct place *place, bool is_dry, struct err *err)
@@ -78,6 +92,7 @@ static int open_place(struct place *place, const char *folder, bool is_dry,
 	if (is_dry && access(place->state_folder, F_OK) != 0)
 		return 0;
 	if ((rc = open_state(place, is_dry, err)) != 0 ||
+		(rc = open_journal(place, is_dry, err)) != 0 ||
 		(rc = open_secrets(place, is_dry, err)) != 0)
 		return rc;
 	return stored_read(&place->stored, place->state, place->master_keys, err);
@@ -87,6 +102,7 @@ static void close_place(struct place *place)
 {
 	stored_free(place->stored);
 	master_keys_close(place->master_keys);
+	store_close(place->journal);
 	store_close(place->state);
 }
 
@@ -147,28 +163,33 @@ static int write_change(struct place *place, struct change *change, struct err *
 
 /* -- the command --------------------------------------------------------------------- */
 
-static int finish(struct place *place, struct import_plan *plan)
+static int finish(struct place *place, struct import_run *run)
 {
-	bool has_ops = plan->change.count > 0;
+	struct change *change = import_run_change(run);
+	struct buf report = { 0 };
+	bool has_ops = change->count > 0;
 	struct err err;
+	int status;
 
-	if (has_ops && write_change(place, &plan->change, &err) != 0) {
+	if (has_ops && write_change(place, change, &err) != 0) {
 		fprintf(stderr, "neap: %s\n", err.text);
 		return 1;
 	}
-	fwrite(buf_data(&plan->report), 1, buf_size(&plan->report), stdout);
+	status = import_run_finish(run, place->journal, &report);
+	fwrite(buf_data(&report), 1, buf_size(&report), stdout);
+	buf_clear(&report);
 	if (has_ops && place->owner)
 		printf("neap, process %d, was asked to load it; its log says when it is in "
 		       "force\n",
 			place->owner);
-	return 0;
+	return status;
 }
 
 static int run(const struct options *options, const char *home, const char *folder)
 {
 	struct sources *sources = sources_new(home, getenv("NEAP_LUA"));
 	struct import_options given = options->import;
-	struct import_plan plan = { 0 };
+	struct import_run *run = NULL;
 	struct place place;
 	struct err err;
 	int status = 1;
@@ -180,12 +201,12 @@ static int run(const struct options *options, const char *home, const char *fold
 		fprintf(stderr, "neap: %s\n", err.text);
 	} else {
 		sources_set_stored(sources, place.stored);
-		status = import_run(&plan, sources, place.state, place.master_keys,
+		status = import_run_start(&run, sources, place.state, place.master_keys,
 			&given);
 		if (status == 0)
-			status = finish(&place, &plan);
+			status = finish(&place, run);
 	}
-	import_plan_clear(&plan);
+	import_run_free(run);
 	close_place(&place);
 	sources_free(sources);
 	return status;

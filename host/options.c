@@ -14,7 +14,7 @@ const char options_help[] =
 	"                                   sends nothing; - reads the request from stdin\n"
 	"       neap key rotate [-c FILE]   seals all stored secrets with a fresh master key,\n"
 	"                                   also while neap runs\n"
-	"       neap import [-c FILE] [--from SYSTEM] [--dry-run] FILE…\n"
+	"       neap import [-c FILE] [--from SYSTEM] [--no-logs] [--dry-run] FILE…\n"
 	"                                   takes over databases and configuration of another\n"
 	"                                   router, also while neap runs\n"
 	"       neap openapi                prints the OpenAPI document of the admin API\n"
@@ -29,6 +29,7 @@ const char options_help[] =
 	"  --json              explain: as a JSON document\n"
 	"  --from SYSTEM       import: niceapi, nexusai, gemini-balance, siliconflow, one-api,\n"
 	"                      new-api or litellm, where the file does not tell\n"
+	"  --no-logs           import: leaves the calls in their logs where they are\n"
 	"  --dry-run           import: says what would be carried over, and changes nothing\n"
 	"  -h, --help          this text\n"
 	"\n"
@@ -125,6 +126,10 @@ static int take_import_word(struct options *out, int argc, char **argv, int *at,
 {
 	if (strcmp(argv[*at], "--dry-run") == 0) {
 		out->import.is_dry = true;
+		return 0;
+	}
+	if (strcmp(argv[*at], "--no-logs") == 0) {
+		out->import.is_without_logs = true;
 		return 0;
 	}
 	if (strcmp(argv[*at], "--from") == 0) {

@@ -347,6 +347,13 @@ function Apply:add_setting(name, given)
   self:carried_over("setting %s = %s (%s)", name, tostring(given.value), given.from)
 end
 
+--- The value of a setting as it will be.
+function Apply:setting(name)
+  local document = self:get("config", "setting/" .. name)
+  if document and document.value ~= nil then return document.value end
+  return stored_settings.all({})[name]
+end
+
 -- ------------------------------------------------------------------------------------
 -- Is it right?
 
@@ -441,7 +448,9 @@ local function new(plan, given)
 end
 
 --- What comes of the plan: `carried` and `there` (lines), `ops`; plan.left and plan.hints get more.
---- Raises source.problem where anything is wrong.
+--- And for logs: `keys`, the ids of keys by provider and secret; `groups`, a set of names;
+--- provider_of(id), the name of a provider by its old number; `record_age` and `zone`, as they are
+--- set. Raises source.problem where anything is wrong.
 ---@param plan table
 ---@param given table is_dry, files, objects
 function apply.run(plan, given)
@@ -465,7 +474,11 @@ function apply.run(plan, given)
   if next(self.made_tokens) and not had_token then
     plan:hint("From now on every client needs a token: there was none before.")
   end
-  return { carried = self.carried, there = self.there, ops = self:ops(given.files) }
+  return { carried = self.carried, there = self.there, ops = self:ops(given.files),
+    keys = self.secrets, groups = self.known_groups, record_age = self:setting("record_age"),
+    zone = self:setting("time_zone"), provider_of = function(id)
+      return self:provider_of_number(id)
+    end }
 end
 
 return apply

@@ -47,6 +47,13 @@ function Numbers:add_number(number)
   self.numbered = self.numbered + 1
 end
 
+--- The name of the provider that has an old number, of this import or an earlier one, or nil.
+function Numbers:provider_of_number(id)
+  local noted = type(id) == "number" and id >= 1 and id < 1e12
+    and self:get("objects", name_key("provider", id))
+  return noted and noted.name
+end
+
 function Numbers:tell_numbers()
   if self.numbered > 0 then
     self:carried_over("%s of what is above, for the old paths",

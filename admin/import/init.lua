@@ -4,6 +4,7 @@
 --- (host/script/import_run.c); it writes the ops. The report shows no secret.
 
 local apply = require "admin.import.apply"
+local logs = require "admin.import.logs"
 local new_plan = require("admin.import.plan").new
 local one_api = require "admin.import.one_api"
 local router = require "neap.router"
@@ -103,26 +104,48 @@ end
 
 -- ------------------------------------------------------------------------------------
 
+local kept -- between the two steps
+
 local function run(given)
   router.keep()
   local settings, problem = router.open(given.config)
   if not settings then stop(CONFIG, problem) end
   local files, variables = open_all(given)
   local plan = fill(files, variables)
+  if given.is_without_logs then logs.leave(plan) end
   local done = apply.run(plan, given)
-  return report(files, plan, done, given.is_dry), not given.is_dry and done.ops or nil
+  kept = { files = files, plan = plan, done = done, is_dry = given.is_dry }
+  return not given.is_dry and done.ops or nil
 end
 
---- given: config (the path of router.lua), files, from (a system's name or nil), is_dry, and what
---- the host can: open_database(path), yaml(text), objects(prefix).
----@return integer status, string report_or_problem, table[]? ops as host.store_write takes them
-function import.run(given)
-  local is_done, text, ops = pcall(run, given)
-  if is_done then return 0, text, ops end
-  if type(text) == "table" and text.status then return text.status, text.text end
-  local problem = source.problem(text)
-  if problem then return FAILED, problem end
-  error(text, 0)
+local function finish(journal)
+  local files, plan, done = kept.files, kept.plan, kept.done
+  logs.carry(plan, done, journal)
+  return report(files, plan, done, kept.is_dry)
 end
+
+--- 0 and what a function returns, or a status and words.
+local function attempt(step, given)
+  local is_done, result = pcall(step, given)
+  if is_done then return 0, result end
+  if type(result) == "table" and result.status then return result.status, result.text end
+  local problem = source.problem(result)
+  if problem then return FAILED, problem end
+  error(result, 0)
+end
+
+--- given: config (the path of router.lua), files, from (a system's name or nil), is_dry,
+--- is_without_logs, and what the host can: open_database(path), yaml(text), objects(prefix).
+---@return integer status, string? problem, table[]? ops as host.store_write takes them
+function import.run(given)
+  local status, result = attempt(run, given)
+  if status ~= 0 then return status, result end
+  return 0, nil, result
+end
+
+--- Once the ops of import.run are written: carries the logs over, and tells what was done.
+---@param journal table what admin.import.logs needs of the host
+---@return integer status, string report_or_problem
+function import.finish(journal) return attempt(finish, journal) end
 
 return import

@@ -1,7 +1,10 @@
---- admin.import.nexusai: the database of NexusAI Hub (config.db): providers, their models, and the
---- personal keys of clients. Its numbers are kept, for the paths of its own.
+--- admin.import.nexusai: the databases of NexusAI Hub: providers, their models, and the personal
+--- keys of clients (config.db), and its statistics (stats.db). Its numbers are kept, for the paths
+--- of its own.
 
+local logs = require "admin.import.logs"
 local source = require "admin.import.source"
+local zone = require "neap.zone"
 
 local nexusai = { name = "nexusai", title = "NexusAI Hub" }
 
@@ -57,10 +60,59 @@ local function read_provider(plan, row, models)
   return provider
 end
 
+-- ------------------------------------------------------------------------------------
+-- Statistics
+
+-- A round is the row of a prompt and the next one of its conversation, where that is a completion;
+-- one whose prompt is missing is a round of its own.
+local ROUNDS = [[SELECT %s FROM (SELECT rowid AS "row", timestamp,
+conversation_id, provider_id, model_name, is_prompt, tokens_count,
+lead(is_prompt) OVER talk AS next_is_prompt, lead(tokens_count) OVER talk AS next_tokens,
+lead(timestamp) OVER talk AS next_timestamp, lag(is_prompt) OVER talk AS before_is_prompt
+FROM chat_stats WINDOW talk AS (PARTITION BY conversation_id ORDER BY rowid))
+WHERE (is_prompt = 1 OR before_is_prompt IS NOT 1) AND "row" %s %d ORDER BY "row"]]
+local ROUND = '"row", timestamp, conversation_id, provider_id, model_name, is_prompt, '
+  .. "tokens_count, next_is_prompt, next_tokens, next_timestamp"
+
+--- Its clock was the machine's: that of the setting time_zone, where a time names no other.
+local function clock(done)
+  local own = zone.find(done.zone)
+  return function(naive) return own and zone.offset(own, naive) or 0 end
+end
+
+--- A round as a record; its tokens are counted before and after, by a tokenizer or by bytes.
+local function round_of(row, done)
+  local begins = source.moment(row.timestamp, clock(done))
+  if not begins then return nil end
+  local is_prompt = row.is_prompt == 1
+  local is_answered = is_prompt and row.next_is_prompt == 0
+  local ends = is_answered and source.moment(row.next_timestamp, clock(done)) or begins
+  local record = logs.record { ends = ends, seconds = math.max(0, ends - begins), is_ok = true,
+    status = 200, provider = done.provider_of(row.provider_id),
+    model = type(row.model_name) == "string" and row.model_name or nil }
+  record.model = record.target_model
+  record.conversation = type(row.conversation_id) == "string" and row.conversation_id or nil
+  record.usage = logs.usage(is_prompt and row.tokens_count or 0,
+    is_prompt and (is_answered and row.next_tokens or 0) or row.tokens_count)
+  if record.usage then record.usage.is_estimate = true end
+  return record
+end
+
+local function read_stats(file, plan)
+  if not file:has("chat_stats", "timestamp", "conversation_id", "provider_id", "model_name",
+    "tokens_count", "is_prompt") then
+    return plan:leave_count(file:count("chat_stats"), "rows of chat_stats", "columns are missing")
+  end
+  plan:log { system = "nexusai", name = "chat_stats", unit = "round", map = round_of,
+    rows = function(from) return file:each(ROUNDS:format(ROUND, ">", from)) end,
+    count_to = function(row)
+      return file:query(ROUNDS:format("count(*) AS n", "<=", row or 2 ^ 53))[1].n
+    end }
+end
+
 --- Fills the plan with what the file holds.
 function nexusai.fill(file, plan)
-  plan:leave_count(file:count("chat_stats"), "rows of chat_stats", "they are estimates by provider "
-    .. "and model without prices or outcomes; neap's records begin anew")
+  read_stats(file, plan)
   plan:leave_count(file:count("chat_messages"), "rows of chat_messages",
     "messages of users; neap keeps such only where a group says so")
   if not file:has("service_providers") then return end

@@ -5,7 +5,7 @@
 
 local niceapi = { name = "niceapi", title = "NiceAPI", reads_variables = true }
 
-local zone = require "neap.zone"
+local logs = require "admin.import.logs"
 local source = require "admin.import.source"
 local targets = require "admin.api.compat.targets"
 
@@ -20,14 +20,7 @@ function niceapi.is_own(file)
     and file:has("provider_group_association")
 end
 
---- Seconds since 1970 of "2025-08-01 12:00:00.123", or nil.
-local function moment(text)
-  local year, month, day, hour, minute, second =
-    (text or ""):match("^(%d%d%d%d)-(%d%d)-(%d%d)[ T](%d%d):(%d%d):(%d%d)")
-  if not year then return nil end
-  local days = zone.days_of(tonumber(year), tonumber(month), tonumber(day))
-  return days * 86400 + hour * 3600 + minute * 60 + second - EAST
-end
+local STREAMED = "Usage data not available for streaming responses."
 
 -- ------------------------------------------------------------------------------------
 -- Providers
@@ -199,6 +192,7 @@ local function groups_of_keys(file, groups)
 end
 
 local function read_keys(file, plan, groups)
+  local tokens = {}
   local names = groups_of_keys(file, groups)
   local rows = file:read("api_keys", { id = "integer!", key = "text!", is_active = "flag",
     created_at = "text", name = "text" }, "id")
@@ -209,11 +203,13 @@ local function read_keys(file, plan, groups)
         "it belongs to no group, so that it could use nothing")
     else
       local token = plan:token { wish = label or ("key-%d"):format(row.id), secret = row.key,
-        groups = names[row.id], fields = { label = label, created = moment(row.created_at),
-          off = row.is_active == false or nil } }
+        groups = names[row.id], fields = { label = label,
+          created = source.moment(row.created_at, EAST), off = row.is_active == false or nil } }
       plan:number { kind = "token", id = row.id, of = token }
+      tokens[row.id] = token
     end
   end
+  return tokens
 end
 
 local function read_keywords(file, plan)
@@ -248,6 +244,54 @@ local function read_settings(file, plan)
 end
 
 -- ------------------------------------------------------------------------------------
+-- Calls
+
+local CALL = { "provider_id", "api_key_id", "request_timestamp", "is_success", "status_code",
+  "response_time_ms", "error_message", "prompt_tokens", "completion_tokens", "total_tokens",
+  "cost" }
+
+--- Groups by their providers' numbers: the one, or false where there are several.
+local function groups_of_providers(file, groups)
+  local of = {}
+  for _, row in ipairs(file:read("provider_group_association", { provider_id = "integer!",
+    group_id = "integer!" }, "group_id")) do
+    local name = groups[row.group_id] and groups[row.group_id].name
+    of[row.provider_id] = of[row.provider_id] == nil and name or false
+  end
+  return of
+end
+
+--- One of its rows is an attempt, and a record of its own. What it calls the moment of the request
+--- is that of the row, which it writes at the end.
+local function read_calls(file, plan, providers, groups, tokens)
+  if not file:has("call_logs", "request_timestamp") then
+    return plan:leave_count(file:count("call_logs"), "rows of call_logs", "they have no time")
+  end
+  local group_of = groups_of_providers(file, groups)
+  plan:log(logs.of_table(file, { system = "niceapi", name = "call_logs", columns = CALL,
+    map = function(row, done)
+      local ends = source.moment(row.request_timestamp, EAST)
+      if not ends then return nil end
+      local one, token = providers[row.provider_id], tokens[row.api_key_id]
+      local name = one and one.provider.name
+      local keys = name and done.keys[name]
+      local group = group_of[row.provider_id]
+      local is_ok = row.is_success == 1
+      local record = logs.record { ends = ends, is_ok = is_ok,
+        seconds = (logs.whole(row.response_time_ms) or 0) / 1e3, provider = name,
+        model = one and one.model, key = keys and keys[one.provider.keys[1].secret],
+        status = logs.whole(row.status_code) or (is_ok and 200 or 503) }
+      record.group = group and done.groups[group] and group or nil
+      record.token = token and token.name
+      record.usage = logs.usage(row.prompt_tokens, row.completion_tokens, row.total_tokens)
+      record.cost_micros = logs.micros(row.cost)
+      record.stream = row.error_message == STREAMED
+      record.error = not record.stream and row.error_message or nil
+      return record
+    end }))
+end
+
+-- ------------------------------------------------------------------------------------
 
 local VARIABLES = {
   DATABASE_URL = "name the database itself: neap import api_server.db",
@@ -269,11 +313,10 @@ function niceapi.fill(file, plan)
   local providers = read_providers(file, plan)
   local groups = read_groups(file, plan, providers)
   number_providers(plan, providers)
-  read_keys(file, plan, groups)
+  local tokens = read_keys(file, plan, groups)
   read_keywords(file, plan)
   read_settings(file, plan)
-  plan:leave_count(file:count("call_logs"), "rows of call_logs",
-    "one is an attempt and not a request, without what neap's records have; keep the file")
+  read_calls(file, plan, providers, groups, tokens)
   plan:hint("NiceAPI's paths (/api/…) go on under neap's admin listener, with the old numbers.")
 end
 

@@ -7,6 +7,7 @@
 
 local host = require "neap.host"
 local json = require "neap.json"
+local logs = require "admin.import.logs"
 local services = require "admin.import.services"
 local source = require "admin.import.source"
 
@@ -176,6 +177,7 @@ local function add_channel(self, channel)
   local mapping = object_of(channel.model_mapping, where .. ": model_mapping")
   local one = { id = channel.id, provider = provider, priority = channel.priority or 0,
     weight = channel.weight or 0, models = {} }
+  self.by_id[channel.id] = one
   for _, model in ipairs(list_of(channel.models, ",")) do
     local meant = mapping[model]
     meant = type(meant) == "string" and meant ~= "" and meant or model
@@ -361,7 +363,8 @@ local function add_token(self, row, names, user_off)
   end
   local why = reason_off(row, user_off)
   local is_ending = row.expired_time and row.expired_time > 0
-  self.plan:token { wish = (row.name or "") ~= "" and row.name or ("token-%d"):format(row.id),
+  local wish = (row.name or "") ~= "" and row.name or ("token-%d"):format(row.id)
+  self.tokens[row.id] = self.plan:token { wish = wish,
     secret = "sk-" .. row.key:gsub("^sk%-", ""), groups = groups, fields = {
       created = row.created_time, off = why and true or nil, note = why,
       expires = is_ending and moment_text(row.expired_time) or nil } }
@@ -387,16 +390,71 @@ end
 
 -- ------------------------------------------------------------------------------------
 
+local CONSUMED = 2 -- the type of a row that is a call; others are payments and logins
+local CALL = { "created_at", "token_name", "token_id", "user_id", "model_name", "quota",
+  "prompt_tokens", "completion_tokens", "channel_id", "elapsed_time", "use_time", "is_stream",
+  "group" }
+
+--- Tokens by their user and name, for rows that have no number of a token.
+local function tokens_by_name(self)
+  local by_name = {}
+  for _, row in ipairs(self.file:read("tokens", { id = "integer!", user_id = "integer",
+    name = "text" }, "id")) do
+    by_name[("%s\n%s"):format(row.user_id or "", row.name or "")] = self.tokens[row.id]
+  end
+  return by_name
+end
+
+--- One-api has milliseconds, new-api whole seconds.
+local function seconds_of(row)
+  return (logs.whole(row.elapsed_time) or 1e3 * (logs.whole(row.use_time) or 0)) / 1e3
+end
+
+local function read_calls(self, names)
+  local file, by_name = self.file, tokens_by_name(self)
+  local per_dollar = tonumber(self.options.QuotaPerUnit) or QUOTA_PER_DOLLAR
+  self.plan:log(logs.of_table(file, { system = "one-api", name = "logs", columns = CALL,
+    condition = ("type = %d"):format(CONSUMED), map = function(row, done)
+      local ends = logs.whole(row.created_at)
+      if not ends then return nil end
+      local model = type(row.model_name) == "string" and row.model_name ~= "" and row.model_name
+        or nil
+      local channel = self.by_id[row.channel_id]
+      local token = self.tokens[row.token_id]
+        or by_name[("%s\n%s"):format(row.user_id or "", row.token_name or "")]
+      local group = names[row.group ~= "" and row.group or MAIN] or names[MAIN]
+      local keys = channel and channel.provider.keys
+      local record = logs.record { ends = ends, seconds = seconds_of(row), is_ok = true,
+        status = 200, provider = channel and channel.provider.name,
+        model = channel and channel.models[model] or model,
+        key = keys and #keys == 1 and (done.keys[channel.provider.name] or {})[keys[1].secret]
+          or nil }
+      record.model, record.stream = model, row.is_stream == 1
+      record.group = group and done.groups[group[model]] and group[model] or nil
+      record.token = token and token.name
+      record.usage = logs.usage(row.prompt_tokens, row.completion_tokens)
+      record.cost_micros = logs.micros((tonumber(row.quota) or 0) / per_dollar)
+      return record
+    end }))
+end
+
 local LEFT_TABLES = {
-  logs = "neap's records begin anew", redemptions = "neap sells nothing",
+  redemptions = "neap sells nothing",
   top_ups = "neap sells nothing", midjourneys = "neap has no such tasks",
   tasks = "neap has no such tasks", quota_data = "neap's statistics begin anew",
 }
 local READ_OPTIONS = { ModelRatio = true, CompletionRatio = true, ModelPrice = true,
   CacheRatio = true, RetryTimes = true, QuotaPerUnit = true }
 
-local function leave_rest(self)
+local function leave_rest(self, names)
   local file, plan = self.file, self.plan
+  if file:has("logs", "type", "created_at", "model_name") then
+    read_calls(self, names)
+    plan:leave_count(file:count_where("logs", ("type <> %d"):format(CONSUMED)),
+      "rows of logs that are no calls", "payments, logins and errors")
+  else
+    plan:leave_count(file:count("logs"), "rows of logs", "columns are missing")
+  end
   for name, why in pairs(LEFT_TABLES) do
     plan:leave_count(file:count(name), "rows of " .. name, why)
   end
@@ -410,15 +468,16 @@ local function leave_rest(self)
 end
 
 local function fill(file, plan, types)
-  local self = { file = file, plan = plan, by_group = {}, types = setmetatable(types,
-    { __index = COMMON }), options = options_of(file) }
+  local self = { file = file, plan = plan, by_group = {}, by_id = {}, tokens = {},
+    types = setmetatable(types, { __index = COMMON }), options = options_of(file) }
   self.price = price_list(file, self.options, plan)
   local retries = source.typed(self.options.RetryTimes, "integer",
     file.path .. ": option RetryTimes")
   self.attempts = retries and retries > 0 and retries + 1 or nil
   for _, channel in ipairs(file:read("channels", CHANNEL, "id")) do add_channel(self, channel) end
-  add_tokens(self, add_groups(self))
-  leave_rest(self)
+  local names = add_groups(self)
+  add_tokens(self, names)
+  leave_rest(self, names)
 end
 
 return {

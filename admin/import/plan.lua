@@ -43,7 +43,7 @@ Plan.__index = Plan
 
 function plan.new()
   return setmetatable({ providers = {}, groups = {}, tokens = {}, keywords = {}, settings = {},
-    numbers = {}, left = {}, hints = {} }, Plan)
+    numbers = {}, logs = {}, left = {}, hints = {} }, Plan)
 end
 
 local function add(list, one)
@@ -91,6 +91,11 @@ function Plan:set(name, value, from) self.settings[name] = { value = value, from
 
 ---@param one admin.import.number
 function Plan:number(one) return add(self.numbers, one) end
+
+--- A log whose rows become records: system, name (of the table), unit ("row"), rows(from) ->
+--- iterator over rows with `row` greater than that, count_to(row) -> how many up to there,
+--- map(row, done) -> record or nil (admin.import.logs).
+function Plan:log(one) return add(self.logs, one) end
 
 --- Says what is not carried over, and why.
 ---@param what string such as "call_logs: 12 rows"

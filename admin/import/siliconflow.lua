@@ -2,6 +2,7 @@
 --- (.env).
 
 local json = require "neap.json"
+local logs = require "admin.import.logs"
 local source = require "admin.import.source"
 
 local siliconflow = { name = "siliconflow", title = "SiliconFlow API Proxy",
@@ -52,6 +53,29 @@ local function read_models(file, plan, pool)
   end
 end
 
+local EAST = 8 * 3600 -- where a time is a text
+
+--- Its log has what went well, without a status, a duration or a cost.
+local function read_logs(file, plan, pool)
+  if not file:has("logs", "call_time") then
+    return plan:leave_count(file:count("logs"), "rows of logs", "they have no time")
+  end
+  plan:log(logs.of_table(file, { system = "siliconflow", name = "logs",
+    columns = { "used_key", "model", "call_time", "input_tokens", "output_tokens", "total_tokens" },
+    map = function(row, done)
+      local at = tonumber(row.call_time) or source.moment(row.call_time, EAST)
+      if not at then return nil end
+      local model = type(row.model) == "string" and row.model ~= "" and row.model or nil
+      local keys = done.keys[pool.name]
+      local record = logs.record { ends = at, is_ok = true, status = 200, provider = pool.name,
+        model = model, key = keys and type(row.used_key) == "string" and keys[row.used_key] or nil }
+      record.model = model
+      record.group = model and done.groups[model] and model or nil
+      record.usage = logs.usage(row.input_tokens, row.output_tokens, row.total_tokens)
+      return record
+    end }))
+end
+
 local function read_pool(file, plan)
   local pool = pool_of(plan)
   local rows = file:read("api_keys", { key = "text!", add_time = "number", balance = "number",
@@ -65,8 +89,7 @@ local function read_pool(file, plan)
   read_models(file, plan, pool)
   plan:leave_count(used, "counted uses of keys", "they weighted the choice between refreshes; neap "
     .. "weighs by balance and by what is under way")
-  plan:leave_count(file:count("logs"), "rows of logs",
-    "they have neither status nor latency nor cost; the models that they name are carried over")
+  read_logs(file, plan, pool)
   plan:leave_count(file:count("sessions"), "sessions", "log in anew")
   plan:hint("SiliconFlow has the models that the log of the proxy names: an import of models over "
     .. "the admin API brings the whole list.")

@@ -3,6 +3,7 @@
 --- nothing is imported, rather than something else than was meant.
 
 local host = require "neap.host"
+local zone = require "neap.zone"
 
 local source = {}
 
@@ -56,6 +57,25 @@ local TYPES = {
 
 local NAMES = { text = "a text", number = "a number", integer = "a whole number",
   flag = "true or false" }
+
+--- Seconds since 1970 of "2025-08-01 12:00:00.123", or nil; offset: of its clock, in seconds, where
+--- the text does not say one ("Z", "+08:00").
+---@param text any
+---@param offset number|fun(naive: number): number
+---@return number?
+function source.moment(text, offset)
+  if type(text) ~= "string" then return nil end
+  local year, month, day, hour, minute, second, rest =
+    text:match("^(%d%d%d%d)-(%d%d)-(%d%d)[ T](%d%d):(%d%d):(%d%d%.?%d*)(.*)$")
+  if not year then return nil end
+  local days = zone.days_of(tonumber(year), tonumber(month), tonumber(day))
+  local naive = days * 86400 + hour * 3600 + minute * 60 + tonumber(second)
+  if rest == "Z" then return naive end
+  local sign, hours, minutes = rest:match("^([+-])(%d%d):?(%d%d)$")
+  if sign then return naive - (sign == "-" and -1 or 1) * (hours * 3600 + minutes * 60) end
+  if rest ~= "" then return nil end
+  return naive - (type(offset) == "function" and offset(naive) or offset)
+end
 
 --- A value as its type, "!" behind which says that it must be there; nil is nil. where: for the
 --- message, without the value.
@@ -133,6 +153,44 @@ function Database:read(name, spec, order)
     end
   end
   return rows
+end
+
+--- The rows of a query, one after the other, however many there are: an iterator.
+---@param sql string of the program's own, not of the file
+---@return fun(): table?
+function Database:each(sql)
+  local rows, why = self.handle:open_rows(sql)
+  if not rows then source.fail("%s: %s", self.path, why) end
+  local page, at, is_over = {}, 0, false
+  return function()
+    at = at + 1
+    while at > #page and not is_over do
+      page, is_over = rows:page()
+      if not page then source.fail("%s: %s", self.path, is_over) end
+      at = 1
+    end
+    return page[at]
+  end
+end
+
+--- The rows of a table for which a condition holds, in the order of their numbers, which are
+--- their `row`; of each the columns that the table has. Their values are of any type.
+---@param name string
+---@param columns string[]
+---@param condition string
+---@return fun(): table?
+function Database:stream(name, columns, condition)
+  local wanted = { "rowid AS row" }
+  for _, column in ipairs(columns) do
+    if self:has(name, column) then wanted[#wanted + 1] = ('"%s"'):format(column) end
+  end
+  return self:each(('SELECT %s FROM "%s" WHERE %s ORDER BY rowid'):format(
+    table.concat(wanted, ", "), name, condition))
+end
+
+--- How many rows of a table a condition holds for.
+function Database:count_where(name, condition)
+  return self:query(('SELECT count(*) AS n FROM "%s" WHERE %s'):format(name, condition))[1].n
 end
 
 --- How many rows a table has; 0 where there is none.

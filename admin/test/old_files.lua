@@ -71,11 +71,98 @@ function Handle:rows(sql)
   if name then return columns_of(self.tables[name]) end
   name = sql:match('^SELECT count%(%*%) AS n FROM "([%w_]+)"$')
   if name then return { { n = #self.tables[name] } } end
+  local counted = self:count(sql)
+  if counted then return counted end
   if sql:find("^SELECT model, count") then return models_of(self.tables.logs) end
   local order
   name, order = sql:match('^SELECT .* FROM "([%w_]+)" ORDER BY "([%w_]+)", rowid$')
   if name then return sorted(self.tables[name], order) end
   return nil, "a query that nobody knows: " .. sql
+end
+
+--- The rounds of NexusAI Hub's statistics, as admin.import.nexusai asks for them.
+local function rounds_of(rows)
+  local list, before, open = {}, {}, {}
+  for _, row in ipairs(rows) do
+    local talk = row.conversation_id
+    local prompt = open[talk]
+    if prompt then
+      prompt.next_is_prompt, prompt.next_tokens, prompt.next_timestamp = row.is_prompt,
+        row.tokens_count, row.timestamp
+    end
+    open[talk] = nil
+    if row.is_prompt == 1 or before[talk] ~= 1 then
+      local one = copy(row)
+      one.row = row.id
+      list[#list + 1] = one
+      if row.is_prompt == 1 then open[talk] = one end
+    end
+    before[talk] = row.is_prompt
+  end
+  return list
+end
+
+local PAGE = 2 -- rows, so that few of them are several pages
+
+local Pages = {}
+Pages.__index = Pages
+
+function Pages:page()
+  local page = {}
+  while #page < PAGE and self.at < #self.list do
+    self.at = self.at + 1
+    page[#page + 1] = self.list[self.at]
+  end
+  return page, self.at == #self.list
+end
+
+local function keep(rows, passes)
+  local list = {}
+  for index, row in ipairs(rows) do
+    local one = copy(row)
+    one.row = one.row or row.id or index
+    if passes(one) then list[#list + 1] = one end
+  end
+  return list
+end
+
+--- Rows for which "rowid > 3 AND type = 2" holds.
+local function chosen(rows, condition)
+  local order, number, type_order, wanted = condition:match(
+    "^rowid ([<>]=?) (%d+) ?A?N?D? ?t?y?p?e? ?([=<>]*) ?(%d*)$")
+  if not order then
+    order, number, type_order, wanted = ">", 0, condition:match("^type ([=<>]+) (%d+)$")
+  end
+  number, wanted = tonumber(number), tonumber(wanted)
+  return keep(rows, function(row)
+    local is_type = not wanted or (type_order == "=") == (row.type == wanted)
+    if order == ">" then return is_type and row.row > number end
+    return is_type and row.row <= number
+  end)
+end
+
+--- As rows(), a page at a time.
+function Handle:open_rows(sql)
+  local list
+  local name, condition = sql:match('^SELECT .* FROM "([%w_]+)" WHERE (.*) ORDER BY rowid$')
+  if name then
+    list = chosen(self.tables[name], condition)
+  elseif sql:find("lead(is_prompt)", 1, true) then
+    local from = tonumber(sql:match('"row" > (%d+)'))
+    list = keep(rounds_of(self.tables.chat_stats), function(row) return row.row > from end)
+  else
+    return nil, "a query that nobody knows: " .. sql
+  end
+  return setmetatable({ list = list, at = 0 }, Pages)
+end
+
+function Handle:count(sql)
+  local name, condition = sql:match('^SELECT count%(%*%) AS n FROM "([%w_]+)" WHERE (.*)$')
+  if name then return { { n = #chosen(self.tables[name], condition) } } end
+  local last = tonumber(sql:match('^SELECT count%(%*%) AS n FROM %(SELECT.*"row" <= (%d+)'))
+  return last and { { n = #keep(rounds_of(self.tables.chat_stats), function(row)
+    return row.row <= last
+  end) } }
 end
 
 --- What the host gives to admin.import.init for these files, by their paths: tables are databases.

@@ -12,6 +12,7 @@
 #define STEPS_MAX (2000 * 1000)     /* thousands of steps of the engine: minutes */
 #define STEPS_EACH 1000
 #define BUSY_MS 5000
+#define TABLE "a table of the database"
 
 struct database {
 	sqlite3 *handle;
@@ -128,23 +129,26 @@ static struct database_value value_at(sqlite3_stmt *statement, int column)
 	return value;
 }
 
-static int read_rows(sqlite3_stmt *statement, database_row_fn *fn, void *arg)
+/* Up to limit rows: SQLITE_ROW, or SQLITE_OK at their end. */
+static int read_rows(sqlite3_stmt *statement, size_t limit, database_row_fn *fn,
+	void *arg)
 {
 	const char *names[COLUMNS_MAX];
 	struct database_value values[COLUMNS_MAX];
-	int count = sqlite3_column_count(statement), result;
+	int count = sqlite3_column_count(statement), result = SQLITE_ROW;
 	size_t rows = 0, bytes = 0;
 
 	for (int i = 0; i < count; i++)
 		names[i] = sqlite3_column_name(statement, i);
-	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+	while (rows < limit && (result = sqlite3_step(statement)) == SQLITE_ROW) {
 		for (int i = 0; i < count; i++) {
 			values[i] = value_at(statement, i);
 			bytes += values[i].size + sizeof(values[i]);
 		}
-		if (++rows > DATABASE_ROWS_MAX || bytes > DATABASE_BYTES_MAX)
+		if (bytes > DATABASE_BYTES_MAX)
 			return SQLITE_TOOBIG;
 		fn(names, values, count, arg);
+		rows++;
 	}
 	return result == SQLITE_DONE ? SQLITE_OK : result;
 }
@@ -158,9 +162,56 @@ int database_query(struct database *database, const char *sql, database_row_fn *
 	database->steps = 0;
 	result = sqlite3_prepare_v2(database->handle, sql, -1, &statement, NULL);
 	if (!result)
-		result = read_rows(statement, fn, arg);
+		result = read_rows(statement, DATABASE_ROWS_MAX, fn, arg);
+	/* No row more than there may be. */
+	if (result == SQLITE_ROW)
+		result = sqlite3_step(statement) == SQLITE_DONE ? SQLITE_OK
+								: SQLITE_TOOBIG;
 	sqlite3_finalize(statement);
-	return result ? fail(database, result & 0xff, "a table of the database", err) : 0;
+	return result ? fail(database, result & 0xff, TABLE, err) : 0;
+}
+
+/* -- pages -------------------------------------------------------------------------- */
+
+struct database_rows {
+	struct database *database;
+	sqlite3_stmt *statement;
+	bool is_over;
+};
+
+int database_rows_open(struct database_rows **out, struct database *database,
+	const char *sql, struct err *err)
+{
+	sqlite3_stmt *statement;
+	int result = sqlite3_prepare_v2(database->handle, sql, -1, &statement, NULL);
+
+	if (result)
+		return fail(database, result & 0xff, TABLE, err);
+	*out = xcalloc(1, sizeof(**out));
+	**out = (struct database_rows) { database, statement, false };
+	return 0;
+}
+
+int database_rows_page(struct database_rows *rows, int count, database_row_fn *fn,
+	void *arg, bool *is_over, struct err *err)
+{
+	int result = SQLITE_OK;
+
+	rows->database->steps = 0;
+	if (!rows->is_over)
+		result = read_rows(rows->statement, (size_t)count, fn, arg);
+	rows->is_over = *is_over = result != SQLITE_ROW;
+	if (result == SQLITE_OK || result == SQLITE_ROW)
+		return 0;
+	return fail(rows->database, result & 0xff, TABLE, err);
+}
+
+void database_rows_close(struct database_rows *rows)
+{
+	if (!rows)
+		return;
+	sqlite3_finalize(rows->statement);
+	free(rows);
 }
 
 void database_close(struct database *database)

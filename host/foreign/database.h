@@ -5,6 +5,7 @@
  * state of it, also while its owner goes on writing. One thread at a time. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -33,6 +34,17 @@ int database_open(struct database **out, const char *path, struct err *err);
 MUST_CHECK
 int database_query(struct database *database, const char *sql, database_row_fn *fn,
 	void *arg, struct err *err);
+/* The same a page at a time, for tables of any size; sql is copied. One that is open must be
+ * closed before its database. NULL is fine. */
+struct database_rows;
+MUST_CHECK
+int database_rows_open(struct database_rows **out, struct database *database,
+	const char *sql, struct err *err);
+/* Up to count rows; *is_over: there are no more. Bounded as database_query(). */
+MUST_CHECK
+int database_rows_page(struct database_rows *rows, int count, database_row_fn *fn,
+	void *arg, bool *is_over, struct err *err);
+void database_rows_close(struct database_rows *rows);
 /* NULL is fine. */
 void database_close(struct database *database);
 

@@ -1,6 +1,7 @@
 #include "script/import_run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -8,6 +9,7 @@
 #include "foreign/database.h"
 #include "foreign/yaml.h"
 #include "script/api.h"
+#include "script/import_journal.h"
 #include "script/state.h"
 #include "storage/cursor.h"
 #include "storage/storage.h"
@@ -15,6 +17,8 @@
 #define EXIT_CONFIG 78
 #define DATABASE "neap.import.database"
 #define SCRATCH "neap.import.scratch"
+#define ROWS "neap.import.rows"
+#define PAGE_ROWS 500 /* of a table that is read a page at a time */
 
 static int push_failure(lua_State *L, const char *why)
 {
@@ -139,6 +143,59 @@ static int l_rows(lua_State *L)
 	return 1;
 }
 
+/* -- pages of rows ------------------------------------------------------------------- */
+
+/* What Lua holds; its environment keeps the database. */
+struct rows_box {
+	struct database_rows *rows;
+};
+
+/* database:open_rows(sql) -> rows | nil, why */
+static int l_open_rows(lua_State *L)
+{
+	struct box *box = luaL_checkudata(L, 1, DATABASE);
+	const char *sql = luaL_checkstring(L, 2);
+	struct rows_box *rows = lua_newuserdata(L, sizeof(*rows));
+	struct err err;
+
+	rows->rows = NULL;
+	luaL_getmetatable(L, ROWS);
+	lua_setmetatable(L, -2);
+	lua_createtable(L, 1, 0);
+	lua_pushvalue(L, 1);
+	lua_rawseti(L, -2, 1);
+	lua_setfenv(L, -2);
+	if (database_rows_open(&rows->rows, box->database, sql, &err) != 0)
+		return push_failure(L, err.text);
+	return 1;
+}
+
+/* rows:page() -> { row, … }, is_over | nil, why */
+static int l_page(lua_State *L)
+{
+	struct rows_box *rows = luaL_checkudata(L, 1, ROWS);
+	struct buf *cells = new_scratch(L);
+	bool is_over;
+	struct err err;
+
+	if (database_rows_page(rows->rows, PAGE_ROWS, keep_row, cells, &is_over, &err) !=
+		0)
+		return push_failure(L, err.text);
+	push_rows(L, cells);
+	buf_clear(cells);
+	lua_pushboolean(L, is_over);
+	return 2;
+}
+
+static int l_rows_gc(lua_State *L)
+{
+	struct rows_box *rows = luaL_checkudata(L, 1, ROWS);
+
+	database_rows_close(rows->rows);
+	rows->rows = NULL;
+	return 0;
+}
+
 /* -- texts --------------------------------------------------------------------------- */
 
 /* yaml(text) -> the text as JSON | nil, why */
@@ -217,9 +274,12 @@ static int l_objects(lua_State *L)
 
 static void make_types(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "rows", l_rows }, { NULL, NULL } };
+	static const luaL_Reg methods[] = { { "rows", l_rows },
+		{ "open_rows", l_open_rows }, { NULL, NULL } };
+	static const luaL_Reg of_rows[] = { { "page", l_page }, { NULL, NULL } };
 
 	api_new_type(L, DATABASE, methods, l_database_gc);
+	api_new_type(L, ROWS, of_rows, l_rows_gc);
 	api_new_type(L, SCRATCH, NULL, l_scratch_gc);
 }
 
@@ -233,6 +293,8 @@ static void push_given(lua_State *L, struct store *state,
 	lua_setfield(L, -2, "from");
 	lua_pushboolean(L, options->is_dry);
 	lua_setfield(L, -2, "is_dry");
+	lua_pushboolean(L, options->is_without_logs);
+	lua_setfield(L, -2, "is_without_logs");
 	lua_createtable(L, options->file_count, 0);
 	for (int i = 0; i < options->file_count; i++) {
 		lua_pushstring(L, options->files[i]);
@@ -251,12 +313,12 @@ static void push_given(lua_State *L, struct store *state,
 /* (ops) -> their texts copied into the change, which the state does not own. */
 static int l_take_ops(lua_State *L)
 {
-	struct import_plan *plan = lua_touserdata(L, lua_upvalueindex(1));
+	struct change *change = lua_touserdata(L, lua_upvalueindex(1));
 	struct master_keys *keys = lua_touserdata(L, lua_upvalueindex(2));
 	size_t count, size;
 	struct change_op *ops = api_check_ops(L, 1, &count, &size);
 
-	change_init(&plan->change, ops, count, keys);
+	change_init(change, ops, count, keys);
 	return 0;
 }
 
@@ -267,55 +329,88 @@ static int print_problem(int status, const char *text)
 	return status;
 }
 
-/* The module is on the top of the stack. */
-static int run(struct import_plan *plan, struct state *state, struct store *store,
-	struct master_keys *keys, const struct import_options *options)
+struct import_run {
+	struct state *state;
+	struct change change;
+	bool is_dry;
+};
+
+/* The module is on the top of the stack, and stays at the bottom for import_run_finish(). */
+static int start(struct import_run *run, struct store *store, struct master_keys *keys,
+	const struct import_options *options)
 {
-	lua_State *L = state_lua(state);
+	lua_State *L = state_lua(run->state);
 	struct err err;
-	size_t size;
 	int status;
 
 	make_types(L);
 	lua_getfield(L, -1, "run");
 	push_given(L, store, options);
-	if (state_call(state, 1, 3, 0, &err) != 0)
+	if (state_call(run->state, 1, 3, 0, &err) != 0)
 		return print_problem(1, err.text);
 	status = (int)lua_tointeger(L, -3);
 	if (status != 0)
 		return print_problem(status, lua_tostring(L, -2));
-	const char *text = lua_tolstring(L, -2, &size);
-
-	buf_append(&plan->report, text, size);
 	if (!lua_istable(L, -1))
 		return 0;
-	lua_pushlightuserdata(L, plan);
+	lua_pushlightuserdata(L, &run->change);
 	lua_pushlightuserdata(L, keys);
 	lua_pushcclosure(L, l_take_ops, 2);
 	lua_insert(L, -2);
-	if (state_call(state, 1, 0, 0, &err) != 0)
+	if (state_call(run->state, 1, 0, 0, &err) != 0)
 		return print_problem(1, err.text);
 	return 0;
 }
 
-int import_run(struct import_plan *plan, struct sources *sources, struct store *store,
-	struct master_keys *master_keys, const struct import_options *options)
+int import_run_start(struct import_run **out, struct sources *sources,
+	struct store *store, struct master_keys *master_keys,
+	const struct import_options *options)
 {
-	struct state *state;
+	struct import_run *run = xcalloc(1, sizeof(*run));
 	struct err err;
+
+	*out = run;
+	run->is_dry = options->is_dry;
+	run->state = api_command_state(sources, "admin.import.init", &err);
+	if (!run->state)
+		return print_problem(1, err.text);
+	return start(run, store, master_keys, options);
+}
+
+struct change *import_run_change(struct import_run *run)
+{
+	return &run->change;
+}
+
+int import_run_finish(struct import_run *run, struct store *store, struct buf *report)
+{
+	struct import_journal *journal = import_journal_new(store, run->is_dry);
+	lua_State *L = state_lua(run->state);
+	struct err err;
+	size_t size;
 	int status;
 
-	*plan = (struct import_plan) { 0 };
-	state = api_command_state(sources, "admin.import.init", &err);
-	if (!state)
-		return print_problem(1, err.text);
-	status = run(plan, state, store, master_keys, options);
-	state_free(state);
+	lua_settop(L, 1);
+	lua_getfield(L, 1, "finish");
+	import_journal_push(L, journal);
+	if (state_call(run->state, 1, 2, 0, &err) != 0) {
+		status = print_problem(1, err.text);
+	} else if ((status = (int)lua_tointeger(L, -2)) != 0) {
+		print_problem(status, lua_tostring(L, -1));
+	} else {
+		const char *text = lua_tolstring(L, -1, &size);
+
+		buf_append(report, text, size);
+	}
+	import_journal_free(journal);
 	return status;
 }
 
-void import_plan_clear(struct import_plan *plan)
+void import_run_free(struct import_run *run)
 {
-	change_clear(&plan->change);
-	buf_clear(&plan->report);
+	if (!run)
+		return;
+	state_free(run->state);
+	change_clear(&run->change);
+	free(run);
 }

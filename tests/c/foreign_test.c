@@ -180,6 +180,39 @@ static void rows_come_with_their_types(void **state)
 	database_close(database);
 }
 
+static void a_table_of_any_size_is_read_in_pages(void **state)
+{
+	struct database *database = open_database(make_database(
+		"CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL "
+		"SELECT i + 1 FROM n WHERE i < 300000) SELECT i FROM n"));
+	struct database_rows *rows;
+	struct err err = { "" };
+	long pages = 0, size = 0;
+	bool is_over = false;
+
+	(void)state;
+	assert_int_equal(database_rows_open(&rows, database, "SELECT b FROM t", &err),
+		-EINVAL);
+	assert_int_equal(database_rows_open(&rows, database, "SELECT a FROM t", &err), 0);
+	for (; !is_over; pages++) {
+		struct buf out = { 0 };
+
+		assert_int_equal(database_rows_page(rows, 7000, note_row, &out, &is_over,
+					 &err),
+			0);
+		buf_append(&out, "", 1);
+		for (const char *at = buf_data(&out); (at = strchr(at, ';')); at++)
+			size++;
+		buf_clear(&out);
+	}
+	assert_int_equal(size, 300000);
+	assert_int_equal(pages, 43);
+	assert_int_equal(database_rows_page(rows, 7, note_row, NULL, &is_over, &err), 0);
+	assert_true(is_over);
+	database_rows_close(rows);
+	database_close(database);
+}
+
 static void nothing_is_written_or_run(void **state)
 {
 	struct database *database = open_database(
@@ -286,6 +319,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_yaml_is_told_with_its_line),
 		cmocka_unit_test(what_goes_on_and_on_is_refused),
 		WITH_PLACE(rows_come_with_their_types),
+		WITH_PLACE(a_table_of_any_size_is_read_in_pages),
 		WITH_PLACE(nothing_is_written_or_run),
 		WITH_PLACE(all_queries_see_one_state),
 		WITH_PLACE(what_is_no_database_is_refused),

@@ -1,6 +1,7 @@
 -- What `neap import` makes of files on top of what is stored: rows that are right, once.
 local import = require "admin.import.init"
 local host = require "neap.host"
+local import_journal = require "admin.test.import_journal"
 local json = require "neap.json"
 local loaded = require "admin.test.loaded"
 local old_files = require "admin.test.old_files"
@@ -43,6 +44,7 @@ local function run(world, content, more)
     end })
   for name, value in pairs(more or {}) do given[name] = value end
   local status, text, ops = import.run(given)
+  if status == 0 then status, text = import.finish(import_journal.new()) end
   local count = 0
   for _, op in ipairs(ops or {}) do
     if op[1] == "expect" then test.equal(world.store[op[2]][op[3]], op[4], op[3]) end

@@ -29,7 +29,15 @@ local TOP = 20 -- models and endpoints of a chart
 -- ------------------------------------------------------------------------------------
 -- Logs
 
+--- Of a record that was carried over, what the old log said of its failure, which is among the
+--- details. Waits.
+local function with_error(record)
+  if record.origin ~= "import" or not record.details then return record end
+  return record.error ~= nil and record or journal.record(record.id) or record
+end
+
 local function error_of(record)
+  if record.origin == "import" and type(record.error) == "string" then return record.error end
   for index = #record.attempts, 1, -1 do
     local failure = record.attempts[index].failure
     if failure ~= json.null then return failure end
@@ -65,14 +73,16 @@ local function list_logs(of)
   local records, total = journal.slice(filter, of.query.skip, of.query.limit,
     { is_counted = true, passes = passes })
   local items, view = json.array {}, view_maker()
-  for index, record in ipairs(records) do items[index] = view(record) end
+  for index, record in ipairs(records) do
+    items[index] = view(with_error(record))
+  end
   return 200, json.object { items = items, total = total }
 end
 
 local function show_log(of)
   local record = journal.record(of.params.log)
   if not record then problem.not_found("log with this id") end
-  local view = view_maker()(record)
+  local view = view_maker()(with_error(record))
   for _, part in ipairs { "request", "response" } do
     view[part .. "_body"] = journal.body(of, of.params.log, part) or json.null
   end

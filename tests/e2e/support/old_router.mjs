@@ -26,6 +26,7 @@ export function database(file, tables) {
 /* The tables of NiceAPI's newest state. rows: { api_providers: [...], ... }. */
 export const niceapi = (file, rows) => database(file, filled(NICEAPI, rows));
 export const nexusai = (file, rows) => database(file, filled(NEXUSAI, rows));
+export const nexusai_stats = (file, rows) => database(file, filled(NEXUSAI_STATS, rows));
 export const siliconflow = (file, rows) => database(file, filled(SILICONFLOW, rows));
 export const one_api = (file, rows) => database(file, filled(ONE_API, rows));
 export const new_api = (file, rows) => database(file, filled(NEW_API, rows));
@@ -45,7 +46,8 @@ const NICEAPI = {
     "id INTEGER PRIMARY KEY, key VARCHAR UNIQUE, is_active BOOLEAN, created_at DATETIME, last_used_at DATETIME, name VARCHAR",
   api_key_group_association:
     "api_key_id INTEGER, group_id INTEGER, PRIMARY KEY (api_key_id, group_id)",
-  call_logs: "id INTEGER PRIMARY KEY, provider_id INTEGER, is_success BOOLEAN",
+  call_logs:
+    "id INTEGER PRIMARY KEY, provider_id INTEGER, api_key_id INTEGER, request_timestamp DATETIME, response_timestamp DATETIME, is_success BOOLEAN, status_code INTEGER, response_time_ms INTEGER, error_message VARCHAR, prompt_tokens INTEGER, completion_tokens INTEGER, total_tokens INTEGER, cost FLOAT",
   error_maintenance:
     "id INTEGER PRIMARY KEY, keyword VARCHAR UNIQUE, description VARCHAR, last_triggered DATETIME, is_active BOOLEAN",
   settings: "key VARCHAR PRIMARY KEY, value VARCHAR",
@@ -56,6 +58,13 @@ const NEXUSAI = {
     "id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, server_url TEXT NOT NULL, server_key TEXT NOT NULL, personalized_key TEXT NOT NULL, description TEXT",
   provider_models:
     "id INTEGER PRIMARY KEY AUTOINCREMENT, provider_id INTEGER, model_name TEXT NOT NULL, description TEXT, UNIQUE (provider_id, model_name)",
+};
+
+const NEXUSAI_STATS = {
+  chat_stats:
+    "id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT, conversation_id TEXT, provider_id INTEGER, model_name TEXT, tokens_count INTEGER, is_prompt BOOLEAN",
+  chat_messages:
+    "id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT, conversation_id TEXT, provider_id INTEGER, model_name TEXT, role TEXT, content TEXT, tokens_count INTEGER",
 };
 
 const SILICONFLOW = {
@@ -75,13 +84,16 @@ const TOKEN =
 const USER =
   '"id" integer PRIMARY KEY, "username" text, "status" integer DEFAULT 1, "group" varchar(64) DEFAULT \'default\', "quota" integer DEFAULT 0';
 
+const LOG =
+  '"id" integer PRIMARY KEY, "user_id" integer, "created_at" bigint, "type" integer, "content" text, "username" text, "token_name" text DEFAULT \'\', "model_name" text DEFAULT \'\', "quota" integer DEFAULT 0, "prompt_tokens" integer DEFAULT 0, "completion_tokens" integer DEFAULT 0, "channel_id" integer';
+
 const ONE_API = {
   channels: `${CHANNEL}, "config" text, "system_prompt" text`,
   abilities: ABILITIES,
   tokens: `${TOKEN}, "models" text, "subnet" text DEFAULT ''`,
   users: USER,
   options: OPTIONS,
-  logs: "id integer PRIMARY KEY, user_id integer, quota integer",
+  logs: `${LOG}, "elapsed_time" integer DEFAULT 0, "is_stream" numeric`,
 };
 
 const NEW_API = {
@@ -90,7 +102,7 @@ const NEW_API = {
   tokens: `${TOKEN}, "model_limits_enabled" numeric, "model_limits" text, "allow_ips" text DEFAULT '', "group" text DEFAULT '', "deleted_at" datetime`,
   users: USER,
   options: OPTIONS,
-  logs: "id integer PRIMARY KEY, user_id integer, quota integer",
+  logs: `${LOG}, "use_time" integer DEFAULT 0, "is_stream" numeric, "token_id" integer DEFAULT 0, "group" text, "ip" text DEFAULT ''`,
 };
 
 /* Runs `neap import` for a neap of a story, whose secrets must not show in what it says. */
