@@ -12,6 +12,7 @@ local logs = {}
 
 local SAME = "%s\n%d\n%s\n%s" -- what two rows of one number and moment do not share
 local NONE = {}
+local ERROR_MAX, SECRET_LEAST = 4096, 16 -- bytes
 local CUT_SHORT = "what was carried over so far stays, but the logs are not complete: %s; run it "
   .. "again"
 
@@ -41,6 +42,20 @@ end
 function logs.micros(dollars)
   dollars = tonumber(dollars)
   return dollars and dollars >= 0 and dollars < 2 ^ 33 and math.floor(dollars * 1e6 + 0.5) or nil
+end
+
+--- What an old log says of a failure, bounded, and without what looks like a secret: providers
+--- quote the key that they refuse.
+---@param value any
+---@param secrets table<string, any> a set
+---@return string?
+function logs.error_text(value, secrets)
+  if type(value) ~= "string" or value == "" then return nil end
+  return (value:sub(1, ERROR_MAX):gsub("[%w_%-]+", function(word)
+    local is_secret = secrets[word] or (#word >= SECRET_LEAST and (word:find("^sk%-")
+      or word:find("^AIza")))
+    return is_secret and source.mask(word) or nil
+  end))
 end
 
 --- What the columns of a row that may be anything make of a record: its start, its target, and

@@ -267,7 +267,9 @@ local function read_calls(file, plan, providers, groups, tokens)
   if not file:has("call_logs", "request_timestamp") then
     return plan:leave_count(file:count("call_logs"), "rows of call_logs", "they have no time")
   end
-  local group_of = groups_of_providers(file, groups)
+  local group_of, secrets = groups_of_providers(file, groups), {}
+  for _, one in pairs(providers) do secrets[one.provider.keys[1].secret] = true end
+  for _, token in pairs(tokens) do secrets[token.secret] = true end
   plan:log(logs.of_table(file, { system = "niceapi", name = "call_logs", columns = CALL,
     map = function(row, done)
       local ends = source.moment(row.request_timestamp, EAST)
@@ -286,7 +288,7 @@ local function read_calls(file, plan, providers, groups, tokens)
       record.usage = logs.usage(row.prompt_tokens, row.completion_tokens, row.total_tokens)
       record.cost_micros = logs.micros(row.cost)
       record.stream = row.error_message == STREAMED
-      record.error = not record.stream and row.error_message or nil
+      record.error = not record.stream and logs.error_text(row.error_message, secrets) or nil
       return record
     end }))
 end
@@ -317,6 +319,8 @@ function niceapi.fill(file, plan)
   read_keywords(file, plan)
   read_settings(file, plan)
   read_calls(file, plan, providers, groups, tokens)
+  plan:leave_count(file:count("call_log_details"), "bodies of calls (call_log_details)",
+    "neap keeps such only where a group says so")
   plan:hint("NiceAPI's paths (/api/…) go on under neap's admin listener, with the old numbers.")
 end
 

@@ -81,6 +81,15 @@ test("dollars become millionths, and nothing that is none", function()
   for _, value in ipairs { -1, 1e300, "much" } do test.equal(logs.micros(value), nil) end
 end)
 
+test("what is said of a failure has no secret", function()
+  local said = logs.error_text("Incorrect key: sk-abcdefghijklmnop1234. (own_secret-1) "
+    .. "AIzaSyAbcdefghijk9",
+    { ["own_secret-1"] = true })
+  test.equal(said, "Incorrect key: sk-…1234. (…) …ijk9")
+  test.equal(#logs.error_text(("x "):rep(5000), {}), 4096)
+  test.equal({ logs.error_text("", {}), logs.error_text(5, {}) }, { nil, nil })
+end)
+
 test("a moment: with a fraction, of a clock that is known or named", function()
   test.equal(source.moment("2026-01-01 20:00:00.250000", EAST), NOON + 0.25)
   test.equal(source.moment("2026-01-01T12:00:00Z", EAST), NOON)
