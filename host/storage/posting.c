@@ -270,6 +270,7 @@ static int write_chunks(struct txn *txn, const struct key *prefix, const uint64_
 	struct chunk chunk;
 	int rc = 0;
 
+	chunk.first = chunk.last = 0;
 	chunk.count = chunk.size = 0;
 	chunk.is_stored = false;
 	for (size_t i = 0; i < count && !rc; i++)
