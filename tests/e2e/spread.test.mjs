@@ -153,7 +153,9 @@ test("a conversation stays where it was answered, whichever worker takes it", as
   );
   first.next(error(503, "busy"));
   const mine = { "x-conversation-id": "mine" };
-  assert.equal((await chat(neap, say("pool"), mine)).headers["x-neap-provider"], "b");
+  const begun = await chat(neap, say("pool"), mine);
+  assert.equal(begun.headers["x-neap-provider"], "b");
+  await neap.line(begun); // what a policy learns from it, it knows by then
   first.forget();
   for (let turn = 0; turn < 20; turn++) {
     assert.equal((await chat(neap, say("pool"), mine)).headers["x-neap-provider"], "b");
