@@ -36,16 +36,10 @@ local function given_by(handle)
   return is_id(id) and id or nil
 end
 
---- The characters that a similar text begins with too; nil where there are fewer.
-local function prefix_of(text)
-  if #text < SIMILAR then return nil end
-  return host.prefix(text, SIMILAR) or text:sub(1, SIMILAR)
-end
-
 --- The keys of what was said: of just that, and of what begins like it.
 local function keys_of(token, text, size)
   if #text > TEXT_MAX then text = text:sub(1, TEXT_MAX) end
-  local prefix = prefix_of(text)
+  local prefix = host.prefix(text, SIMILAR)
   return host.recent_key(token .. "\0=" .. size, text),
     prefix and host.recent_key(token .. "\0^", prefix)
 end

@@ -113,6 +113,8 @@ test("twenty characters are enough, fewer are not", function()
   local id = ask { "Übersetze diesen Satz: one" }
   test.equal(ask { "Übersetze diesen Satz: two" }, id)
   test.ok(fresh(ask { "Übersetze diesen Text: two" }))
+  test.ok(fresh(ask { "请问今天上海的天气怎么样？" }))
+  test.ok(fresh(ask { "请问今天上海的天气如何？" }), "their first twenty bytes are the same")
   test.ok(fresh(ask { "hi there" }))
   test.ok(fresh(ask { "hi there, you" }))
 end)
