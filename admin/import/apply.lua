@@ -4,6 +4,7 @@
 --- have: what is found again is said, and importing the same twice writes nothing the second time.
 --- Nothing is written here: the ops are, in one transaction, by whoever asked.
 
+local free_name = require "admin.api.free_name"
 local host = require "neap.host"
 local json = require "neap.json"
 local key = require "admin.api.key"
@@ -84,12 +85,7 @@ end
 
 --- A name that nothing of the kind has.
 function Apply:free_name(kind, stem)
-  local name, number = stem, 1
-  while self:is_taken(kind, name) do
-    number = number + 1
-    name = ("%s-%d"):format(stem, number)
-  end
-  return name
+  return free_name(stem, function(name) return self:is_taken(kind, name) end)
 end
 
 function Apply:carried_over(text, ...) self.carried[#self.carried + 1] = text:format(...) end

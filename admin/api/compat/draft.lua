@@ -5,6 +5,7 @@
 --- in router.lua is refused (409).
 
 local change = require "admin.api.change"
+local free_name = require "admin.api.free_name"
 local host = require "neap.host"
 local json = require "neap.json"
 local problem = require "admin.api.problem"
@@ -110,12 +111,7 @@ end
 
 --- The name, or with a number behind it where there is one of that name.
 function Draft:free_name(kind, stem)
-  local name, number = stem, 1
-  while self:is_taken(kind, name) do
-    number = number + 1
-    name = ("%s-%d"):format(stem, number)
-  end
-  return name
+  return free_name(stem, function(name) return self:is_taken(kind, name) end)
 end
 
 local function add_op(ops, key, entry)
