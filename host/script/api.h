@@ -57,6 +57,8 @@ void *api_new_handle(lua_State *L, size_t size, const char *name);
 /* The memory of the handle at index; raises for anything else. Handles belong to the library,
  * so that this finds mistakes: policies cannot get at them. */
 void *api_check_type(lua_State *L, int index, const char *name);
+/* Sets a number of the table at the top of the stack. */
+void api_set_number(lua_State *L, const char *name, double number);
 /* Seconds from Lua; negative counts as 0, more than 24 days as that. */
 struct timeval api_timeval(double seconds);
 int api_ms(double seconds);

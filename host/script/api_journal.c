@@ -432,12 +432,6 @@ static int l_stats(lua_State *L)
 
 /* -- figures -------------------------------------------------------------------------- */
 
-static void set_number(lua_State *L, const char *name, double number)
-{
-	lua_pushnumber(L, number);
-	lua_setfield(L, -2, name);
-}
-
 /* journal_figures() -> table | nil where there is no journal */
 static int l_figures(lua_State *L)
 {
@@ -451,19 +445,19 @@ static int l_figures(lua_State *L)
 	}
 	figures = journal_figures(process->journal);
 	lua_createtable(L, 0, 10);
-	set_number(L, "written", (double)figures.written);
-	set_number(L, "dropped", (double)figures.dropped);
-	set_number(L, "bodies_dropped", (double)figures.bodies_dropped);
-	set_number(L, "transactions", (double)figures.transactions);
-	set_number(L, "removed", (double)figures.removed);
-	set_number(L, "waiting_bytes", (double)figures.waiting);
-	set_number(L, "ring_bytes", (double)figures.ring_size);
+	api_set_number(L, "written", (double)figures.written);
+	api_set_number(L, "dropped", (double)figures.dropped);
+	api_set_number(L, "bodies_dropped", (double)figures.bodies_dropped);
+	api_set_number(L, "transactions", (double)figures.transactions);
+	api_set_number(L, "removed", (double)figures.removed);
+	api_set_number(L, "waiting_bytes", (double)figures.waiting);
+	api_set_number(L, "ring_bytes", (double)figures.ring_size);
 	/* The store may have to grow before it can say so: no client waits for that. */
 	if (script->is_admin)
-		set_number(L, "bytes",
+		api_set_number(L, "bytes",
 			(double)store_figures(storage_journal(process->storage)).used);
 	if (figures.last_us)
-		set_number(L, "last", (double)figures.last_us / 1e6);
+		api_set_number(L, "last", (double)figures.last_us / 1e6);
 	if (figures.error) {
 		lua_pushstring(L, figures.error_text.text);
 		lua_setfield(L, -2, "error");

@@ -88,6 +88,12 @@ void *api_check_type(lua_State *L, int index, const char *name)
 	return handle->content;
 }
 
+void api_set_number(lua_State *L, const char *name, double number)
+{
+	lua_pushnumber(L, number);
+	lua_setfield(L, -2, name);
+}
+
 struct script *api_script(lua_State *L)
 {
 	struct script *script = state_data(state_of(L));
@@ -264,12 +270,6 @@ static int l_log_is_text(lua_State *L)
 	return 1;
 }
 
-static void set_number(lua_State *L, const char *name, double number)
-{
-	lua_pushnumber(L, number);
-	lua_setfield(L, -2, name);
-}
-
 /* figures() -> what health shows of the process */
 static int l_figures(lua_State *L)
 {
@@ -280,19 +280,19 @@ static int l_figures(lua_State *L)
 	for (int i = 0; i < process->worker_count; i++)
 		connections += process->connection_counts[i];
 	lua_createtable(L, 0, 13);
-	set_number(L, "uptime", (double)(clock_us() - process->start_us) / 1e6);
-	set_number(L, "workers", process->worker_count);
-	set_number(L, "generation", (double)process->generation);
-	set_number(L, "reloads", (double)process->reload_count);
-	set_number(L, "reload_errors", (double)process->reload_errors);
-	set_number(L, "connections", connections);
-	set_number(L, "admin_connections",
+	api_set_number(L, "uptime", (double)(clock_us() - process->start_us) / 1e6);
+	api_set_number(L, "workers", process->worker_count);
+	api_set_number(L, "generation", (double)process->generation);
+	api_set_number(L, "reloads", (double)process->reload_count);
+	api_set_number(L, "reload_errors", (double)process->reload_errors);
+	api_set_number(L, "connections", connections);
+	api_set_number(L, "admin_connections",
 		process->connection_counts[process->worker_count]);
-	set_number(L, "requests", process->request_count);
-	set_number(L, "attempts", process->attempt_count);
-	set_number(L, "log_dropped", (double)log_dropped());
-	set_number(L, "late", (double)process->late_count);
-	set_number(L, "done_skipped", (double)process->tallies[TALLY_DONE_SKIPPED]);
+	api_set_number(L, "requests", process->request_count);
+	api_set_number(L, "attempts", process->attempt_count);
+	api_set_number(L, "log_dropped", (double)log_dropped());
+	api_set_number(L, "late", (double)process->late_count);
+	api_set_number(L, "done_skipped", (double)process->tallies[TALLY_DONE_SKIPPED]);
 	lua_pushboolean(L, process->is_draining);
 	lua_setfield(L, -2, "draining");
 	return 1;
