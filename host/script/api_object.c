@@ -67,11 +67,14 @@ static int l_object_new(lua_State *L)
 	return 1;
 }
 
-/* Pushes the inside of the object at index 2 where it is of the class at index 1. */
+/* Pushes the inside of the object at index 2 where it is of the class at index 1: its metatable
+ * names its class as its first element. */
 static bool push_inside(lua_State *L)
 {
-	if (lua_type(L, 2) != LUA_TUSERDATA || !lua_getmetatable(L, 2) ||
-		!lua_rawequal(L, 1, -1))
+	if (lua_type(L, 2) != LUA_TUSERDATA || !lua_getmetatable(L, 2))
+		return false;
+	lua_rawgeti(L, -1, 1);
+	if (!lua_rawequal(L, 1, -1))
 		return false;
 	lua_getfenv(L, 2);
 	return true;

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <lauxlib.h>
@@ -39,14 +40,26 @@ static int l_next(lua_State *L)
 	return 1;
 }
 
-/* The view itself is handed to the loop, never the table behind it: a policy could keep
- * what pairs returns, and write to it. */
-static int l_pairs(lua_State *L)
+/* Upvalues of pairs and ipairs: Lua's own way through a table, and the one through a view. */
+enum { PLAIN_STEP = 1, VIEW_STEP };
+
+/* Puts the step of a loop over argument 1 below it. The view itself is handed to the loop, never
+ * the table behind it: a policy could keep what pairs returns, and write to it. */
+static void push_step(lua_State *L)
 {
+	bool is_plain;
+
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
-	lua_pushvalue(L, lua_upvalueindex(1));
+	is_plain = !lua_getmetatable(L, 1);
+	lua_settop(L, 1);
+	lua_pushvalue(L, lua_upvalueindex(is_plain ? PLAIN_STEP : VIEW_STEP));
 	lua_insert(L, 1);
+}
+
+static int l_pairs(lua_State *L)
+{
+	push_step(L);
 	lua_pushnil(L);
 	return 3;
 }
@@ -64,10 +77,7 @@ static int l_ipairs_next(lua_State *L)
 
 static int l_ipairs(lua_State *L)
 {
-	luaL_checktype(L, 1, LUA_TTABLE);
-	lua_settop(L, 1);
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
+	push_step(L);
 	lua_pushinteger(L, 0);
 	return 3;
 }
@@ -121,6 +131,19 @@ static void copy_library(lua_State *L, const char *name)
 	lua_setfield(L, -2, name);
 }
 
+/* Sets name in the table on top of the stack to a loop that takes Lua's own step of that name for
+ * a plain table, and view_step for a view. */
+static void set_loop(lua_State *L, const char *name, lua_CFunction loop,
+	lua_CFunction view_step)
+{
+	lua_getglobal(L, name);
+	lua_newtable(L);
+	lua_call(L, 1, 1);
+	lua_pushcfunction(L, view_step);
+	lua_pushcclosure(L, loop, 2);
+	lua_setfield(L, -2, name);
+}
+
 static void push_names(lua_State *L)
 {
 	static const char *const as_they_are[] = {
@@ -142,13 +165,9 @@ static void push_names(lua_State *L)
 		lua_setfield(L, -2, as_they_are[i]);
 	}
 	lua_pushcfunction(L, l_next);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -3, "next");
-	lua_pushcclosure(L, l_pairs, 1);
-	lua_setfield(L, -2, "pairs");
-	lua_pushcfunction(L, l_ipairs_next);
-	lua_pushcclosure(L, l_ipairs, 1);
-	lua_setfield(L, -2, "ipairs");
+	lua_setfield(L, -2, "next");
+	set_loop(L, "pairs", l_pairs, l_next);
+	set_loop(L, "ipairs", l_ipairs, l_ipairs_next);
 
 	limited_push_string(L);
 	lua_setfield(L, -2, "string");

@@ -81,7 +81,7 @@ end
 --- The same with the provider's headers in it, for answers that are not sent as they came.
 local function upstream_fields(of, inside)
   local fields = attempt_fields(of, inside)
-  local list = inside.header_list or inside.attempt:headers()
+  local list = inside.header_list or inside.transfer:headers()
   local patterns = inside.dialect.answer_headers
   for index = 1, #list, 2 do
     local name = list[index]:lower()
@@ -187,7 +187,7 @@ local function pass_failure(of, inside)
   local failure, why = inside.failure, inside.why
   if failure == "exhausted" then
     local last = last_real(of)
-    if last and last.answer then return pass_error(of, last.answer) end
+    if last and last.body then return pass_error(of, last) end
     if last and last.failure then failure, why = last.failure, last.why end
   end
   local status = STATUS_OF[failure] or 503
@@ -236,7 +236,7 @@ end
 --- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
 --- last is always one of these two. `take` gives a true value to go no further.
 local function read_stream(inside, take)
-  local transfer, from, state = inside.attempt, inside.dialect, {}
+  local transfer, from, state = inside.transfer, inside.dialect, {}
   local count = 0
   while true do
     local data, after, name = transfer:event(0)
@@ -327,15 +327,15 @@ local function collect(of, inside)
   end
   -- As if the provider had answered with this error at once.
   inside.status, inside.body, inside.is_native = problem.status, problem.message, false
-  inside.header_list = inside.attempt:headers()
-  inside.has_retry_advice = inside.attempt:header("x-should-retry") ~= nil
+  inside.header_list = inside.transfer:headers()
+  inside.has_retry_advice = inside.transfer:header("x-should-retry") ~= nil
   response.close(inside)
   return pass_error(of, inside)
 end
 
 --- The whole body, also where it is longer than what a gate holds; nil and a failure, or nothing.
 local function read_whole(inside)
-  local transfer, parts, size = inside.attempt, {}, 0
+  local transfer, parts, size = inside.transfer, {}, 0
   while true do
     local held, is_ended, why = transfer:bytes(1e9)
     if not held then return nil, is_ended, why end
@@ -360,20 +360,20 @@ local function convert(of, inside)
 end
 
 local function relay(of, inside)
-  local handle = of.handle
+  local transfer = inside.transfer
   local fields, plan, rule = attempt_fields(of, inside), nil, nil
-  local length = tonumber(inside.attempt:header("content-length")) or -1
+  local length = tonumber(transfer:header("content-length")) or -1
   if inside.is_stream then
     plan, rule = inside.dialect.plan(inside.is_usage_hidden or false)
     fields, length = stream_fields(fields), -1
-  elseif inside.attempt:header("content-encoding") then
+  elseif transfer:header("content-encoding") then
     length = -1
   end
   of.record.status, of.record.usage_rule, of.record.frame = inside.status, rule, inside.frame
   note_first_byte(of)
   of.open = nil
   record.trim(of.record)
-  handle:relay(inside.attempt, inside.status, fields, length, plan, filter_of(inside.dialect))
+  of.handle:relay(transfer, inside.status, fields, length, plan, filter_of(inside.dialect))
 end
 
 --- The end of a request whose answer neap itself could not go on with.
@@ -406,11 +406,11 @@ function answer.commit(of, got)
   if is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
   if inside.is_whole then
     local dialect = inside.dialect
-    of.record.usage = dialect.usage(inside.attempt)
+    of.record.usage = dialect.usage(inside.transfer)
     if not of.record.usage then
-      record.estimate(of.record, of.handle, dialect.content_size(inside.attempt))
+      record.estimate(of.record, of.handle, dialect.content_size(inside.transfer))
     end
-    of.handle:reply_held(inside.attempt, inside.status, attempt_fields(of, inside),
+    of.handle:reply_held(inside.transfer, inside.status, attempt_fields(of, inside),
       filter_of(dialect))
     response.close(inside)
     return finish(of, inside.status, "ok", inside.size)

@@ -31,7 +31,7 @@ local FORBIDDEN = { host = true, ["content-length"] = true, ["transfer-encoding"
 
 --- The fixed headers of an attempt and the names of the client's that go on. Later sources go
 --- before earlier ones: the client's, the provider's own, the policy's.
-local function headers_for(provider, key, narrowed, is_stream)
+local function headers_for(provider, key, changed, is_stream)
   local fixed, forward, taken = {}, {}, {}
   local function put(name, value)
     local lower = name:lower()
@@ -39,7 +39,7 @@ local function headers_for(provider, key, narrowed, is_stream)
     taken[lower] = true
     fixed[#fixed + 1] = name .. ": " .. value
   end
-  for name, value in pairs(narrowed.headers_set or {}) do put(name, value) end
+  for name, value in pairs(changed.headers or NONE) do put(name, value) end
   for name, value in pairs(provider.headers) do put(name, value) end
   put("Accept", is_stream and "text/event-stream" or "application/json")
   local function pass(name)
@@ -57,17 +57,17 @@ end
 
 --- The value of a timer in seconds: the group's goes before the provider's; a policy's
 --- timeout bounds both.
-local function timer(of, provider, narrowed, name)
+local function timer(of, provider, changed, name)
   local value = of.group.timeouts[name] or provider.timeouts[name]
-  if narrowed.timeout and (not value or narrowed.timeout < value) then return narrowed.timeout end
+  if changed.timeout and (not value or changed.timeout < value) then return changed.timeout end
   return value
 end
 
 --- The body's edits where both sides speak one dialect.
-local function edits_for(of, provider, model, narrowed)
+local function edits_for(of, provider, model, changed)
   local edits = { none, none, none, none } -- room for the usual ones
   local is_hidden = provider.dialect.edits(edits, of.handle, model, provider.options)
-  for name, value in pairs(narrowed.set or NONE) do
+  for name, value in pairs(changed.set or NONE) do
     local text = json.encode(value)
     local is_known = false
     for index = 1, #edits, 2 do
@@ -80,12 +80,12 @@ end
 
 --- The body where it is translated: decoded, changed, encoded in the provider's dialect. Or nil,
 --- a message and the status that goes with it.
-local function translated_body(of, provider, model, narrowed)
+local function translated_body(of, provider, model, changed)
   local text = of.handle:body(TRANSLATE_MAX)
   if not text then return nil, "the body is too long to be translated for this provider", 413 end
   local canonical, problem = of.dialect.request_in(text)
   if not canonical then return nil, "the body is no valid JSON: " .. problem, 400 end
-  for name, value in pairs(narrowed.set or {}) do canonical[name] = value end
+  for name, value in pairs(changed.set or NONE) do canonical[name] = value end
   return provider.dialect.request_out(canonical, model, provider.options)
 end
 
@@ -151,7 +151,6 @@ end
 local function read_answer(inside, transfer, dialect)
   local status, failure, why = transfer:head()
   if not status then return fail(inside, failure, why) end
-  inside.status = status
   local content_type = transfer:header("content-type") or ""
   inside.content_type = content_type
   if status >= 300 then
@@ -161,22 +160,27 @@ local function read_answer(inside, transfer, dialect)
   else
     gate_body(inside, transfer, dialect)
   end
+  -- Not before: what is cut short meanwhile has neither a status nor a failure.
+  if not inside.failure then inside.status = inside.status or status end
 end
 
 -- ------------------------------------------------------------------------------------
 -- The step
 
-local function record_attempt(of, inside)
-  local target, key = inside.target_inside, inside.key_inside
-  local record = {
-    target = inside.target, key = inside.key, target_name = target.name, key_id = key and key.id,
-    started = host.now(), seconds = none, first_event_seconds = none,
-    status = none, failure = none, why = none, answer = none,
+--- A new attempt, which is the inside of its response, too, and what is left of it in the record.
+local function new_attempt(of, target, key)
+  local target_inside = object.inside(catalog.Target, target)
+  local key_inside = key and object.inside(catalog.Key, key)
+  return {
+    target = target, key = key, target_inside = target_inside, key_inside = key_inside,
+    target_name = target_inside.name, key_id = key_inside and key_inside.id,
+    started = host.now(),
     place = steps.count(of.steps), -- of the steps before it: where a trace shows it
+    context = of, transfer = false, dialect = false, is_native = false, is_usage_hidden = false,
+    content_type = false, is_whole = false, is_stream = false, model = false, size = false,
+    status = none, failure = none, why = none, body = none, seconds = none,
+    first_event_seconds = none, frame = none,
   }
-  of.attempts[#of.attempts + 1] = record
-  of.provider = target.provider
-  return record
 end
 
 --- Takes the key out of what the provider says where it does not answer.
@@ -192,14 +196,12 @@ local function redact_error(inside)
 end
 
 --- Finishes what the gate found: times, the error's wait, the record; closes what is no good.
-local function conclude(of, inside, record, transfer)
-  local now = host.now()
-  inside.seconds = now - record.started
-  record.seconds = inside.seconds
+local function conclude(of, inside)
+  local seconds, transfer = host.now() - inside.started, inside.transfer
+  inside.seconds = seconds
   if inside.status and not inside.body then
-    inside.first_event_seconds = inside.seconds
-    record.first_event_seconds = inside.seconds
-    inside.target_inside.health:latency(inside.seconds)
+    inside.first_event_seconds = seconds
+    inside.target_inside.health:latency(seconds)
   end
   if inside.body then
     inside.has_retry_advice = transfer:header("x-should-retry") ~= nil
@@ -210,13 +212,10 @@ local function conclude(of, inside, record, transfer)
   if inside.failure or inside.body then
     inside.header_list = transfer:headers()
     redact_error(inside)
-    transfer:close()
+    response.close(inside)
   else
-    inside.attempt = transfer
     of.open = inside
   end
-  record.status, record.failure, record.why = inside.status, inside.failure, inside.why
-  if inside.body then record.answer = inside end
 end
 
 --- Whose turn it is of a provider's proxies: one counter for all workers.
@@ -227,23 +226,23 @@ end
 
 --- What is the same for every request with this target and key, made once; a policy that changes
 --- the model, the time or a header gets one of its own.
-local function route_for(of, target, key, narrowed, model)
+local function route_for(of, target, key, changed, model)
   local provider, is_stream = target.at, of.stream
   local proxies = provider.proxy
   local place = proxies[2] and proxy_turn(provider) or 1
-  local is_common = not (narrowed.model or narrowed.timeout or narrowed.headers_set)
+  local is_common = not (changed.model or changed.timeout or changed.headers)
   local known = target.routes[key or "none"]
   local name = is_stream and place or -place
   if is_common and known and known[name] then return known[name] end
-  local fixed, forward = headers_for(provider, key, narrowed, is_stream)
+  local fixed, forward = headers_for(provider, key, changed, is_stream)
   local made = host.route {
     url = provider.dialect.url(provider.url, of.operation, model, is_stream),
     headers = fixed, forward = forward,
-    connect = timer(of, provider, narrowed, "connect"),
-    first_byte = is_stream and timer(of, provider, narrowed, "first_byte") or 0,
-    first_event = is_stream and timer(of, provider, narrowed, "first_event") or 0,
-    idle = timer(of, provider, narrowed, "idle"),
-    total = timer(of, provider, narrowed, "total"),
+    connect = timer(of, provider, changed, "connect"),
+    first_byte = is_stream and timer(of, provider, changed, "first_byte") or 0,
+    first_event = is_stream and timer(of, provider, changed, "first_event") or 0,
+    idle = timer(of, provider, changed, "idle"),
+    total = timer(of, provider, changed, "total"),
     proxy = proxies[place], private = provider.options.private ~= false, stream = is_stream,
     health = { target.health, key and key.key.health },
   }
@@ -255,55 +254,49 @@ local function route_for(of, target, key, narrowed, model)
   return made
 end
 
-local function start(of, inside, narrowed)
+--- Sends the request. Returns nil, a message and a status where it cannot be sent.
+local function start(of, inside, changed)
   local target = inside.target_inside
   local provider = target.at
   local dialect = provider.dialect
-  local model = narrowed.model or target.model
+  local model = changed.model or target.model
   local body, problem, status
   inside.model = model
   inside.is_native, inside.dialect = dialect == of.dialect, dialect
   if inside.is_native then
-    body, inside.is_usage_hidden = edits_for(of, provider, model, narrowed)
+    body, inside.is_usage_hidden = edits_for(of, provider, model, changed)
   else
-    body, problem, status = translated_body(of, provider, model, narrowed)
+    body, problem, status = translated_body(of, provider, model, changed)
     if not body then return nil, problem, status end
   end
-  return host.start(of.handle, route_for(of, target, inside.key_inside, narrowed, model), body)
+  return host.start(of.handle, route_for(of, target, inside.key_inside, changed, model), body)
 end
 
 --- The innermost step: request → response.
 function attempt.run(_, narrowed)
   local of = narrowed.context
   if of.open then response.close(of.open) end
-  if #of.attempts >= of.budget or host.now() >= of.deadline then
+  local attempts = of.attempts
+  local count = #attempts
+  if count >= of.budget or host.now() >= of.deadline then
     return (response.failed(of, "exhausted", "the request's budget is spent"))
   end
   local target = request.target_of(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
-  local key = request.key_of(narrowed)
-  local inside = {
-    target = target, key = key,
-    target_inside = object.inside(catalog.Target, target),
-    key_inside = key and object.inside(catalog.Key, key),
-    context = of, record = none, attempt = none, dialect = none, is_native = none,
-    is_usage_hidden = none, status = none, failure = none, why = none, content_type = none,
-    body = none, is_whole = none, is_stream = none, seconds = none, first_event_seconds = none,
-    has_retry_advice = none, model = none, size = none, frame = none,
-  }
-  local record = record_attempt(of, inside)
-  inside.record = record
-  local transfer, problem, status = start(of, inside, narrowed)
+  local inside = new_attempt(of, target, request.key_of(narrowed))
+  of.provider, attempts[count + 1] = inside.target_inside.provider, inside
+  local transfer, problem, status = start(of, inside, narrowed.changed or NONE)
   if not transfer then
-    of.attempts[#of.attempts] = nil
+    attempts[count + 1] = nil
     return (response.refusal(of, status, problem))
   end
-  if of.leg_of then record.leg, record.transfer = of, transfer end
+  inside.transfer = transfer
+  if of.leg_of then inside.leg = of end
   read_answer(inside, transfer, inside.dialect)
-  conclude(of, inside, record, transfer)
-  return (response.of_attempt(of, inside))
+  conclude(of, inside)
+  return (response.of_attempt(inside))
 end
 
 return attempt

@@ -153,10 +153,10 @@ local function make_target(self, provider, given)
   }
   for index, key in ipairs(provider.keys) do
     inside.keys[index] =
-      object.new(catalog.Key, { id = key.id, key = key, model = given.model, name = key.id })
+      object.fixed(catalog.Key, { id = key.id, key = key, model = given.model, name = key.id })
   end
   self.target_count = self.target_count + 1
-  return object.new(catalog.Target, inside)
+  return object.fixed(catalog.Target, inside)
 end
 
 -- ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ local zone = require "neap.zone"
 
 local chain = {}
 
-local inside_of = object.inside
+local request_inside, response_inside = request.inside, response.inside
 
 chain.DEFAULT = { "circuit_breaker", "priority_failover", "key_rotation", "keyword_retry" }
 
@@ -182,30 +182,33 @@ end
 
 --- Whether there is something to send: a later attempt closes the response before it.
 local function is_open(answer)
-  return not answer.status or answer.attempt or answer.body or answer.reply
+  return not answer.status or answer.transfer or answer.body or answer.reply
 end
 
---- One layer around the rest of the chain: request → response.
+--- One layer around the rest of the chain: request → response. What a layer only passes on, inwards
+--- (of.given) and back (of.passed), is no step.
 local function close_layer(instance, inner)
-  local name, self, run = instance.name, instance.self, instance.definition.run
+  local name, self, run, done = instance.name, instance.self, instance.definition.run, instance.done
   local is_by_provider = instance.is_by_provider
 
   local function next_layer(narrowed)
-    local inside = inside_of(request.class, narrowed)
+    local inside = request_inside(narrowed)
     if not inside then
       error(("next takes a request: what it got is a %s"):format(type(narrowed)), 2)
     end
     local of = inside.context
-    steps.add(of.steps, "next", name, inside.target, inside.key)
+    local is_passed_on = narrowed == of.given
+    if not is_passed_on then steps.add(of.steps, "next", name, inside.target, inside.key) end
     local got = inner(narrowed, inside)
     of.layer = name -- what is raised from here on is this policy's again
+    of.passed = is_passed_on and got
     return got
   end
 
   return function(given, inside)
     local of = inside.context
-    of.entered[#of.entered + 1] = instance
-    of.layer = name
+    if done then of.entered[#of.entered + 1] = instance end
+    of.layer, of.given, of.passed = name, given, false
     if is_by_provider then
       -- What it shares is the provider's, also before its first attempt there.
       local target = request.target_of(inside)
@@ -213,7 +216,7 @@ local function close_layer(instance, inner)
     end
     local got = run(self, given, next_layer)
     of.layer = name
-    local answer = inside_of(response.class, got)
+    local answer = response_inside(got)
     if not answer then
       error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
     end
@@ -221,7 +224,9 @@ local function close_layer(instance, inner)
     if not is_open(answer) then
       error(name .. ": run returned a response that a later attempt has closed", 0)
     end
-    steps.add(of.steps, "return", name, answer.failure or answer.status)
+    if got ~= of.passed then
+      steps.add(of.steps, "return", name, answer.failure or answer.status)
+    end
     return got
   end
 end

@@ -21,6 +21,7 @@ function object.class(name, spec)
   for field, get in pairs(spec.getters or {}) do members[field] = { get } end
   specs[name] = spec
   local class = { name = name, __metatable = false }
+  class[1] = class -- by which the host knows the class of an object's metatable
   class.__index = host.object_index(name, members)
 
   function class.__newindex(_, key)
@@ -53,18 +54,24 @@ end
 --- new(class, inside): an object of the class around the table inside, which the caller keeps.
 object.new = host.object_new
 
---- An object of a class without getters that lives long, and whose fields are all there and stay
---- as they are: they are read without a call. `inside` and `check` do not know it.
+--- An object of a class that lives long, and whose fields stay as they are: these and its methods
+--- are read without a call. Its getters get no `self`.
 function object.fixed(class, inside)
   local spec, members = specs[class.name], {}
+  local getters, is_field = spec.getters or {}, {}
   for method, run in pairs(spec.methods or {}) do members[method] = run end
-  for _, field in ipairs(spec.fields or {}) do members[field] = inside[field] end
+  for _, field in ipairs(spec.fields or {}) do
+    members[field], is_field[field] = inside[field], true
+  end
   setmetatable(members, { __index = function(_, key)
+    local get = getters[key]
+    if get then return get(inside) end
+    if is_field[key] then return nil end
     error(("a %s has no \"%s\""):format(class.name, tostring(key)), 2)
   end })
   return host.object_new({
-    __index = members, __newindex = class.__newindex, __metatable = false,
-    __tostring = function() return ("%s %s"):format(class.name, tostring(inside.name or "")) end,
+    class, __index = members, __newindex = class.__newindex, __metatable = false,
+    __tostring = class.__tostring,
   }, inside)
 end
 

@@ -112,7 +112,7 @@ end
 -- Ends
 
 local function is_answer(inside)
-  return inside.status and inside.status < 300 and (inside.attempt or inside.reply)
+  return inside.status and inside.status < 300 and (inside.transfer or inside.reply)
 end
 
 --- How much a failure tells: a spent budget nothing, neap's own refusal less than a provider.
@@ -169,14 +169,12 @@ local function end_leg(self, leg, problem)
 end
 
 --- Books an attempt of a cancelled leg that had brought nothing, or whose answer nobody wants now.
-local function lose(record)
-  local open = rawget(record.leg, "open")
-  local is_held = open and open.record == record
-  if (record.status or record.failure) and not is_held then return end
-  record.transfer:close()
-  if is_held then response.close(open) end
-  record.status, record.failure = nil, "lost"
-  record.seconds = host.now() - record.started
+local function lose(attempt)
+  local is_held = rawget(attempt.leg, "open") == attempt
+  if (attempt.status or attempt.failure) and not is_held then return end
+  response.close(attempt)
+  attempt.status, attempt.failure = nil, "lost"
+  attempt.seconds = host.now() - attempt.started
 end
 
 --- The leg of this race that a context belongs to, also by way of races inside of it.
@@ -188,12 +186,11 @@ end
 --- The attempts of all legs become those of whoever ran the race.
 local function settle(self)
   local of = self.of
-  for _, record in ipairs(of.attempts) do
-    local leg = leg_of(self, record.leg)
+  for _, attempt in ipairs(of.attempts) do
+    local leg = leg_of(self, attempt.leg)
     if leg then
-      if leg.is_running then lose(record) end
-      record.leg = of.leg_of and of
-      if not record.leg then record.transfer = nil end
+      if leg.is_running then lose(attempt) end
+      attempt.leg = of.leg_of and of
     end
   end
 end
@@ -212,7 +209,7 @@ end
 local function adopt(of, leg)
   local inside = response.inside(leg.got)
   inside.context = of
-  if inside.attempt then of.open = inside end
+  if inside.transfer then of.open = inside end
   of.provider = leg.of.provider
   return leg.got
 end

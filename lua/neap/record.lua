@@ -130,7 +130,9 @@ end
 function record.trim(self)
   local of = self.context
   self.trace = is_trace_wanted(self) and tell(of) or false
-  for _, attempt in ipairs(self.attempts) do attempt.answer = nil end
+  for _, attempt in ipairs(self.attempts) do
+    attempt.context, attempt.transfer, attempt.body, attempt.headers = nil, nil, nil, nil
+  end
   for _, instance in ipairs(of.entered) do
     if instance.done then return end
   end

@@ -15,10 +15,19 @@ local request = {}
 
 local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
 
+local NONE = {}
 -- What has no value yet: in a constructor it makes room.
 local none -- luacheck: ignore 221
 
 local Request
+
+-- The request that was made last, and its inside: most of what is asked about is this one.
+local latest, latest_inside
+
+local function make(inside)
+  latest, latest_inside = object.new(Request, inside), inside
+  return latest, inside
+end
 
 -- ------------------------------------------------------------------------------------
 -- What is read
@@ -108,23 +117,26 @@ local function is_list_of(class, value)
 end
 
 local CHECKS = {
-  target = function(value) return object.inside(catalog.Target, value) ~= nil, "a target" end,
-  targets = function(value) return is_list_of(catalog.Target, value), "a list of targets" end,
-  key = function(value) return object.inside(catalog.Key, value) ~= nil, "a key" end,
-  keys = function(value) return is_list_of(catalog.Key, value), "a list of keys" end,
-  model = function(value) return type(value) == "string" and value ~= "", "a model's name" end,
-  timeout = function(value) return type(value) == "number" and value > 0, "seconds" end,
-  headers = function(value) return type(value) == "table", "a table of headers" end,
-  set = function(value) return type(value) == "table", "a table of members" end,
+  target = function(value) return object.inside(catalog.Target, value) end,
+  targets = function(value) return is_list_of(catalog.Target, value) end,
+  key = function(value) return object.inside(catalog.Key, value) end,
+  keys = function(value) return is_list_of(catalog.Key, value) end,
+  model = function(value) return type(value) == "string" and value ~= "" end,
+  timeout = function(value) return type(value) == "number" and value > 0 end,
+  headers = function(value) return type(value) == "table" end,
+  set = function(value) return type(value) == "table" end,
 }
+local WANTED = { target = "a target", targets = "a list of targets", key = "a key",
+  keys = "a list of keys", model = "a model's name", timeout = "seconds",
+  headers = "a table of headers", set = "a table of members" }
 
 local function check_headers(headers)
   for name, value in pairs(headers) do
     if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
-      error(("\"%s\" is no name of a header"):format(tostring(name)), 3)
+      error(("\"%s\" is no name of a header"):format(tostring(name)), 4)
     end
     if type(value) ~= "string" or value:find("[%c\127]") then
-      error(("the header %s must be a text without line ends"):format(name), 3)
+      error(("the header %s must be a text without line ends"):format(name), 4)
     end
   end
 end
@@ -132,7 +144,7 @@ end
 local function check_members(set)
   for name in pairs(set) do
     if type(name) ~= "string" or not name:find("^[%w_.$-]+$") then
-      error(("\"%s\" is no name of a member"):format(tostring(name)), 3)
+      error(("\"%s\" is no name of a member"):format(tostring(name)), 4)
     end
   end
 end
@@ -144,39 +156,37 @@ local function merge(old, new)
   return merged
 end
 
+--- What is to be sent otherwise, after these changes: { model, timeout, headers, set } or nil.
+local function changed(before, changes)
+  local model, timeout, headers, set = changes.model, changes.timeout, changes.headers, changes.set
+  if not (model or timeout or headers or set) then return before end
+  if headers then check_headers(headers) end
+  if set then check_members(set) end
+  before = before or {}
+  return { model = model or before.model, timeout = timeout or before.timeout,
+    headers = headers and merge(before.headers, headers) or before.headers,
+    set = set and merge(before.set, set) or before.set }
+end
+
 local function with(self, changes)
-  local inside = object.check(Request, self, "the request")
+  local inside = self == latest and latest_inside or object.check(Request, self, "the request")
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
-  local narrowed = {
-    context = inside.context, targets = inside.targets, target = inside.target,
-    keys = inside.keys, key = inside.key, model = inside.model, timeout = inside.timeout,
-    headers_set = inside.headers_set, set = inside.set,
-  }
   for name, value in pairs(changes) do
     local check = CHECKS[name]
     if not check then
       error(("a request has no \"%s\" to narrow"):format(tostring(name)), 2)
     end
-    local ok, wanted = check(value)
-    if not ok then error(("%s must be %s"):format(name, wanted), 2) end
-    narrowed[name] = value
+    if not check(value) then error(("%s must be %s"):format(name, WANTED[name]), 2) end
   end
-  if changes.headers then
-    check_headers(changes.headers)
-    narrowed.headers_set = merge(inside.headers_set, changes.headers)
-  end
-  if changes.set then
-    check_members(changes.set)
-    narrowed.set = merge(inside.set, changes.set)
-  end
-  narrowed.headers = nil
+  local target, key, targets, keys = changes.target, changes.key, changes.targets, changes.keys
   -- Keys belong to a target: another target has others.
-  if changes.target and changes.target ~= inside.target then
-    narrowed.keys, narrowed.key = changes.keys, changes.key
-  end
-  if changes.targets then narrowed.targets = host.copy_list(changes.targets) end
-  if changes.keys then narrowed.keys = host.copy_list(changes.keys) end
-  return object.new(Request, narrowed)
+  local before = target and target ~= inside.target and NONE or inside
+  return (make {
+    context = inside.context, target = target or inside.target, key = key or before.key,
+    targets = targets and host.copy_list(targets) or inside.targets,
+    keys = keys and host.copy_list(keys) or before.keys,
+    changed = changed(inside.changed, changes),
+  })
 end
 
 local function remaining(self)
@@ -209,12 +219,12 @@ local function run_race(self, next, legs)
 end
 
 Request = object.class("request", {
-  fields = { "timeout" },
   getters = {
+    timeout = function(self) return self.changed and self.changed.timeout end,
     target = request.target_of,
     key = request.key_of,
     group = function(self) return self.context.group.name end,
-    model = function(self) return self.model or self.context.model end,
+    model = function(self) return (self.changed and self.changed.model) or self.context.model end,
     headers = read_headers,
     token = function(self) return self.context.token and self.context.token.name end,
     stream = function(self) return self.context.stream end,
@@ -233,10 +243,13 @@ Request = object.class("request", {
 
 --- The request that the chain begins with.
 function request.new(of)
-  local inside = { context = of }
-  return object.new(Request, inside), inside
+  return make { context = of, target = none, key = none, targets = none, keys = none }
 end
 
-request.class = Request
+--- The inside of a request, or nil for anything else.
+function request.inside(value)
+  if value == latest then return latest_inside end
+  return object.inside(Request, value)
+end
 
 return request

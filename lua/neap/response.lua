@@ -19,7 +19,6 @@ local Response
 -- A transfer that breaks while a policy holds the response is a failure like any other.
 local function break_off(inside, failure)
   inside.status, inside.failure = nil, failure == "timeout" and "timeout" or "reset"
-  inside.record.status, inside.record.failure = nil, inside.failure
   response.close(inside)
 end
 
@@ -29,14 +28,15 @@ end
 
 local function peek(self, bytes, seconds)
   local inside = object.check(Response, self, "the response")
-  if inside.body or not inside.attempt then return (inside.body or ""):sub(1, bytes or PEEK_MAX) end
+  local transfer = inside.transfer
+  if inside.body or not transfer then return (inside.body or ""):sub(1, bytes or PEEK_MAX) end
   bytes = math.min(tonumber(bytes) or PEEK_MAX, PEEK_MAX)
-  local held, failure = inside.attempt:bytes(bytes, tonumber(seconds) or 0)
+  local held, failure = transfer:bytes(bytes, tonumber(seconds) or 0)
   if not held then
     break_off(inside, failure)
     return ""
   end
-  return inside.attempt:text(0, math.min(held, bytes))
+  return transfer:text(0, math.min(held, bytes))
 end
 
 -- A text's methods have the limits of policies, which are too low for the largest answers: these
@@ -68,7 +68,7 @@ local function read_events(inside, characters, until_time)
   local parts, size = inside.text_parts or {}, inside.text_size or 0
   inside.text_parts = parts
   while size < characters do
-    local data, offset = inside.attempt:event(inside.text_offset or 0, time_left(until_time))
+    local data, offset = inside.transfer:event(inside.text_offset or 0, time_left(until_time))
     if data == nil then
       if not NO_FAILURE[offset] then break_off(inside, offset) end
       break
@@ -87,18 +87,18 @@ local function text(self, characters, seconds)
   local inside = object.check(Response, self, "the response")
   characters = math.min(tonumber(characters) or PEEK_MAX, PEEK_MAX)
   if inside.reply_text then return cut(inside.reply_text, characters) end
-  if not inside.attempt then return "" end
+  if not inside.transfer then return "" end
   local until_time = host.now() + (tonumber(seconds) or 0)
   if inside.is_stream then
     return cut(read_events(inside, characters, until_time), characters)
   end
   if not inside.content then
-    local held, is_ended = inside.attempt:bytes(1e9, time_left(until_time))
+    local held, is_ended = inside.transfer:bytes(1e9, time_left(until_time))
     if not held then
       break_off(inside, is_ended)
       return ""
     end
-    local body = inside.attempt:text(0)
+    local body = inside.transfer:text(0)
     inside.content = inside.dialect.text(is_ended and body or json_beginning(body))
   end
   return cut(inside.content, characters)
@@ -110,11 +110,9 @@ local function fail(self, failure, why)
     error(("\"%s\" is no failure"):format(tostring(failure)), 2)
   end
   response.close(inside)
-  inside.status, inside.failure, inside.why = nil, failure, why and tostring(why)
-  if inside.record then
-    -- An answer that a policy refused is no answer to give up with, either.
-    inside.record.status, inside.record.failure, inside.record.answer = nil, failure, nil
-  end
+  -- An answer that a policy refused is no answer to give up with, either.
+  inside.status, inside.body = nil, nil
+  inside.failure, inside.why = failure, why and tostring(why)
   return self
 end
 
@@ -126,7 +124,7 @@ response.FAILURES = {
 local function headers_of(inside)
   if not inside.headers then
     inside.headers = {}
-    local list = inside.header_list or (inside.attempt and inside.attempt:headers()) or {}
+    local list = inside.header_list or (inside.transfer and inside.transfer:headers()) or {}
     for index = 1, #list, 2 do inside.headers[list[index]:lower()] = list[index + 1] end
   end
   return inside.headers
@@ -138,44 +136,46 @@ Response = object.class("response", {
   methods = { peek = peek, text = text, fail = fail },
 })
 
-local function new(of, inside)
-  inside.context = of
-  return object.new(Response, inside), inside
+-- The response that was made last, and its inside: most of what is asked about is this one.
+local latest, latest_inside
+
+local function new(inside)
+  latest, latest_inside = object.new(Response, inside), inside
+  return latest, inside
 end
 
 --- An attempt's response. inside: what neap.attempt found.
-function response.of_attempt(of, inside)
-  return new(of, inside)
-end
+function response.of_attempt(inside) return new(inside) end
 
 --- A failure without an attempt: the budget is spent, or there is nothing to try.
 function response.failed(of, failure, why)
-  return new(of, { failure = failure, why = why })
+  return new { context = of, failure = failure, why = why }
 end
 
 --- An error of neap's own.
 --- retry_after: seconds, or nil.
 function response.refusal(of, status, message, retry_after)
-  return new(of, { status = status, refusal = message, body = message, retry_after = retry_after })
+  return new { context = of, status = status, refusal = message, body = message,
+    retry_after = retry_after }
 end
 
 --- A complete answer of neap's own: a canonical message.
 function response.reply(of, message)
   message.model = message.model or of.model
-  return new(of, { status = 200, reply = message, reply_text = message.text or "" })
+  return new { context = of, status = 200, reply = message, reply_text = message.text or "" }
 end
 
-response.class = Response
-
+--- The inside of a response, or nil for anything else.
 function response.inside(value)
+  if value == latest then return latest_inside end
   return object.inside(Response, value)
 end
 
 --- Ends the transfer, if one is open. Error bodies stay.
 function response.close(inside)
-  if inside.attempt then
-    inside.attempt:close()
-    inside.attempt = nil
+  if inside.transfer then
+    inside.transfer:close()
+    inside.transfer = nil
   end
   local of = inside.context
   if of.open == inside then of.open = nil end

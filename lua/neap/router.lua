@@ -304,15 +304,16 @@ local function find_route(path)
 end
 
 local function new_context(handle, path)
-  -- All names stand here, those without a value too, so that the table need not grow.
+  -- All names stand here, those without a value too, so that the table need not grow; false costs
+  -- nothing, and is what has no value and is never shown to a policy.
   local of = {
     handle = handle, dialect = openai, steps = steps.new(), attempts = { none },
-    entered = { none, none, none, none, none },
-    cors = NONE, budget = 0, deadline = 0, record = none, token = none, operation = none,
-    model = none, stream = none, is_usage_wanted = none, group = none, request = none, layer = none,
-    provider = none, open = none, headers = none, json = none, body_fault = none, is_begun = none,
-    conversation = none, told_conversation = none, content_size = none, is_traced = none,
-    keeps_bodies = none,
+    entered = { none, none },
+    cors = NONE, budget = 0, deadline = 0, record = false, operation = false, model = false,
+    stream = false, is_usage_wanted = false, group = false, request = false, layer = false,
+    given = false, passed = false, provider = false, open = false, headers = false,
+    body_fault = false, is_begun = false, is_traced = false, keeps_bodies = false,
+    token = none, json = none, conversation = none, told_conversation = none, content_size = none,
   }
   local id, uuid = access.request_ids(handle:header("x-request-id"))
   of.record = record.new(of, id, uuid, path)
