@@ -185,8 +185,9 @@ local function is_open(answer)
   return not answer.status or answer.transfer or answer.body or answer.reply
 end
 
---- One layer around the rest of the chain: request → response. What a layer only passes on, inwards
---- (of.given) and back (of.passed), is no step.
+--- One layer around the rest of the chain: request → response. A request that it passes on as it
+--- was given (of.given) is no step, and a response that came from inside last (of.came) is known
+--- to be a good one.
 local function close_layer(instance, inner)
   local name, self, run, done = instance.name, instance.self, instance.definition.run, instance.done
   local is_by_provider = instance.is_by_provider
@@ -201,20 +202,24 @@ local function close_layer(instance, inner)
     if not is_passed_on then steps.add(of.steps, "next", name, inside.target, inside.key) end
     local got = inner(narrowed, inside)
     of.layer = name -- what is raised from here on is this policy's again
-    of.passed = is_passed_on and got
+    of.came, of.is_passed_on = got, is_passed_on
     return got
   end
 
   return function(given, inside)
     local of = inside.context
     if done then of.entered[#of.entered + 1] = instance end
-    of.layer, of.given, of.passed = name, given, false
+    of.layer, of.given, of.came = name, given, false
     if is_by_provider then
       -- What it shares is the provider's, also before its first attempt there.
       local target = request.target_of(inside)
       of.provider = target and target.provider
     end
     local got = run(self, given, next_layer)
+    if got and got == of.came then
+      if not of.is_passed_on then steps.add(of.steps, "back", name) end
+      return got
+    end
     of.layer = name
     local answer = response_inside(got)
     if not answer then
@@ -224,9 +229,7 @@ local function close_layer(instance, inner)
     if not is_open(answer) then
       error(name .. ": run returned a response that a later attempt has closed", 0)
     end
-    if got ~= of.passed then
-      steps.add(of.steps, "return", name, answer.failure or answer.status)
-    end
+    steps.add(of.steps, "return", name, answer.failure or answer.status)
     return got
   end
 end

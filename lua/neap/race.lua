@@ -225,6 +225,7 @@ end
 --- failure where no leg brought an answer; raises where all have raised. Waits.
 function race.run(class, of, next, legs)
   if of.open then response.close(of.open) end
+  of.came = false
   local self = { of = of, next = next, legs = host.legs(of.handle), order = {}, by_context = {},
     running = 0, due = 1, began = host.now(), layer = of.layer }
   of.remembered = of.remembered or {} -- of all legs

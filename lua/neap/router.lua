@@ -311,8 +311,8 @@ local function new_context(handle, path)
     entered = { none, none },
     cors = NONE, budget = 0, deadline = 0, record = false, operation = false, model = false,
     stream = false, is_usage_wanted = false, group = false, request = false, layer = false,
-    given = false, passed = false, provider = false, open = false, headers = false,
-    body_fault = false, is_begun = false, is_traced = false, keeps_bodies = false,
+    given = false, came = false, is_passed_on = false, provider = false, open = false,
+    headers = false, body_fault = false, is_begun = false, is_traced = false, keeps_bodies = false,
     token = none, json = none, conversation = none, told_conversation = none, content_size = none,
   }
   local id, uuid = access.request_ids(handle:header("x-request-id"))

@@ -19,7 +19,7 @@ function steps.new()
   }
 end
 
---- Adds a step. kind: "next", "return", "note", "raised", "aside", "fallback", "leg".
+--- Adds a step. kind: "next", "back", "return", "note", "raised", "aside", "fallback", "leg".
 ---@param self table
 ---@param kind string
 function steps.add(self, kind, a, b, c)

@@ -113,6 +113,8 @@ tellers["next"] = function(self, name, target, key)
   if layer.is_shown then self:add(place, ("%s takes %s"):format(name, table.concat(what, ", "))) end
 end
 
+function tellers.back(self, name) self.layers[self:enter(name)] = nil end
+
 tellers["return"] = function(self, name, outcome)
   local place = self:enter(name)
   if outcome ~= self.outcome then
