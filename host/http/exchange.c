@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -80,11 +79,7 @@ const char *exchange_query(const struct exchange *exchange)
 
 const char *exchange_header(const struct exchange *exchange, const char *name)
 {
-	for (size_t i = 0; i < exchange->head.field_count; i++) {
-		if (strcasecmp(exchange->head.fields[i].name, name) == 0)
-			return exchange->head.fields[i].value;
-	}
-	return NULL;
+	return head_value(&exchange->head, name);
 }
 
 const struct field *exchange_fields(const struct exchange *exchange, size_t *count)

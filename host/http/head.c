@@ -3,8 +3,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <llhttp.h>
-
 #include "http/exchange.h"
 #include "http/token.h"
 
@@ -42,7 +40,7 @@ static int step(struct head_scan *scan, unsigned char byte)
 	case SCAN_REQUEST:
 		if (byte == '\r')
 			return SCAN_CR;
-		return byte >= ' ' && byte < 0x7f ? SCAN_REQUEST : SCAN_BAD;
+		return byte_is_visible(byte) ? SCAN_REQUEST : SCAN_BAD;
 	case SCAN_CR:
 		scan->lines++;
 		return byte == '\n' ? SCAN_START : SCAN_BAD;
@@ -66,24 +64,34 @@ static int step(struct head_scan *scan, unsigned char byte)
 	}
 }
 
+/* How many bytes from the start of data leave the state as it is. */
+static size_t run_of(int state, const char *data, size_t size)
+{
+	switch (state) {
+	case SCAN_REQUEST:
+		return visible_run(data, size);
+	case SCAN_NAME:
+		return token_run(data, size);
+	case SCAN_VALUE:
+		return text_run(data, size);
+	default:
+		return 0;
+	}
+}
+
 enum head_state head_scan(struct head_scan *scan, const char *data, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		/* Values are most of a head: they take the short way. */
-		while (scan->state == SCAN_VALUE &&
-			byte_is_text((unsigned char)data[i])) {
-			scan->size++;
-			if (++i == size)
-				return HEAD_MORE;
-		}
-		scan->state = step(scan, (unsigned char)data[i]);
-		scan->size++;
-		if (scan->state == SCAN_DONE)
-			return HEAD_DONE;
-		if (scan->state == SCAN_BAD)
-			return HEAD_BAD;
+	size_t at = 0;
+
+	while ((at += run_of(scan->state, data + at, size - at)) < size) {
+		scan->state = step(scan, (unsigned char)data[at++]);
+		if (scan->state == SCAN_DONE || scan->state == SCAN_BAD)
+			break;
 	}
-	return HEAD_MORE;
+	scan->size += at;
+	if (scan->state == SCAN_DONE)
+		return HEAD_DONE;
+	return scan->state == SCAN_BAD ? HEAD_BAD : HEAD_MORE;
 }
 
 void head_scan_trailer(struct head_scan *scan)
@@ -91,67 +99,81 @@ void head_scan_trailer(struct head_scan *scan)
 	*scan = (struct head_scan) { .state = SCAN_START };
 }
 
+/* -- the fields ------------------------------------------------------------------- */
+
+/* One of 64 bits for a name in any case: most names that are asked for are not there, and
+ * most of these have a bit that no field has. */
+static uint64_t name_bit(const char *name, size_t size)
+{
+	unsigned first = (unsigned char)name[0] | 0x20;
+	unsigned last = (unsigned char)name[size - 1] | 0x20;
+
+	return (uint64_t)1 << ((size * 5 + first * 3 + last) & 63);
+}
+
+/* Finds the next field of that name. field_count: there is none. */
+static size_t find_field(const struct head *head, const char *name, size_t from)
+{
+	size_t size = strlen(name);
+
+	if (!size || !(head->names & name_bit(name, size)))
+		return head->field_count;
+	for (size_t i = from; i < head->field_count; i++) {
+		const char *other = head->fields[i].name;
+
+		if ((*other | 0x20) == (*name | 0x20) && strcasecmp(other, name) == 0)
+			return i;
+	}
+	return head->field_count;
+}
+
+const char *head_value(const struct head *head, const char *name)
+{
+	size_t at = find_field(head, name, 0);
+
+	return at < head->field_count ? head->fields[at].value : NULL;
+}
+
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t';
+}
+
+static bool is_length_or_coding(const char *name)
+{
+	return strcasecmp(name, "Content-Length") == 0 ||
+		strcasecmp(name, "Transfer-Encoding") == 0;
+}
+
+/* Cuts the lines from text on into fields, up to the empty line: ends names and values
+ * with a NUL each and takes the white space around the values away. The scan has seen the
+ * lines, so that each has its colon. False where a tab stands behind a length or a coding:
+ * there are parsers that take it for a part of the value. */
+static bool cut_fields(struct head *head, char *text)
+{
+	while (*text != '\r') {
+		char *colon = strchr(text, ':');
+		char *value = colon + 1;
+		char *line_end, *end;
+
+		while (is_space(*value))
+			value++;
+		line_end = end = strchr(value, '\r');
+		while (end > value && is_space(end[-1]))
+			end--;
+		*colon = '\0';
+		if (end < line_end && is_length_or_coding(text) &&
+			memchr(end, '\t', (size_t)(line_end - end)))
+			return false;
+		*end = '\0';
+		head->names |= name_bit(text, (size_t)(colon - text));
+		head->fields[head->field_count++] = (struct field) { text, value };
+		text = line_end + 2;
+	}
+	return true;
+}
+
 /* -- the parse -------------------------------------------------------------------- */
-
-struct parse {
-	struct head *head;
-	char *target;
-	size_t target_size;
-	bool is_complete;
-};
-
-static int on_target(llhttp_t *parser, const char *at, size_t size)
-{
-	struct parse *parse = parser->data;
-
-	if (parse->target)
-		return HPE_USER;
-	/* The text is the caller's own and may be written to. */
-	parse->target = (char *)(uintptr_t)at;
-	parse->target_size = size;
-	return 0;
-}
-
-static int on_name(llhttp_t *parser, const char *at, size_t size)
-{
-	struct parse *parse = parser->data;
-
-	(void)size;
-	parse->head->fields[parse->head->field_count++] = (struct field) { at, NULL };
-	return 0;
-}
-
-static int on_value(llhttp_t *parser, const char *at, size_t size)
-{
-	struct parse *parse = parser->data;
-	struct field *field;
-
-	(void)size;
-	if (!parse->head->field_count)
-		return HPE_USER;
-	field = &parse->head->fields[parse->head->field_count - 1];
-	/* A second piece would be a folded line, which the scan has refused. */
-	if (field->value)
-		return HPE_USER;
-	field->value = at;
-	return 0;
-}
-
-static int on_head(llhttp_t *parser)
-{
-	struct parse *parse = parser->data;
-
-	parse->head->is_keep_alive = llhttp_should_keep_alive(parser);
-	parse->is_complete = true;
-	return HPE_PAUSED;
-}
-
-static const llhttp_settings_t parse_settings = {
-	.on_url = on_target,
-	.on_header_field = on_name,
-	.on_header_value = on_value,
-	.on_headers_complete = on_head,
-};
 
 static int refuse(const char **message, int status, const char *text)
 {
@@ -159,14 +181,43 @@ static int refuse(const char **message, int status, const char *text)
 	return status;
 }
 
-/* llhttp's loose mode forgives several things in this line, so its shape is settled
- * first: method SP target SP version, one space each. */
-static int check_request_line(struct head *head, char *line, size_t size,
+/* The methods that are registered, without CONNECT. */
+static bool method_is_known(const char *method)
+{
+	static const char *const known[] = { "POST", "GET", "OPTIONS", "HEAD", "DELETE",
+		"PATCH", "PUT", "TRACE", "ACL", "BIND", "CHECKOUT", "COPY", "LINK",
+		"LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE",
+		"NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH",
+		"SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE" };
+
+	for (size_t i = 0; i < COUNT_OF(known); i++) {
+		if (strcmp(method, known[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_method(const char *method, const char **message)
+{
+	if (method_is_known(method))
+		return 0;
+	for (const char *at = method; *at; at++) {
+		if ((*at < 'A' || *at > 'Z') && *at != '-' && *at != '_')
+			return refuse(message, 400, "the method is malformed");
+	}
+	if (strcmp(method, "CONNECT") == 0)
+		return refuse(message, 501, "this is no proxy");
+	return refuse(message, 501, "the method is unknown");
+}
+
+/* Cuts up method SP target SP version, with one space each and nothing else. */
+static int cut_request_line(struct head *head, char *line, size_t size, char **target,
 	const char **message)
 {
 	char *first = memchr(line, ' ', size);
 	char *last = memrchr(line, ' ', size);
 	const char *version = last ? last + 1 : line;
+	int status;
 
 	if (!first || first == last || memchr(first + 1, ' ', (size_t)(last - first - 1)))
 		return refuse(message, 400, "the request line is malformed");
@@ -178,14 +229,14 @@ static int check_request_line(struct head *head, char *line, size_t size,
 		return refuse(message, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
 	head->is_http_1_0 = version[7] == '0';
 
-	for (const char *at = line; at < first; at++) {
-		if ((*at < 'A' || *at > 'Z') && *at != '-' && *at != '_')
-			return refuse(message, 400, "the method is malformed");
-	}
 	if (memchr(first, '#', (size_t)(last - first)))
 		return refuse(message, 400, "the target holds a fragment");
-	if (first - line == 7 && memcmp(line, "CONNECT", 7) == 0)
-		return refuse(message, 501, "this is no proxy");
+	*first = '\0';
+	*last = '\0';
+	if ((status = check_method(line, message)) != 0)
+		return status;
+	head->method = line;
+	*target = first + 1;
 	return 0;
 }
 
@@ -209,20 +260,40 @@ static bool path_is_valid(const char *path)
 	return true;
 }
 
+static bool byte_is_of_host(unsigned char byte)
+{
+	/* One bit for each of the bytes 0 to 127: !$%&'()*+-. 0-9 :;= A-Z [] _ a-z ~ */
+	static const unsigned long long set[2] = { 0x2fff6ff200000000,
+		0x47fffffeaffffffe };
+
+	return byte < 0x80 && (set[byte >> 6] >> (byte & 63) & 1);
+}
+
+static bool host_is_valid(const char *host)
+{
+	const char *at = host;
+
+	for (; byte_is_of_host((unsigned char)*at); at++) {
+		if (at[0] == '.' && at[1] == '.')
+			return false;
+	}
+	return at > host && !*at;
+}
+
 /* Splits the target and hands back the authority of an absolute one, which the Host field
  * must repeat. */
-static int split_target(struct head *head, char *target, size_t size, char **authority,
+static int split_target(struct head *head, char *target, char **authority,
 	const char **message)
 {
 	char *query;
 
-	target[size] = '\0';
 	if ((query = strchr(target, '?')) != NULL) {
 		*query++ = '\0';
 		head->query = query;
 	}
-	if (strncasecmp(target, "http://", 7) == 0 ||
-		strncasecmp(target, "https://", 8) == 0) {
+	if (*target != '/' &&
+		(strncasecmp(target, "http://", 7) == 0 ||
+			strncasecmp(target, "https://", 8) == 0)) {
 		char *start = strchr(target, ':') + 3;
 		char *path = start + strcspn(start, "/");
 		size_t length = (size_t)(path - start);
@@ -232,6 +303,8 @@ static int split_target(struct head *head, char *target, size_t size, char **aut
 		target = path;
 		*authority = memmove(start - 1, start, length);
 		(*authority)[length] = '\0';
+		if (!host_is_valid(*authority))
+			return refuse(message, 400, "the target's host is malformed");
 	}
 	head->path = *authority && !*target ? "/" : target;
 	if (*head->path != '/' &&
@@ -240,15 +313,6 @@ static int split_target(struct head *head, char *target, size_t size, char **aut
 	if (!path_is_valid(target))
 		return refuse(message, 400, "the target has a malformed escape");
 	return 0;
-}
-
-static bool host_is_valid(const char *host)
-{
-	static const char allowed[] =
-		"abcdefghijklmnopqrstuvwxyz"
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+;=:[]";
-
-	return *host && !strstr(host, "..") && !host[strspn(host, allowed)];
 }
 
 /* Digits only, and nothing that 63 bits cannot hold. Returns -1 for anything else. */
@@ -266,22 +330,6 @@ static int64_t parse_length(const char *text)
 	return length;
 }
 
-/* Ends name and value with a NUL each and takes the white space around the value away. */
-static void trim_field(struct field *field)
-{
-	char *colon = strchr((char *)(uintptr_t)field->name, ':');
-	char *value = colon + 1;
-	char *end;
-
-	*colon = '\0';
-	value += strspn(value, " \t");
-	end = strchr(value, '\r');
-	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	*end = '\0';
-	field->value = value;
-}
-
 struct framing {
 	const char *length;
 	const char *coding;
@@ -289,28 +337,24 @@ struct framing {
 	const char *expect;
 };
 
+/* False: the field comes twice. */
+static bool take_single(const struct head *head, const char *name, const char **value)
+{
+	size_t at = find_field(head, name, 0);
+
+	if (at == head->field_count)
+		return true;
+	*value = head->fields[at].value;
+	return find_field(head, name, at + 1) == head->field_count;
+}
+
 /* Finds the fields that decide how the request is read. None may come twice. */
 static bool find_framing(const struct head *head, struct framing *framing)
 {
-	for (size_t i = 0; i < head->field_count; i++) {
-		const struct field *field = &head->fields[i];
-		const char **at;
-
-		if (strcasecmp(field->name, "Content-Length") == 0)
-			at = &framing->length;
-		else if (strcasecmp(field->name, "Transfer-Encoding") == 0)
-			at = &framing->coding;
-		else if (strcasecmp(field->name, "Host") == 0)
-			at = &framing->host;
-		else if (strcasecmp(field->name, "Expect") == 0)
-			at = &framing->expect;
-		else
-			continue;
-		if (*at)
-			return false;
-		*at = field->value;
-	}
-	return true;
+	return take_single(head, "Content-Length", &framing->length) &&
+		take_single(head, "Transfer-Encoding", &framing->coding) &&
+		take_single(head, "Host", &framing->host) &&
+		take_single(head, "Expect", &framing->expect);
 }
 
 static int check_framing(struct head *head, const char *authority, const char **message)
@@ -343,34 +387,68 @@ static int check_framing(struct head *head, const char *authority, const char **
 	return 0;
 }
 
+/* -- the connection's wishes ------------------------------------------------------ */
+
+struct wishes {
+	bool has_close;
+	bool has_keep_alive;
+};
+
+static bool token_is(const char *token, size_t size, const char *name)
+{
+	return size == strlen(name) && strncasecmp(token, name, size) == 0;
+}
+
+/* A list of tokens with commas between them. */
+static void read_wishes(const char *list, struct wishes *wishes)
+{
+	while (*list) {
+		size_t size = strcspn(list, ",");
+		const char *next = list + size + (list[size] == ',');
+
+		while (size && is_space(list[size - 1]))
+			size--;
+		while (size && is_space(*list))
+			list++, size--;
+		wishes->has_close |= token_is(list, size, "close");
+		wishes->has_keep_alive |= token_is(list, size, "keep-alive");
+		list = next;
+	}
+}
+
+static void find_wishes(const struct head *head, const char *name, struct wishes *wishes)
+{
+	for (size_t at = find_field(head, name, 0); at < head->field_count;
+		at = find_field(head, name, at + 1))
+		read_wishes(head->fields[at].value, wishes);
+}
+
+/* RFC 9112 9.3. Proxy-Connection is what old clients say to a proxy. */
+static bool is_keep_alive(const struct head *head)
+{
+	struct wishes wishes = { 0 };
+
+	find_wishes(head, "Connection", &wishes);
+	find_wishes(head, "Proxy-Connection", &wishes);
+	return head->is_http_1_0 ? wishes.has_keep_alive : !wishes.has_close;
+}
+
 int head_parse(struct head *head, char *text, size_t size, struct field *fields,
 	const char **message)
 {
-	struct parse parse = { .head = head };
 	char *authority = NULL;
 	char *line_end = memchr(text, '\r', size);
-	llhttp_t parser;
-	llhttp_errno_t result;
+	char *target;
 	int status;
 
 	*head = (struct head) { .method = "", .path = "", .query = "", .fields = fields };
-	status = check_request_line(head, text, (size_t)(line_end - text), message);
+	status = cut_request_line(head, text, (size_t)(line_end - text), &target,
+		message);
 	if (status)
 		return status;
-	llhttp_init(&parser, HTTP_REQUEST, &parse_settings);
-	parser.data = &parse;
-	result = llhttp_execute(&parser, text, size);
-	if (!parse.is_complete || result != HPE_PAUSED) {
-		head->field_count = 0;
-		if (result == HPE_INVALID_METHOD)
-			return refuse(message, 501, "the method is unknown");
-		return refuse(message, 400, "the head is malformed");
-	}
-
-	for (size_t i = 0; i < head->field_count; i++)
-		trim_field(&head->fields[i]);
-	*strchr(text, ' ') = '\0';
-	head->method = text;
-	status = split_target(head, parse.target, parse.target_size, &authority, message);
+	if (!cut_fields(head, line_end + 2))
+		return refuse(message, 400, "a tab behind a framing field");
+	head->is_keep_alive = is_keep_alive(head);
+	status = split_target(head, target, &authority, message);
 	return status ? status : check_framing(head, authority, message);
 }

@@ -1,8 +1,8 @@
 /* head.h - the head of a request: from raw bytes to a checked struct.
  *
  * Two steps. head_scan() looks at every byte as it arrives and finds the end of the head;
- * it knows only lines, names and forbidden bytes. head_parse() runs llhttp over the whole
- * head and judges what llhttp leaves open. Both refuse what two parsers could read in two
+ * it knows only lines, names and forbidden bytes. head_parse() cuts the whole head up where
+ * its separators stand and judges what the parts say. Both refuse what two parsers could read in two
  * ways: a lone CR or LF, folded lines, control characters, names that are no token, two
  * lengths, a length beside a transfer coding, and everything else of that kind. Nothing
  * is repaired. */
@@ -36,6 +36,7 @@ struct head {
 	const char *query;
 	struct field *fields;
 	size_t field_count;
+	uint64_t names; /* of the fields, a bit each, see head.c */
 	int64_t body_length; /* -1: chunks, 0: no body */
 	bool is_http_1_0;
 	bool is_keep_alive; /* what the client wants */
@@ -47,3 +48,5 @@ struct head {
  * Returns 0, or the status to refuse it with and why. */
 int head_parse(struct head *head, char *text, size_t size, struct field *fields,
 	const char **message);
+/* The value of the first field of that name in any case, or NULL. */
+const char *head_value(const struct head *head, const char *name);

@@ -1,8 +1,8 @@
 /* listener.h - a port of one worker, and the connections that came in by it.
  *
  * Every worker opens its own socket on the same address (SO_REUSEPORT), so that they
- * share nothing. Connections speak HTTP/1.1 (and 1.0) through llhttp, with stricter
- * checks on top: what two parsers could read in two ways is refused with 400.
+ * share nothing. Connections speak HTTP/1.1 (and 1.0) by the strict reading of head.h
+ * and chunk.h: what two parsers could read in two ways is refused with 400.
  *
  * All functions run on the worker's thread, save tls_*, which the main thread calls. */
 #pragma once

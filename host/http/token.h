@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 static inline bool byte_is_digit(char byte)
 {
@@ -24,3 +25,14 @@ static inline bool byte_is_text(unsigned char byte)
 {
 	return (byte >= ' ' && byte != 0x7f) || byte == '\t';
 }
+
+/* What the line of a request is made of. */
+static inline bool byte_is_visible(unsigned char byte)
+{
+	return byte >= ' ' && byte < 0x7f;
+}
+
+/* How many bytes from the start of data are of the class; many are looked at at once. */
+size_t visible_run(const char *data, size_t size);
+size_t token_run(const char *data, size_t size);
+size_t text_run(const char *data, size_t size);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "http/chunk.h"
 #include "http/exchange.h"
 #include "http/head.h"
+#include "http/token.h"
 
 #define HOST "Host: x\r\n"
 
@@ -89,6 +91,13 @@ static const struct {
 	{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505 },
 	{ "BREW / HTTP/1.1\r\n" HOST "\r\n", 501 },
 	{ "CONNECT x:1 HTTP/1.1\r\n" HOST "\r\n", 501 },
+	{ "DESCRIBE / HTTP/1.1\r\n" HOST "\r\n", 501 },
+	{ "PRI * HTTP/1.1\r\n" HOST "\r\n", 501 },
+	{ "POS / HTTP/1.1\r\n" HOST "\r\n", 501 },
+	{ "POSTS / HTTP/1.1\r\n" HOST "\r\n", 501 },
+	{ "M-SEARCH / HTTP/1.1\r\n" HOST "\r\n", 0 },
+	{ "GET http:/// HTTP/1.0\r\n\r\n", 400 },
+	{ "GET http://a@x/ HTTP/1.0\r\n\r\n", 400 },
 	/* fields */
 	{ "GET / HTTP/1.1\r\n" HOST "A: b\n\r\n", 400 },
 	{ "GET / HTTP/1.1\r\n" HOST "A: b\r\n\n", 400 },
@@ -127,6 +136,10 @@ static const struct {
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1 1\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1.0\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: \t1 \r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\t\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1 \t \r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\t\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551616\r\n\r\n",
 		400 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775808\r\n\r\n", 400 },
@@ -227,6 +240,105 @@ static void test_parts(void **state)
 		0);
 	assert_string_equal(head.path, "/");
 	free(memory);
+}
+
+static const struct {
+	const char *fields;
+	bool is_keep_alive_1_1, is_keep_alive_1_0;
+} wish_vectors[] = {
+	{ "", true, false },
+	{ "Connection:\r\n", true, false },
+	{ "Connection: close\r\n", false, false },
+	{ "connection: CLOSE\r\n", false, false },
+	{ "Connection: Keep-Alive\r\n", true, true },
+	{ "Connection: te ,\tclose , x\r\n", false, false },
+	{ "Connection: ,,keep-alive,\r\n", true, true },
+	{ "Connection: keep-alive\r\nConnection: close\r\n", false, true },
+	{ "Connection: x\r\nProxy-Connection: close\r\n", false, false },
+	{ "Proxy-Connection: keep-alive\r\n", true, true },
+	{ "Connection: closed, close x, xclose, clo\r\n", true, false },
+	{ "Connection: keep-alives, keep alive\r\n", true, false },
+};
+
+static bool wants_keep_alive(const char *version, const char *given)
+{
+	struct field fields[8];
+	struct head head;
+	char text[256];
+	char *memory;
+	int size = snprintf(text, sizeof(text), "GET / HTTP/%s\r\n" HOST "%s\r\n",
+		version, given);
+
+	assert_int_equal(judge(text, (size_t)size, &head, &memory, fields), 0);
+	free(memory);
+	return head.is_keep_alive;
+}
+
+static void test_wishes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(wish_vectors); i++) {
+		const char *fields = wish_vectors[i].fields;
+
+		if (wants_keep_alive("1.1", fields) !=
+				wish_vectors[i].is_keep_alive_1_1 ||
+			wants_keep_alive("1.0", fields) !=
+				wish_vectors[i].is_keep_alive_1_0)
+			fail_msg("%s", fields);
+	}
+}
+
+/* Each field is found by its own name, and nothing by a name that only looks like it. */
+static void test_values(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\n" HOST
+				   "X-Ab: 1\r\nX-ab: 2\r\nA: 3\r\nXxAb: 4\r\n\r\n";
+	struct field fields[8];
+	struct head head;
+	char *memory;
+
+	(void)state;
+	assert_int_equal(judge(text, sizeof(text) - 1, &head, &memory, fields), 0);
+	assert_string_equal(head_value(&head, "x-aB"), "1");
+	assert_string_equal(head_value(&head, "a"), "3");
+	assert_string_equal(head_value(&head, "xxab"), "4");
+	assert_string_equal(head_value(&head, "host"), "x");
+	assert_null(head_value(&head, "x-a"));
+	assert_null(head_value(&head, "x_ab"));
+	assert_null(head_value(&head, "Hos t"));
+	assert_null(head_value(&head, ""));
+	free(memory);
+}
+
+/* Whatever stands in front of a byte, and how many come behind it, a run ends there or
+ * passes it. */
+static void check_run(size_t (*run)(const char *, size_t), bool (*is_in)(unsigned char),
+	char filler)
+{
+	for (size_t size = 1; size < 40; size++) {
+		for (size_t at = 0; at < size; at++) {
+			for (int byte = 0; byte < 256; byte++) {
+				char *text = xmalloc(size);
+				size_t end = is_in((unsigned char)byte) ? size : at;
+
+				memset(text, filler, size);
+				text[at] = (char)byte;
+				if (run(text, size) != end)
+					fail_msg("0x%02x at %zu of %zu", byte, at, size);
+				free(text);
+			}
+		}
+	}
+}
+
+static void test_runs(void **state)
+{
+	(void)state;
+	check_run(token_run, byte_is_token, '!');
+	check_run(token_run, byte_is_token, 'x');
+	check_run(text_run, byte_is_text, '\t');
+	check_run(visible_run, byte_is_visible, ' ');
+	assert_int_equal(token_run("", 0), 0);
 }
 
 /* A scan that is fed byte by byte ends where one in a single go does. */
@@ -355,6 +467,9 @@ int main(void)
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_control_characters),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_wishes),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_scan_in_pieces),
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_chunk_extension_total),
