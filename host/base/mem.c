@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define MAPPED_FROM (1024 * 1024)  /* bytes; larger blocks are mapped one by one */
+#define SMALL 1024                 /* bytes of a block that a thread keeps */
 #define TRIMMED_FROM (4096 * 1024) /* bytes free at the end of a heap */
 
 void mem_prepare(void)
@@ -29,8 +30,12 @@ void *xmalloc(size_t size)
 	return check(malloc(size ? size : 1), size);
 }
 
+/* glibc's calloc() passes by what its thread has kept for small blocks, and takes five times
+ * as long. */
 void *xcalloc(size_t count, size_t size)
 {
+	if (count <= 1 && size <= SMALL)
+		return memset(xmalloc(size), 0, size);
 	return check(calloc(count ? count : 1, size ? size : 1), size);
 }
 
