@@ -67,31 +67,33 @@ static const char *reason(int status)
 
 bool field_is_valid(const struct field *field)
 {
+	size_t size;
+
 	if (!field->name || !*field->name || !field->value)
 		return false;
-	for (const char *at = field->name; *at; at++) {
-		if (!byte_is_token((unsigned char)*at))
-			return false;
-	}
-	for (const char *at = field->value; *at; at++) {
-		if (!byte_is_text((unsigned char)*at))
-			return false;
-	}
-	return true;
+	size = strlen(field->name);
+	if (token_run(field->name, size) != size)
+		return false;
+	size = strlen(field->value);
+	return text_run(field->value, size) == size;
 }
 
 /* Fields that decide where an answer ends are written here and nowhere else: a second one
  * from above would let two parsers read two answers. */
-static bool is_ours(const char *name)
+static bool is_ours(const char *name, size_t size)
 {
-	static const char *const ours[] = { "Connection", "Content-Length", "Date",
-		"Transfer-Encoding" };
-
-	for (size_t i = 0; i < COUNT_OF(ours); i++) {
-		if (strcasecmp(name, ours[i]) == 0)
-			return true;
+	switch (size) {
+	case sizeof("Date") - 1:
+		return strcasecmp(name, "Date") == 0;
+	case sizeof("Connection") - 1:
+		return strcasecmp(name, "Connection") == 0;
+	case sizeof("Content-Length") - 1:
+		return strcasecmp(name, "Content-Length") == 0;
+	case sizeof("Transfer-Encoding") - 1:
+		return strcasecmp(name, "Transfer-Encoding") == 0;
+	default:
+		return false;
 	}
-	return false;
 }
 
 /* "Date: …" with its line end; made once per second and thread. */
@@ -118,24 +120,35 @@ static const char *date_line(size_t *size)
 	return line;
 }
 
+static void refuse_field(const char *name)
+{
+	log_warn("http", "refused=field name=%.64s", name ? name : "");
+}
+
+/* The line is written first and looked at there, where it stands in one run: the name
+ * must reach up to its colon, and text up to the line's end. */
 static void write_field(struct buf *out, const struct field *field)
 {
-	size_t name_size, value_size;
-	char *at;
+	size_t name_size, value_size, size;
+	char *line, *at;
 
-	if (!field_is_valid(field) || is_ours(field->name)) {
-		log_warn("http", "refused=field name=%.64s",
-			field->name ? field->name : "");
+	if (!field->name || !*field->name || !field->value) {
+		refuse_field(field->name);
 		return;
 	}
 	name_size = strlen(field->name);
 	value_size = strlen(field->value);
-	at = buf_reserve(out, name_size + value_size + 4);
-	at = mempcpy(at, field->name, name_size);
+	size = name_size + value_size + 4;
+	line = buf_reserve(out, size);
+	at = mempcpy(line, field->name, name_size);
 	at = mempcpy(at, ": ", 2);
 	at = mempcpy(at, field->value, value_size);
 	memcpy(at, "\r\n", 2);
-	buf_grow(out, name_size + value_size + 4);
+	if (token_run(line, size) == name_size && text_run(line, size) == size - 2 &&
+		!is_ours(field->name, name_size))
+		buf_grow(out, size);
+	else
+		refuse_field(field->name);
 }
 
 static void write_number(struct buf *out, int64_t number)

@@ -62,6 +62,9 @@ static int passes(const struct filter *filter, const char *name)
 	for (size_t i = 0; i < filter->count; i++) {
 		const struct name *allowed = &filter->names[i];
 
+		/* Nearly all names differ in their first letter; a lone "*" has none. */
+		if (allowed->size && (*name | 0x20) != (*allowed->text | 0x20))
+			continue;
 		if (strncasecmp(name, allowed->text, allowed->size) == 0 &&
 			(allowed->is_prefix || !name[allowed->size]))
 			return 1;
