@@ -7,6 +7,7 @@ local apply = require "admin.import.apply"
 local logs = require "admin.import.logs"
 local new_plan = require("admin.import.plan").new
 local one_api = require "admin.import.one_api"
+local record_values = require "neap.record_values"
 local router = require "neap.router"
 local source = require "admin.import.source"
 
@@ -119,6 +120,11 @@ local function run(given)
 end
 
 local function finish(journal)
+  function journal.add(record, attempts, mark)
+    record.attempts = attempts
+    journal.mark(mark)
+    return record_values.tell(record, journal)
+  end
   local files, plan, done = kept.files, kept.plan, kept.done
   logs.carry(plan, done, journal)
   return report(files, plan, done, kept.is_dry)

@@ -9,8 +9,22 @@
 #include "script/script.h"
 #include "storage/journal.h"
 
-/* end_record(record, attempts). The line is JSON; where lines are text the library writes
- * its own. */
+/* record_attempt(place, …), see host.lua. */
+static int l_record_attempt(lua_State *L)
+{
+	record_read_attempt(L, 1, api_script(L)->reading);
+	return 0;
+}
+
+/* record_usage(in_fresh, …) */
+static int l_record_usage(lua_State *L)
+{
+	record_read_usage(L, 1, api_script(L)->reading);
+	return 0;
+}
+
+/* end_record(attempt_count, has_usage, …). The line is JSON; where lines are text the library
+ * writes its own. */
 static int l_end_record(lua_State *L)
 {
 	struct script *script = api_script(L);
@@ -18,10 +32,7 @@ static int l_end_record(lua_State *L)
 	struct record_reading *reading = script->reading;
 	struct request *request = request_of(L);
 
-	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	record_read(L, reading);
+	record_read(L, 1, reading);
 	if (log_covers(LOG_INFO) && !log_is_text()) {
 		record_line_write(&script->line, reading);
 		log_line(buf_data(&script->line), buf_size(&script->line));
@@ -35,6 +46,12 @@ static int l_end_record(lua_State *L)
 
 void api_record_register(lua_State *L)
 {
-	record_read_push(L, l_end_record);
-	lua_setfield(L, -2, "end_record");
+	static const luaL_Reg functions[] = {
+		{ "record_attempt", l_record_attempt },
+		{ "record_usage", l_record_usage },
+		{ "end_record", l_end_record },
+		{ NULL, NULL },
+	};
+
+	luaL_register(L, NULL, functions);
 }

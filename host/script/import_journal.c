@@ -126,24 +126,38 @@ static int l_begin(lua_State *L)
 	return 0;
 }
 
-/* A closure that record_read() works in. */
-static int l_add(lua_State *L)
+static int l_record_attempt(lua_State *L)
+{
+	record_read_attempt(L, 1, owner_of(L)->reading);
+	return 0;
+}
+
+static int l_record_usage(lua_State *L)
+{
+	record_read_usage(L, 1, owner_of(L)->reading);
+	return 0;
+}
+
+/* mark(name | nil): of the record that is ended next */
+static int l_mark(lua_State *L)
+{
+	size_t size = 0;
+	const char *mark = luaL_optlstring(L, 1, "", &size);
+
+	set_mark(&owner_of(L)->next, mark, size);
+	return 0;
+}
+
+static int l_end_record(lua_State *L)
 {
 	struct import_journal *journal = owner_of(L);
 	struct record_reading *reading = journal->reading;
-	size_t size = 0;
-	const char *mark;
 	bool is_taken;
 	struct err err;
 
-	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_checktype(L, 2, LUA_TTABLE);
-	mark = luaL_optlstring(L, 3, "", &size);
-	set_mark(&journal->next, mark, size);
-	lua_settop(L, 2); /* what record_read() pushes comes third */
-	record_read(L, reading);
+	record_read(L, 1, reading);
 	if (!reading->has_id)
-		return luaL_argerror(L, 1, "it has no id");
+		return luaL_argerror(L, 3, "a record has an id");
 	reading->record.is_import = true;
 	if (past_batch_is_full(journal->batch) && flush(journal, &err) != 0)
 		return push_failure(L, err.text);
@@ -258,6 +272,10 @@ void import_journal_push(lua_State *L, struct import_journal *journal)
 		{ "figures", l_figures },
 		{ "id", l_id },
 		{ "marks", l_marks },
+		{ "mark", l_mark },
+		{ "record_attempt", l_record_attempt },
+		{ "record_usage", l_record_usage },
+		{ "end_record", l_end_record },
 	};
 
 	lua_pushlightuserdata(L, journal);
@@ -267,6 +285,4 @@ void import_journal_push(lua_State *L, struct import_journal *journal)
 		lua_pushcfunction(L, functions[i].func);
 		lua_setfield(L, -2, functions[i].name);
 	}
-	record_read_push(L, l_add);
-	lua_setfield(L, -2, "add");
 }

@@ -1,9 +1,13 @@
-/* record_read.h - the record of a finished request as the library has it (neap.record), as a
- * struct record.
+/* record_read.h - the record of a finished request as the library tells it, as a struct
+ * record.
  *
- * Texts and the attempts' list borrow from Lua's tables, which must stay as they are, and
- * from the reading itself. The worker's own, used again for each request: reading allocates
- * only where a request has more attempts than any before it. */
+ * The library hands over plain values in a fixed order (lua/neap/record_values.lua), since
+ * Lua reads its tables for a fraction of what C needs: first each attempt, then the usage,
+ * then all else. A value that is missing or of another type is as if it were not there.
+ *
+ * Texts borrow from Lua, which must hold them until the record is used, and the attempts'
+ * list from the reading itself. The worker's own, used again for each request: reading
+ * allocates only where a request has more attempts than any before it. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,6 +30,7 @@ struct record_reading {
 	struct bytes path;
 	struct bytes policy;
 	struct attempt_words *words; /* of record.attempts, one each */
+	size_t attempts_read;        /* since the last that was the first of its record */
 	size_t room;                 /* attempts */
 };
 
@@ -33,9 +38,8 @@ struct record_reading *record_reading_new(void);
 /* NULL is fine. */
 void record_reading_free(struct record_reading *reading);
 
-/* Pushes function as a C closure that knows the names of the members: record_read() works
- * only in it. */
-void record_read_push(lua_State *L, lua_CFunction function);
-/* The record is at index 1, the list of attempts at 2. What has no value or one of another
- * type is as if it were not there. */
-void record_read(lua_State *L, struct record_reading *reading);
+/* The values of each begin at index first. */
+void record_read_attempt(lua_State *L, int first, struct record_reading *reading);
+void record_read_usage(lua_State *L, int first, struct record_reading *reading);
+/* All of the record is in reading->record then. */
+void record_read(lua_State *L, int first, struct record_reading *reading);

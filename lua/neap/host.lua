@@ -42,10 +42,46 @@ function host.prefix(text, count) end
 ---@return string # 32 bytes, keyed for this storage folder, or for the process where it has none
 function host.digest(text) end
 
+--- An attempt of the record that ends next. They are told in their order, and their texts must stay
+--- until end_record.
+---@param place integer from 1; what was told of later ones is forgotten
+---@param target string? "provider/model"
+---@param key string?
+---@param status integer?
+---@param failure string?
+---@param why string?
+---@param seconds number
+---@param first_event_seconds number?
+function host.record_attempt(place, target, key, status, failure, why, seconds,
+  first_event_seconds) end
+
+--- The usage of the record that ends next: neap.usage has the names.
+---@param in_fresh number
+---@param cache_read number
+---@param cache_write_5m number
+---@param cache_write_1h number
+---@param in_audio number
+---@param out_total number
+---@param out_audio number
+---@param reasoning number
+---@param requests number
+---@param seconds number
+---@param images number
+---@param is_estimate boolean
+---@param raw string?
+function host.record_usage(in_fresh, cache_read, cache_write_5m, cache_write_1h, in_audio,
+  out_total, out_audio, reasoning, requests, seconds, images, is_estimate, raw) end
+
 --- A request is over: its line goes to the log, where that is JSON, and its record to the journal.
----@param record table see neap.record
----@param attempts table[]
-function host.end_record(record, attempts) end
+--- Its attempts and its usage were told before. neap.record has the other names.
+---@param attempt_count integer
+---@param has_usage boolean
+---@param uuid string
+---@param ... string|number|boolean|nil id, origin, client, path, endpoint, wall, seconds, generation,
+---token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome, provider,
+---target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds, cost_micros,
+---price_version, error, policy, trace
+function host.end_record(attempt_count, has_usage, uuid, ...) end
 
 ---@return string # a UUIDv7
 function host.id() end

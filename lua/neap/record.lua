@@ -16,6 +16,7 @@ local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
 local price = require "neap.price"
+local record_values = require "neap.record_values"
 local steps = require "neap.steps"
 local trace = require "neap.trace"
 local usage = require "neap.usage"
@@ -82,13 +83,9 @@ end
 --- The finished record's line, and its row in the journal.
 local function keep(self, of)
   if self.is_quiet then return end
-  for _, attempt in ipairs(self.attempts) do
-    attempt.target_name = attempt.target_name or name_of(catalog.Target, attempt.target)
-    attempt.key_id = attempt.key_id or name_of(catalog.Key, attempt.key)
-  end
   put_trace(self, of)
   if host.log_is_text() then write_text(self) end
-  host.end_record(self, self.attempts)
+  record_values.tell(self, host)
 end
 
 --- A new record for a request that has just arrived. of: its context.

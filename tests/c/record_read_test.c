@@ -14,11 +14,21 @@
 
 static struct record_reading *reading;
 
-static int l_read(lua_State *L)
+static int l_record_attempt(lua_State *L)
 {
-	lua_settop(L, 2);
-	record_read(L, reading);
-	assert_int_equal(lua_gettop(L), 2);
+	record_read_attempt(L, 1, reading);
+	return 0;
+}
+
+static int l_record_usage(lua_State *L)
+{
+	record_read_usage(L, 1, reading);
+	return 0;
+}
+
+static int l_end_record(lua_State *L)
+{
+	record_read(L, 1, reading);
 	return 0;
 }
 
@@ -29,8 +39,12 @@ static int set_up(void **state)
 	(void)state;
 	reading = record_reading_new();
 	L = luaL_newstate();
-	record_read_push(L, l_read);
-	lua_setglobal(L, "read");
+	luaL_openlibs(L);
+	lua_register(L, "record_attempt", l_record_attempt);
+	lua_register(L, "record_usage", l_record_usage);
+	lua_register(L, "end_record", l_end_record);
+	assert_int_equal(luaL_dofile(L, "lua/neap/record_values.lua"), 0);
+	lua_setglobal(L, "values");
 	return 0;
 }
 
@@ -42,11 +56,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* record and attempts as globals, so that their texts stay. */
+/* Sets the global record, so that its texts stay. */
 static const struct record *read_record(const char *text)
 {
 	assert_int_equal(luaL_dostring(L, text), 0);
-	assert_int_equal(luaL_dostring(L, "read(record, attempts)"), 0);
+	assert_int_equal(luaL_dostring(L, "values.tell(record, _G)"), 0);
 	return &reading->record;
 }
 
@@ -61,10 +75,10 @@ static void assert_text(struct bytes text, const char *expected)
 	" start = 100, seconds = 2.0004, path = '/v1', token = 't', model = 'm', key = 'k'," \
 	" status = 499, outcome = 'aborted', stream = true, origin = 'test', generation = 7," \
 	" first_byte_seconds = 0.0306, bytes_in = 12, cost_micros = 38, price_version = 3," \
-	" usage = { in_fresh = 9, out_total = 2, seconds = 1.234, raw = '{}' } }\n" \
-	"attempts = { { target_name = 'a/x/y', key_id = 'k1', status = 500, seconds = 0.25 }," \
+	" usage = { in_fresh = 9, out_total = 2, seconds = 1.234, raw = '{}' }," \
+	" attempts = { { target_name = 'a/x/y', key_id = 'k1', status = 500, seconds = 0.25 }," \
 	" { target_name = 'b/z', failure = 'lost', seconds = 1 }," \
-	" { target_name = 'c/z', started = 101.5 } }"
+	" { target_name = 'c/z', started = 101.5 } } }"
 
 static void test_whole(void **state)
 {
@@ -144,8 +158,8 @@ static void test_empty(void **state)
 	(void)state;
 	read_record(WHOLE);
 	record = read_record(
-		"record, attempts = { wall = 0/0, seconds = -1, status = 'no',"
-		" cost_micros = 1e300, bytes_in = 1e300, model = 5 }, { 1 }");
+		"record = { wall = 0/0, seconds = -1, status = 'no', cost_micros = 1e300,"
+		" bytes_in = 1e300, model = 5, attempts = {} }");
 	assert_false(reading->has_id);
 	assert_int_equal(record->start_us, 0);
 	assert_int_equal(record->ms, 0);
@@ -166,6 +180,29 @@ static void test_empty(void **state)
 	buf_clear(&line);
 }
 
+/* One that was never ended leaves nothing behind, either. */
+static void test_broken_off(void **state)
+{
+	const struct record *record;
+
+	(void)state;
+	read_record(WHOLE);
+	assert_int_equal(luaL_dostring(L,
+				 "record_attempt(1, 'x/y', 'k', 200)\n"
+				 "record_attempt(2, 'x/z', 'k', 200)\n"
+				 "record_usage(7)"),
+		0);
+	record = read_record("record = { seconds = 1, attempts = {"
+			     " { target_name = 'a/b', seconds = 1 } } }");
+	assert_int_equal(record->attempt_count, 1);
+	assert_text(record->attempts[0].provider, "a");
+	assert_false(record->usage.is_known);
+	assert_int_equal(record->usage.in_fresh, 0);
+	assert_int_equal(luaL_dostring(L, "record_attempt(9, 'far/off')"), 0);
+	assert_int_equal(luaL_dostring(L, "end_record(9, false)"), 0);
+	assert_int_equal(record->attempt_count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +210,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_attempts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_broken_off, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 -- What is left of a request: what outlives its generation, what policies see of usage and cost.
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
-local host = require "neap.host"
 local record = require "neap.record"
+local record_values = require "neap.record_values"
 
 local function known_with(targets)
   return test.world { policies = {}, targets = targets }.catalog
@@ -94,11 +94,11 @@ end)
 
 --- The records of so many runs in this world.
 local function records(given, count)
-  local kept, end_record = {}, host.end_record
-  host.end_record = function(self) kept[#kept + 1] = self end
+  local kept, tell = {}, record_values.tell
+  record_values.tell = function(self) kept[#kept + 1] = self end
   local world = test.world(given)
   for _ = 1, count do world:run() end
-  host.end_record = end_record
+  record_values.tell = tell
   test.equal(#kept, count)
   return kept
 end
