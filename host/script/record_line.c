@@ -1,79 +1,43 @@
 #include "script/record_line.h"
 
 #include <stdint.h>
-#include <string.h>
 #include <time.h>
 
+#include "base/number.h"
 #include "json/value.h"
 #include "script/record_read.h"
 #include "storage/record_json.h"
 
-/* One reservation for all of it: a line has dozens of names. */
-static void add_name(struct buf *line, const char *name)
-{
-	size_t size = strlen(name);
-	char *out = buf_reserve(line, size + 4);
+/* Names are written out with what stands around them: each is one constant that the
+ * compiler copies, and a line has dozens. */
 
-	memcpy(out, ",\"", 2);
-	memcpy(out + 2, name, size);
-	memcpy(out + 2 + size, "\":", 2);
-	buf_grow(line, size + 4);
-}
-
-static void add_text(struct buf *line, const char *name, struct bytes text)
+static void add_text(struct buf *line, struct bytes text)
 {
-	add_name(line, name);
 	if (text.data)
 		value_write_string(line, text.data, text.size);
 	else
-		buf_append(line, "null", 4);
+		buf_append_text(line, "null");
 }
 
-static void add_text_if_any(struct buf *line, const char *name, struct bytes text)
+static void add_count(struct buf *line, uint64_t count)
 {
-	if (text.data)
-		add_text(line, name, text);
-}
-
-static void add_number(struct buf *line, const char *name, double number)
-{
-	add_name(line, name);
-	value_write_number(line, number);
-}
-
-static void add_count(struct buf *line, const char *name, uint64_t count)
-{
-	add_number(line, name, (double)count);
+	line->end += number_write(buf_reserve(line, NUMBER_ROOM), count, 10);
 }
 
 /* Millionths as units: for what is whole, nobody has to search for the shortest text. */
-static void add_micros(struct buf *line, const char *name, uint64_t micros)
+static void add_micros(struct buf *line, uint64_t micros)
 {
 	char digits[] = ".000000";
 	size_t size = sizeof(digits) - 1;
 	uint64_t rest = micros % 1000000;
 
-	add_count(line, name, micros / 1000000);
+	add_count(line, micros / 1000000);
 	for (size_t i = size; i > 1; rest /= 10)
 		digits[--i] = (char)('0' + rest % 10);
 	while (digits[size - 1] == '0')
 		size--;
 	if (size > 1)
 		buf_append(line, digits, size);
-}
-
-static void add_count_if_any(struct buf *line, const char *name, uint64_t count)
-{
-	if (count)
-		add_count(line, name, count);
-}
-
-static void add_ms(struct buf *line, const char *name, uint32_t ms)
-{
-	if (ms == RECORD_NO_MS)
-		add_text(line, name, (struct bytes) { 0 });
-	else
-		add_count(line, name, ms);
 }
 
 /* {"time":"2026-11-21T08:00:00.123Z". Many lines are of the same second. */
@@ -97,25 +61,52 @@ static void add_time(struct buf *line, int64_t wall_us)
 	buf_append(line, rest, sizeof(rest));
 }
 
+static void add_attempt(struct buf *line, const struct record_attempt *attempt,
+	const struct attempt_words *words)
+{
+	buf_append_text(line, "{\"target\":");
+	value_write_string(line, words->target.size ? words->target.data : "",
+		words->target.size);
+	buf_append_text(line, ",\"key\":");
+	add_text(line, attempt->key);
+	if (attempt->status) {
+		buf_append_text(line, ",\"status\":");
+		add_count(line, (uint64_t)attempt->status);
+	}
+	if (attempt->failure.data) {
+		buf_append_text(line, ",\"failure\":");
+		add_text(line, attempt->failure);
+	}
+	if (words->why.data) {
+		buf_append_text(line, ",\"why\":");
+		add_text(line, words->why);
+	}
+	buf_append_text(line, ",\"ms\":");
+	add_count(line, attempt->ms);
+	buf_append_text(line, "}");
+}
+
 static void add_attempts(struct buf *line, const struct record_reading *reading)
 {
 	const struct record *record = &reading->record;
 
-	add_name(line, "attempts");
+	buf_append_text(line, ",\"attempts\":[");
 	for (size_t i = 0; i < record->attempt_count; i++) {
-		const struct record_attempt *attempt = &record->attempts[i];
-		struct bytes target = reading->words[i].target;
-
-		buf_append_text(line, i ? ",{\"target\":" : "[{\"target\":");
-		value_write_string(line, target.size ? target.data : "", target.size);
-		add_text(line, "key", attempt->key);
-		add_count_if_any(line, "status", (uint64_t)attempt->status);
-		add_text_if_any(line, "failure", attempt->failure);
-		add_text_if_any(line, "why", reading->words[i].why);
-		add_count(line, "ms", attempt->ms);
-		buf_append(line, "}", 1);
+		if (i)
+			buf_append_text(line, ",");
+		add_attempt(line, &record->attempts[i], &reading->words[i]);
 	}
-	buf_append_text(line, record->attempt_count ? "]" : "[]");
+	buf_append_text(line, "]");
+}
+
+static void add_part(struct buf *line, const char *name, uint64_t count)
+{
+	if (!count)
+		return;
+	buf_append_text(line, ",\"");
+	buf_append_text(line, name);
+	buf_append_text(line, "\":");
+	add_count(line, count);
 }
 
 /* Its sums, and those of its parts that there are. */
@@ -125,70 +116,111 @@ static void add_usage(struct buf *line, const struct record_reading *reading)
 	uint64_t prompt = usage->in_fresh + usage->cache_read + usage->cache_write_5m +
 		usage->cache_write_1h + usage->in_audio;
 
-	add_name(line, "usage");
 	if (!usage->is_known && !usage->is_estimate) {
-		buf_append(line, "null", 4);
+		buf_append_text(line, ",\"usage\":null");
 		return;
 	}
-	buf_append_text(line, "{\"prompt\":");
-	value_write_number(line, (double)prompt);
-	add_count(line, "completion", usage->out_total);
-	add_count(line, "total", prompt + usage->out_total);
-	add_count_if_any(line, "cache_read", usage->cache_read);
-	add_count_if_any(line, "cache_write_5m", usage->cache_write_5m);
-	add_count_if_any(line, "cache_write_1h", usage->cache_write_1h);
-	add_count_if_any(line, "in_audio", usage->in_audio);
-	if (reading->out_audio > 0)
-		add_number(line, "out_audio", reading->out_audio);
-	add_count_if_any(line, "reasoning", usage->reasoning);
-	if (usage->audio_ms)
-		add_number(line, "seconds", (double)usage->audio_ms / 1000);
-	add_count_if_any(line, "images", usage->images);
+	buf_append_text(line, ",\"usage\":{\"prompt\":");
+	add_count(line, prompt);
+	buf_append_text(line, ",\"completion\":");
+	add_count(line, usage->out_total);
+	buf_append_text(line, ",\"total\":");
+	add_count(line, prompt + usage->out_total);
+	add_part(line, "cache_read", usage->cache_read);
+	add_part(line, "cache_write_5m", usage->cache_write_5m);
+	add_part(line, "cache_write_1h", usage->cache_write_1h);
+	add_part(line, "in_audio", usage->in_audio);
+	if (reading->out_audio > 0) {
+		buf_append_text(line, ",\"out_audio\":");
+		value_write_number(line, reading->out_audio);
+	}
+	add_part(line, "reasoning", usage->reasoning);
+	if (usage->audio_ms) {
+		buf_append_text(line, ",\"seconds\":");
+		value_write_number(line, (double)usage->audio_ms / 1000);
+	}
+	add_part(line, "images", usage->images);
 	if (usage->is_estimate)
 		buf_append_text(line, ",\"is_estimate\":true");
-	buf_append(line, "}", 1);
+	buf_append_text(line, "}");
 }
 
 static void add_request(struct buf *line, const struct record_reading *reading)
 {
 	const struct record *record = &reading->record;
 
-	add_text(line, "id", record->request_id);
-	add_text(line, "client", record->client);
-	add_text(line, "path", reading->path);
-	add_text(line, "token", record->token);
-	add_text(line, "group", record->group);
-	add_text(line, "model", record->model);
-	add_text(line, "provider", record->provider);
-	add_text(line, "target_model", record->target_model);
-	add_text(line, "key", record->key);
+	buf_append_text(line, ",\"level\":\"info\",\"area\":\"request\",\"id\":");
+	add_text(line, record->request_id);
+	buf_append_text(line, ",\"client\":");
+	add_text(line, record->client);
+	buf_append_text(line, ",\"path\":");
+	add_text(line, reading->path);
+	buf_append_text(line, ",\"token\":");
+	add_text(line, record->token);
+	buf_append_text(line, ",\"group\":");
+	add_text(line, record->group);
+	buf_append_text(line, ",\"model\":");
+	add_text(line, record->model);
+	buf_append_text(line, ",\"provider\":");
+	add_text(line, record->provider);
+	buf_append_text(line, ",\"target_model\":");
+	add_text(line, record->target_model);
+	buf_append_text(line, ",\"key\":");
+	add_text(line, record->key);
+}
+
+static void add_result(struct buf *line, const struct record *record)
+{
+	buf_append_text(line, ",\"status\":");
+	if (record->status)
+		add_count(line, (uint64_t)record->status);
+	else
+		buf_append_text(line, "null");
+	buf_append_text(line, ",\"ms\":");
+	add_count(line, record->ms);
+	buf_append_text(line, ",\"first_event_ms\":");
+	if (record->first_event_ms != RECORD_NO_MS)
+		add_count(line, record->first_event_ms);
+	else
+		buf_append_text(line, "null");
+}
+
+static void add_rest(struct buf *line, const struct record_reading *reading)
+{
+	const struct record *record = &reading->record;
+
+	if (record->has_cost) {
+		buf_append_text(line, ",\"cost\":");
+		add_micros(line, (uint64_t)record->cost_micros);
+	}
+	if (record->conversation.data) {
+		buf_append_text(line, ",\"conversation\":");
+		add_text(line, record->conversation);
+	}
+	buf_append_text(line, ",\"outcome\":\"");
+	buf_append_text(line, record_outcome_name(record->outcome));
+	buf_append_text(line,
+		record->is_stream ? "\",\"stream\":true,\"generation\":"
+				  : "\",\"stream\":false,\"generation\":");
+	add_count(line, record->generation);
+	if (record->error.data) {
+		buf_append_text(line, ",\"error\":");
+		add_text(line, record->error);
+	}
+	if (reading->policy.data) {
+		buf_append_text(line, ",\"policy\":");
+		add_text(line, reading->policy);
+	}
+	buf_append_text(line, "}");
 }
 
 void record_line_write(struct buf *line, const struct record_reading *reading)
 {
-	const struct record *record = &reading->record;
-	const char *outcome = record_outcome_name(record->outcome);
-
 	buf_reset(line);
-	add_time(line, record->start_us);
-	buf_append_text(line, ",\"level\":\"info\",\"area\":\"request\"");
+	add_time(line, reading->record.start_us);
 	add_request(line, reading);
 	add_attempts(line, reading);
-	if (record->status)
-		add_count(line, "status", (uint64_t)record->status);
-	else
-		add_text(line, "status", (struct bytes) { 0 });
-	add_count(line, "ms", record->ms);
-	add_ms(line, "first_event_ms", record->first_event_ms);
+	add_result(line, &reading->record);
 	add_usage(line, reading);
-	if (record->has_cost)
-		add_micros(line, "cost", (uint64_t)record->cost_micros);
-	add_text_if_any(line, "conversation", record->conversation);
-	add_text(line, "outcome", (struct bytes) { outcome, strlen(outcome) });
-	add_name(line, "stream");
-	buf_append_text(line, record->is_stream ? "true" : "false");
-	add_count(line, "generation", record->generation);
-	add_text_if_any(line, "error", record->error);
-	add_text_if_any(line, "policy", reading->policy);
-	buf_append(line, "}", 1);
+	add_rest(line, reading);
 }
