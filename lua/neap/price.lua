@@ -14,7 +14,7 @@ local price = {}
 -- What a price may be at most: USD per million tokens; USD for a call or an image; for a second.
 price.MAX = { token = 1e5, each = 1e4, second = 100 }
 
--- The counts that are paid by the token, and the price that each has.
+-- The counts that are paid by the token, in the order in which a row has what they cost.
 local KINDS = { "in_fresh", "cache_read", "cache_write_5m", "cache_write_1h", "in_audio",
   "out_text", "reasoning", "out_audio" }
 
@@ -118,20 +118,22 @@ end
 --- What a usage costs: whole micros.
 ---@return number
 function price.cost(self, used)
-  local row = row_for(self, usage.prompt(used))
-  local micros, rest = 0, 0
-  local text = math.max(0, used.out_total - used.reasoning - used.out_audio)
-  for index = 1, #KINDS do
-    local count = used[KINDS[index]] or text -- the only kind that is no count of its own
-    if count > 0 then
-      micros, rest = micros + count * row.micros[index], rest + count * row.rest[index]
-    end
-  end
+  local row = self.rows[2] and row_for(self, usage.prompt(used)) or self.rows[1]
+  local fresh, read, audio = used.in_fresh, used.cache_read, used.in_audio
+  local written, written_1h = used.cache_write_5m, used.cache_write_1h
+  local reasoning, out_audio = used.reasoning, used.out_audio
+  local text = used.out_total - reasoning - out_audio -- the only kind that is no count of its own
+  if text < 0 then text = 0 end
+  local rate = row.micros
+  local micros = fresh * rate[1] + read * rate[2] + written * rate[3] + written_1h * rate[4]
+    + audio * rate[5] + text * rate[6] + reasoning * rate[7] + out_audio * rate[8]
+  rate = row.rest
+  local rest = fresh * rate[1] + read * rate[2] + written * rate[3] + written_1h * rate[4]
+    + audio * rate[5] + text * rate[6] + reasoning * rate[7] + out_audio * rate[8] + 5e5
   if self.call + self.image + self.ms > 0 then
     local more_micros, more_rest = beside_tokens(self, used)
     micros, rest = micros + more_micros, rest + more_rest
   end
-  rest = rest + 5e5
   return micros + (rest - rest % 1e6) / 1e6
 end
 
