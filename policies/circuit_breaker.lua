@@ -50,8 +50,10 @@ local function answered_with(attempts, target)
 end
 
 function breaker:done(request, outcome)
+  local target = outcome.target
+  if outcome.at_once and target and target.is_well then return end -- it still is
   local attempts = request.attempts
-  local last = answered_with(attempts, outcome.target)
+  local last = answered_with(attempts, target)
   for index, attempt in ipairs(attempts) do
     local status, failure = attempt.status, attempt.failure
     local is_answer = not failure and status and status < 400
@@ -60,7 +62,7 @@ function breaker:done(request, outcome)
       is_answer, failure, at = false, outcome.failure, self:now() -- it broke off later
     end
     if attempt.target and is_answer then
-      tally.success(self, attempt.target, at)
+      attempt.target:well(at)
     elseif attempt.target and (status or failure) -- neither: it was cut short
       and self.settings.counts:covers { status = status, failure = failure } then
       tally.failure(self, attempt.target, at)

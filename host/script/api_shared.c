@@ -300,10 +300,42 @@ static int l_disable(lua_State *L)
 	return 0;
 }
 
+/* A moment of now()'s clock, at most a century away. */
+static int64_t check_moment_us(lua_State *L, int index)
+{
+	double seconds = luaL_checknumber(L, index);
+
+	luaL_argcheck(L, fabs(seconds) < 1e10, index, "no time of now()");
+	return (int64_t)(seconds * 1e6 + 0.5);
+}
+
+/* well(at?) */
 static int l_well(lua_State *L)
 {
-	health_well(api_check_health(L, 1));
+	struct health *health = api_check_health(L, 1);
+
+	health_well(health, lua_isnoneornil(L, 2) ? clock_us() : check_moment_us(L, 2));
 	return 0;
+}
+
+/* is_well() -> boolean */
+static int l_is_well(lua_State *L)
+{
+	lua_pushboolean(L, health_is_well(api_check_health(L, 1)));
+	return 1;
+}
+
+/* fail(at, seconds) -> how often since the last success */
+static int l_fail(lua_State *L)
+{
+	struct health *health = api_check_health(L, 1);
+	int64_t at_us = check_moment_us(L, 2);
+	double window = luaL_checknumber(L, 3);
+
+	luaL_argcheck(L, window >= 0 && window < 1e9, 3, "no time to count");
+	lua_pushinteger(L,
+		(lua_Integer)health_fail(health, at_us, (int64_t)(window * 1000)));
+	return 1;
 }
 
 static int l_probe(lua_State *L)
@@ -350,6 +382,8 @@ static const luaL_Reg health_methods[] = {
 	{ "rest", l_rest },
 	{ "disable", l_disable },
 	{ "well", l_well },
+	{ "is_well", l_is_well },
+	{ "fail", l_fail },
 	{ "probe", l_probe },
 	{ "latency", l_latency },
 	{ "balance", l_balance },

@@ -31,7 +31,11 @@ struct health {
 	double latency_ms;        /* as of latency_at_ms */
 	int64_t latency_at_ms;
 	_Atomic unsigned rests;
-	_Atomic double balance; /* NAN: nobody knows */
+	_Atomic int64_t failed_at_us; /* since the last success, 0: none did */
+	int64_t well_at_us;           /* the last success that ended failures */
+	unsigned failures;
+	int64_t failures_until_ms; /* then they no longer count */
+	_Atomic double balance;    /* NAN: nobody knows */
 	int64_t balance_wall_us;
 	char why[sizeof(((struct health_view *)NULL)->why)];
 	struct list changed; /* in the list of those to be kept, or in none */
@@ -180,16 +184,58 @@ void health_disable(struct health *health, int64_t probe_ms, const char *why)
 	health_change(health);
 }
 
-void health_well(struct health *health)
+/* Under the lock: whether a success then is newer than what failed. */
+static bool forget_failures(struct health *health, int64_t at_us)
 {
+	if (!health->failed_at_us)
+		return true;
+	if (at_us < health->failed_at_us)
+		return false;
+	health->well_at_us = at_us;
+	health->failed_at_us = 0;
+	health->failures = 0;
+	return true;
+}
+
+void health_well(struct health *health, int64_t at_us)
+{
+	bool is_other = false;
+
 	/* Every success says well; most say nothing new, and the lock is spared. */
-	if (health->state == HEALTH_READY)
+	if (health_is_well(health))
 		return;
 	pthread_mutex_lock(&health->lock);
-	set_state(health, HEALTH_READY, 0, "");
-	health->rests = 0;
+	if (forget_failures(health, at_us) && health->state != HEALTH_READY) {
+		set_state(health, HEALTH_READY, 0, "");
+		health->rests = 0;
+		is_other = true;
+	}
 	pthread_mutex_unlock(&health->lock);
-	health_change(health);
+	if (is_other)
+		health_change(health);
+}
+
+unsigned health_fail(struct health *health, int64_t at_us, int64_t window_ms)
+{
+	int64_t now_ms = clock_ms();
+	unsigned failures = 0;
+
+	pthread_mutex_lock(&health->lock);
+	if (at_us >= health->well_at_us) {
+		health->failed_at_us = at_us;
+		if (health->failures_until_ms <= now_ms)
+			health->failures = 0;
+		if (health->failures == 0)
+			health->failures_until_ms = now_ms + window_ms;
+		failures = ++health->failures;
+	}
+	pthread_mutex_unlock(&health->lock);
+	return failures;
+}
+
+bool health_is_well(const struct health *health)
+{
+	return health->state == HEALTH_READY && !health->failed_at_us;
 }
 
 void health_set_balance(struct health *health, double balance)

@@ -48,7 +48,15 @@ unsigned health_rests(const struct health *health);
 void health_rest(struct health *health, int64_t ms, const char *why);
 /* probe_ms 0: until somebody says well. */
 void health_disable(struct health *health, int64_t probe_ms, const char *why);
-void health_well(struct health *health);
+/* A success at at_us, of clock_us(): what failed before it is forgotten. Where something
+ * failed after it, it says nothing: answers take minutes to end, and news come late. */
+void health_well(struct health *health, int64_t at_us);
+/* A failure at at_us. Returns how many there were since the last success, this one
+ * included; the first of them counts for window_ms, and the others no longer. 0: there was
+ * a success after it, and it says nothing. */
+unsigned health_fail(struct health *health, int64_t at_us, int64_t window_ms);
+/* Ready, without a rest or a failure since the last success: another one is no news. */
+bool health_is_well(const struct health *health);
 /* What the provider says is left on a key; NAN: nothing is known any more. */
 void health_set_balance(struct health *health, double balance);
 double health_balance(const struct health *health);

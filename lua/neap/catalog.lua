@@ -18,6 +18,15 @@ local function seconds(value, what)
   return value
 end
 
+--- A moment of self:now()'s clock; without one, now.
+local function moment(value, what)
+  if value == nil then return host.now() end
+  if type(value) ~= "number" or not (value > -1e9 and value < 1e9) then
+    error(what .. " takes a time of self:now()", 3)
+  end
+  return value
+end
+
 local function token_count(value, what)
   if type(value) ~= "number" or not (value >= 0 and value <= usage.COUNT_MAX) then
     error(what .. " takes counts of tokens", 3)
@@ -43,6 +52,7 @@ catalog.Target = object.class("target", {
     end,
     state = function(self) return self.health:state() end,
     rests = function(self) return self.health:rests() end,
+    is_well = function(self) return self.health:is_well() end,
   },
   methods = {
     rest = function(self, time, why)
@@ -52,7 +62,13 @@ catalog.Target = object.class("target", {
     probe = function(self)
       return object.check(catalog.Target, self, "the target").health:probe()
     end,
-    well = function(self) object.check(catalog.Target, self, "the target").health:well() end,
+    well = function(self, at)
+      object.check(catalog.Target, self, "the target").health:well(moment(at, "well"))
+    end,
+    fail = function(self, at, window)
+      local inside = object.check(catalog.Target, self, "the target")
+      return inside.health:fail(moment(at, "fail"), seconds(window, "fail"))
+    end,
     --- USD for a prompt and an answer of so many tokens; nil where the model has no prices.
     cost = function(self, prompt, completion)
       local inside = object.check(catalog.Target, self, "the target")

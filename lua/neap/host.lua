@@ -77,8 +77,8 @@ function host.record_usage(in_fresh, cache_read, cache_write_5m, cache_write_1h,
 ---@param attempt_count integer
 ---@param has_usage boolean
 ---@param uuid string
----@param ... string|number|boolean|nil id, origin, client, path, endpoint, wall, seconds, generation,
----token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome, provider,
+---@param ... string|number|boolean|nil id, origin, client, path, endpoint, wall, seconds,
+---generation, token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome, provider,
 ---target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds, cost_micros,
 ---price_version, error, policy, trace
 function host.end_record(attempt_count, has_usage, uuid, ...) end
@@ -258,7 +258,18 @@ function health:rest(seconds, why) end
 ---@param probe_seconds number? 0: until somebody says well
 function health:disable(why, probe_seconds) end
 
-function health:well() end
+--- It works, as of then: what failed before is forgotten. Older than the last failure it says
+--- nothing.
+---@param at number? of host.now(); now
+function health:well(at) end
+
+---@return boolean # ready, without a rest or a failure since the last success
+function health:is_well() end
+
+---@param at number of host.now()
+---@param window number seconds, from the first failure, that failures count
+---@return integer # failures since the last success; 0: there was one after it
+function health:fail(at, window) end
 
 ---@return boolean # whether the caller's attempt is the probe
 function health:probe() end

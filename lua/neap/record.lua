@@ -15,6 +15,7 @@ local context = require "neap.context"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
+local outcome = require "neap.outcome"
 local price = require "neap.price"
 local record_values = require "neap.record_values"
 local steps = require "neap.steps"
@@ -107,15 +108,6 @@ function record.new(of, id, uuid, path)
   }
 end
 
-local function outcome_of(self)
-  return {
-    status = self.status, failure = self.failure, cost = self.cost,
-    usage = self.usage and usage.view(self.usage),
-    seconds = self.seconds, first_event_seconds = self.first_event_seconds,
-    aborted = self.outcome == "aborted", target = self.last_target, key = self.last_key,
-  }
-end
-
 --- Puts an estimate where the provider has said nothing. content: bytes of text in its answer.
 function record.estimate(self, handle, content)
   local body = handle:body(usage.PROMPT_MAX)
@@ -146,13 +138,13 @@ end
 
 --- Runs `done` of every policy whose run was entered, innermost first.
 local function run_done(self, entered, request)
-  local outcome
+  local seen
   for index = #entered, 1, -1 do
     local instance = entered[index]
     local done = instance.done
     if done and not has_later(entered, index) then
-      outcome = outcome or outcome_of(self)
-      local ok, problem = pcall(done, instance.self, request, outcome)
+      seen = seen or outcome.of(self)
+      local ok, problem = pcall(done, instance.self, request, seen)
       if host.relax() or not ok then
         host.log("error", "policy", ("%s: done: %s"):format(instance.name, tostring(problem)))
       end

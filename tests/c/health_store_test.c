@@ -180,7 +180,7 @@ static void who_is_well_has_no_row(void **state)
 	open_all();
 	health_rest(health, 3600 * 1000, "tired");
 	wait_for_row("state/well", true);
-	health_well(health);
+	health_well(health, clock_us());
 	wait_for_row("state/well", false);
 	health_set_balance(health, 1);
 	wait_for_row("state/well", true);

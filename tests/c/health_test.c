@@ -48,7 +48,7 @@ static void a_rest_is_over_by_itself(void **state)
 	assert_false(health_probe(health));
 	health_rest(health, 60000, "again");
 	assert_int_equal(health_look(health).rests, 2);
-	health_well(health);
+	health_well(health, clock_us());
 	assert_int_equal(health_rests(health), 0);
 	assert_true(health_is_ready(health, clock_ms()));
 	assert_false(health_probe(health));
@@ -71,8 +71,53 @@ static void a_disabled_one_is_probed(void **state)
 	health_disable(health, 0, "for ever");
 	assert_false(health_probe(health));
 	assert_int_equal(health_look(health).until_ms, 0);
-	health_well(health);
+	health_well(health, clock_us());
 	assert_true(health_is_ready(health, clock_ms()));
+}
+
+static void failures_count_until_a_success(void **state)
+{
+	struct health *health = health_of("fails", 5);
+	int64_t now = clock_us();
+
+	(void)state;
+	assert_true(health_is_well(health));
+	assert_int_equal(health_fail(health, now, 60000), 1);
+	assert_int_equal(health_fail(health, now + 5, 60000), 2);
+	assert_false(health_is_well(health));
+	assert_true(health_is_ready(health, clock_ms()));
+	/* An answer from before the last failure, and then one from after it. */
+	health_well(health, now + 4);
+	assert_false(health_is_well(health));
+	assert_int_equal(health_fail(health, now + 6, 60000), 3);
+	health_well(health, now + 10);
+	assert_true(health_is_well(health));
+	/* A failure from before that answer is no news. */
+	assert_int_equal(health_fail(health, now + 9, 60000), 0);
+	assert_true(health_is_well(health));
+	assert_int_equal(health_fail(health, now + 11, 60000), 1);
+	/* What ends a rest has to be newer, too. */
+	health_rest(health, 60000, "failed");
+	health_well(health, now + 10);
+	assert_int_equal(health_look(health).state, HEALTH_RESTING);
+	health_well(health, now + 12);
+	assert_int_equal(health_look(health).state, HEALTH_READY);
+	assert_true(health_is_well(health));
+}
+
+static void failures_are_forgotten_after_their_window(void **state)
+{
+	struct health *health = health_of("window", 6);
+	int64_t now = clock_us(), until = clock_ms() + 5000, end;
+
+	(void)state;
+	assert_int_equal(health_fail(health, now, 20), 1);
+	assert_int_equal(health_fail(health, now, 60000), 2);
+	end = clock_ms() + 21;
+	while (clock_ms() < end)
+		assert_true(clock_ms() < until);
+	assert_int_equal(health_fail(health, now, 60000), 1);
+	assert_int_equal(health_fail(health, now, 60000), 2);
 }
 
 #define MINUTE_MS (60 * 1000)
@@ -127,7 +172,7 @@ static void *use(void *arg)
 		if (i % 100 == 0)
 			health_rest(arg, 0, "rest");
 		(void)health_look(arg);
-		health_well(arg);
+		health_well(arg, clock_us());
 		health_end(arg);
 	}
 	return NULL;
@@ -153,6 +198,8 @@ int main(void)
 		cmocka_unit_test(names_are_bytes),
 		cmocka_unit_test(a_rest_is_over_by_itself),
 		cmocka_unit_test(a_disabled_one_is_probed),
+		cmocka_unit_test(failures_count_until_a_success),
+		cmocka_unit_test(failures_are_forgotten_after_their_window),
 		cmocka_unit_test(latency_rises_at_once_and_falls_with_time),
 		cmocka_unit_test(latency_is_forgotten_where_nobody_asks),
 		cmocka_unit_test(threads_count_together),

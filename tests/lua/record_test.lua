@@ -92,6 +92,33 @@ test("a target tells what a request would cost; a request its conversation", fun
   test.equal(seen "conversation", "c-1")
 end)
 
+test("at_once: the first attempt brought the answer, whole; what an outcome has not raises", function()
+  local text = [=[
+    local policy = require "neap.policy"
+    local look = policy.define { summary = "Notes what it sees." }
+    function look:run(request, next) return next(request) end
+    function look:done(_, outcome)
+      local known = { pcall(function() return outcome.nowhere end) }
+      self.shared:set("at once", tostring(outcome.at_once))
+      self.shared:set("known", known[1])
+      self.shared:set("same", outcome.usage == outcome.usage)
+    end
+    return look]=]
+  local function seen(a, request)
+    local world = test.world { policies = { "look", "priority_failover" }, texts = { look = text },
+      targets = { "a/m", "b/m" }, upstream = { ["a/m"] = a, ["b/m"] = { text = "hi" } } }
+    world:run(request)
+    test.equal({ world:shared("look", "known"), world:shared("look", "same") }, { false, true })
+    return world:shared("look", "at once")
+  end
+  test.equal(seen { text = "hi" }, "true")
+  test.equal(seen { status = 500 }, "false")
+  test.equal(seen { status = 400 }, "false")
+  test.equal(seen({ stream = { "he", { "llo", at = 1 } } }, { stream = true }), "true")
+  local broken = { stream = { "he", { failure = "reset", at = 1 } } }
+  test.equal(seen(broken, { stream = true }), "false")
+end)
+
 --- The records of so many runs in this world.
 local function records(given, count)
   local kept, tell = {}, record_values.tell

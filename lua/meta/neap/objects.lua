@@ -96,6 +96,7 @@ function request:race(next, legs) end
 ---@field latency number? seconds to the first content; nil before the first answer
 ---@field state neap.state
 ---@field rests integer in a row, without a success between
+---@field is_well boolean ready, and nothing failed since its last success
 local target = {}
 
 --- What so many tokens cost in USD; nil where its prices are not known.
@@ -113,8 +114,17 @@ function target:rest(time, why) end
 ---@return boolean
 function target:probe() end
 
---- It works: ready again, and its rests forgotten.
-function target:well() end
+--- It works, as of then: ready again, its rests and what failed before forgotten. Where something
+--- failed later it says nothing.
+---@param at? number of self:now(); now
+function target:well(at) end
+
+--- It failed then. Returns how often since its last success, in all groups; 0 where it has had one
+--- after that. It does not rest by itself.
+---@param at number of self:now()
+---@param window number seconds that failures count, from the first
+---@return integer
+function target:fail(at, window) end
 
 ---@class neap.key as seen from one target: what rests for the target's model alone counts
 ---@field id string
@@ -204,5 +214,6 @@ function response:fail(failure, why) end
 ---@field seconds number
 ---@field first_event_seconds number?
 ---@field aborted boolean the client left
+---@field at_once boolean the first attempt brought the answer, and the client got all of it
 ---@field target neap.target? of the last attempt
 ---@field key neap.key?

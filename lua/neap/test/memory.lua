@@ -71,7 +71,7 @@ end
 
 local function new_health()
   local self = setmetatable({ count = 0, uses = 0, seconds = 0, sampled = 0,
-    rest_count = 0 }, Health)
+    rest_count = 0, failures = 0, failures_end = 0, well_at = 0 }, Health)
   set_state(self, "ready", nil, "")
   return self
 end
@@ -119,10 +119,27 @@ function Health:disable(why, probe_seconds)
   self.probe_seconds = probe_seconds
 end
 
-function Health:well()
+--- What failed before is forgotten; older than the last failure it says nothing.
+function Health:well(at)
+  at = at or clock.time
+  if self.failed_at then
+    if at < self.failed_at then return end
+    self.well_at, self.failed_at, self.failures = at, nil, 0
+  end
   if self.condition == "ready" then return end
   set_state(self, "ready", nil, "")
   self.rest_count = 0
+end
+
+function Health:is_well() return self.condition == "ready" and not self.failed_at end
+
+function Health:fail(at, window)
+  if at < self.well_at then return 0 end
+  self.failed_at = at
+  if self.failures_end <= clock.time then self.failures = 0 end
+  if self.failures == 0 then self.failures_end = clock.time + window end
+  self.failures = self.failures + 1
+  return self.failures
 end
 
 function Health:probe()

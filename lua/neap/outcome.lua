@@ -1,0 +1,37 @@
+--- neap.outcome: how a request ended, as a policy's `done` sees it.
+---
+--- An object around the finished record: of what nobody reads, nothing is made.
+
+local object = require "neap.object"
+local usage = require "neap.usage"
+
+local outcome = {}
+
+--- Whether the first attempt's answer is what the client got, to its end.
+local function is_at_once(self)
+  local first = self.attempts[1]
+  return self.outcome == "ok" and first ~= nil and self.attempts[2] == nil
+    and first.status ~= nil and first.status < 400
+end
+
+local function usage_of(self)
+  if self.usage and not self.seen_usage then self.seen_usage = usage.view(self.usage) end
+  return self.seen_usage
+end
+
+local Outcome = object.class("outcome", {
+  fields = { "status", "failure", "cost", "seconds", "first_event_seconds" },
+  getters = {
+    at_once = is_at_once,
+    aborted = function(self) return self.outcome == "aborted" end,
+    target = function(self) return self.last_target end,
+    key = function(self) return self.last_key end,
+    usage = usage_of,
+  },
+})
+
+--- The outcome of a finished record (neap.record).
+---@param record table
+function outcome.of(record) return object.new(Outcome, record) end
+
+return outcome
