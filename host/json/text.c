@@ -124,6 +124,19 @@ static size_t plain_blocks(const char *data, size_t size)
 	return at;
 }
 
+size_t text_plain_in_room(const char *data, size_t size)
+{
+	for (size_t at = 0; at < size; at += sizeof(__m128i)) {
+		int odd = odd_bytes(data + at);
+
+		if (odd) {
+			at += (size_t)__builtin_ctz((unsigned)odd);
+			return at < size ? at : size;
+		}
+	}
+	return size;
+}
+
 /* A bit for each of 16 quotes that has a colon or white space behind it. */
 static inline unsigned find_name_ends(const char *data)
 {
@@ -197,6 +210,11 @@ static size_t plain_blocks(const char *data, size_t size)
 			break;
 	}
 	return at;
+}
+
+size_t text_plain_in_room(const char *data, size_t size)
+{
+	return text_plain(data, size);
 }
 
 static size_t name_end_blocks(const char *data, size_t size, size_t *ends, size_t most,

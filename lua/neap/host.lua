@@ -78,9 +78,9 @@ function host.record_usage(in_fresh, cache_read, cache_write_5m, cache_write_1h,
 ---@param has_usage boolean
 ---@param uuid string
 ---@param ... string|number|boolean|nil id, origin, client, path, endpoint, wall, seconds,
----generation, token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome, provider,
----target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds, cost_micros,
----price_version, error, policy, trace
+---generation, token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome,
+---provider, target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds,
+---cost_micros, price_version, error, policy, trace
 function host.end_record(attempt_count, has_usage, uuid, ...) end
 
 ---@return string # a UUIDv7

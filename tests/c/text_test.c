@@ -112,6 +112,27 @@ static void cuts_between_characters(void **state)
 	}
 }
 
+static void finds_what_is_special_and_nothing_behind_the_end(void **state)
+{
+	static const char special[] = { '"', '\\', '\n', '\0', '\x80', '\xff' };
+
+	(void)state;
+	for (size_t size = 0; size < SIZE_MAX_TRIED; size++) {
+		/* All of the room is special. */
+		char *data = filled(size + TEXT_ROOM, '"');
+
+		memset(data, 'a', size);
+		assert_int_equal(text_plain_in_room(data, size), size);
+		for (size_t at = 0; at < size; at++) {
+			data[at] = special[at % sizeof(special)];
+			assert_int_equal(text_plain_in_room(data, size), at);
+			assert_int_equal(text_plain(data, size), at);
+			data[at] = 'a';
+		}
+		free(data);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +140,7 @@ int main(void)
 		cmocka_unit_test(finds_no_more_ends_of_names_than_there_is_room_for),
 		cmocka_unit_test(finds_the_end_of_a_string_wherever_it_stands),
 		cmocka_unit_test(cuts_between_characters),
+		cmocka_unit_test(finds_what_is_special_and_nothing_behind_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
