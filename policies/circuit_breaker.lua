@@ -27,7 +27,8 @@ local breaker = policy.define {
 -- Whoever has rested and not answered since is for the probe alone where it would be tried
 -- first; behind one that is well it may stand.
 local function may_be_tried(target, is_first)
-  return target.state == "ready" and (target.rests == 0 or not is_first or target:probe())
+  return target.is_well
+    or target.state == "ready" and (target.rests == 0 or not is_first or target:probe())
 end
 
 function breaker:run(request, next)

@@ -205,7 +205,8 @@ void health_well(struct health *health, int64_t at_us)
 	if (health_is_well(health))
 		return;
 	pthread_mutex_lock(&health->lock);
-	if (forget_failures(health, at_us) && health->state != HEALTH_READY) {
+	if (forget_failures(health, at_us) &&
+		(health->state != HEALTH_READY || health->rests)) {
 		set_state(health, HEALTH_READY, 0, "");
 		health->rests = 0;
 		is_other = true;
@@ -235,7 +236,7 @@ unsigned health_fail(struct health *health, int64_t at_us, int64_t window_ms)
 
 bool health_is_well(const struct health *health)
 {
-	return health->state == HEALTH_READY && !health->failed_at_us;
+	return health->state == HEALTH_READY && !health->rests && !health->failed_at_us;
 }
 
 void health_set_balance(struct health *health, double balance)

@@ -44,12 +44,14 @@ static void a_rest_is_over_by_itself(void **state)
 	while (!health_is_ready(health, clock_ms()))
 		assert_true(clock_ms() < until);
 	assert_int_equal(health_look(health).state, HEALTH_READY);
+	assert_false(health_is_well(health));
 	assert_true(health_probe(health));
 	assert_false(health_probe(health));
 	health_rest(health, 60000, "again");
 	assert_int_equal(health_look(health).rests, 2);
 	health_well(health, clock_us());
 	assert_int_equal(health_rests(health), 0);
+	assert_true(health_is_well(health));
 	assert_true(health_is_ready(health, clock_ms()));
 	assert_false(health_probe(health));
 }

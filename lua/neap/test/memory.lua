@@ -131,7 +131,9 @@ function Health:well(at)
   self.rest_count = 0
 end
 
-function Health:is_well() return self.condition == "ready" and not self.failed_at end
+function Health:is_well()
+  return self.condition == "ready" and self.rest_count == 0 and not self.failed_at
+end
 
 function Health:fail(at, window)
   if at < self.well_at then return 0 end
