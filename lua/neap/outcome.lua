@@ -7,7 +7,7 @@ local usage = require "neap.usage"
 
 local outcome = {}
 
---- Whether the first attempt's answer is what the client got, to its end.
+--- Whether the first attempt brought the answer, and the client got all of it.
 local function is_at_once(self)
   local first = self.attempts[1]
   return self.outcome == "ok" and first ~= nil and self.attempts[2] == nil
@@ -20,11 +20,9 @@ local function usage_of(self)
 end
 
 local Outcome = object.class("outcome", {
-  fields = { "status", "failure", "cost", "seconds", "first_event_seconds" },
+  fields = { "status", "failure", "cost", "seconds", "first_event_seconds", "target", "at_once" },
   getters = {
-    at_once = is_at_once,
     aborted = function(self) return self.outcome == "aborted" end,
-    target = function(self) return self.last_target end,
     key = function(self) return self.last_key end,
     usage = usage_of,
   },
@@ -32,6 +30,9 @@ local Outcome = object.class("outcome", {
 
 --- The outcome of a finished record (neap.record).
 ---@param record table
-function outcome.of(record) return object.new(Outcome, record) end
+function outcome.of(record)
+  record.at_once = is_at_once(record)
+  return object.new(Outcome, record)
+end
 
 return outcome

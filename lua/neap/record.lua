@@ -99,8 +99,8 @@ function record.new(of, id, uuid, path)
     group = none,
     model = none, stream = none, provider = none, target_model = none, key = none, status = none,
     outcome = none, seconds = none, first_event_seconds = none, usage = none, error = none,
-    last_target = none, last_key = none, is_quiet = none, is_finished = none, trace = none,
-    failure = none, policy = none, dialect_in = of.dialect.name, dialect_out = none,
+    target = none, last_key = none, at_once = none, is_quiet = none, is_finished = none,
+    trace = none, failure = none, policy = none, dialect_in = of.dialect.name, dialect_out = none,
     usage_rule = none,
     endpoint = none, conversation = none, bytes_in = none, bytes_out = none,
     first_byte_seconds = none, prices = none, cost = none, cost_micros = none,
@@ -122,10 +122,7 @@ function record.trim(self)
   for _, attempt in ipairs(self.attempts) do
     attempt.context, attempt.transfer, attempt.body, attempt.headers = nil, nil, nil, nil
   end
-  for _, instance in ipairs(of.entered) do
-    if instance.done then return end
-  end
-  self.context = nil
+  if not of.entered[1] then self.context = nil end
 end
 
 --- Whether what was entered in this place was entered again later.
@@ -136,7 +133,7 @@ local function has_later(entered, place)
   return false
 end
 
---- Runs `done` of every policy whose run was entered, innermost first.
+--- Runs `done` of every policy that was entered and has one, innermost first.
 local function run_done(self, entered, request)
   local seen
   for index = #entered, 1, -1 do
@@ -173,7 +170,7 @@ function record.finish(self)
   self.context = nil
   put_price(self)
   keep(self, of)
-  if of and of.request and #of.entered > 0 then
+  if of and of.request and of.entered[1] then
     context.set(of)
     run_done(self, of.entered, of.request)
     context.set(nil)
@@ -205,7 +202,7 @@ function record.pack(self)
   plain.is_implicit = of and of.group and of.group.is_implicit
   plain.entered, plain.remembered = json.array {}, json.object {}
   for _, instance in ipairs(of and of.entered or {}) do
-    if instance.done then plain.entered[#plain.entered + 1] = instance.name end
+    plain.entered[#plain.entered + 1] = instance.name
     local value = of.remembered and of.remembered[instance.self]
     local is_plain, value_text = pcall(json.encode, value)
     if value ~= nil and is_plain then plain.remembered[instance.name] = json.raw(value_text) end

@@ -391,7 +391,7 @@ function router.gone(handle)
   local last = self.attempts[#self.attempts]
   local target = last and object.inside(catalog.Target, last.target)
   if target then
-    self.provider, self.target_model, self.last_target = target.provider, target.model, last.target
+    self.provider, self.target_model, self.target = target.provider, target.model, last.target
     self.key = last.key and last.key.id
     self.prices, self.dialect_out = target.at.prices[target.model], target.at.dialect.name
   end
