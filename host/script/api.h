@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/time.h>
 
 #include <lauxlib.h>
@@ -28,6 +29,10 @@ int api_l_open(lua_State *L);
  * open, and err says why. The caller frees it. */
 struct state *api_command_state(struct sources *sources, const char *module,
 	struct err *err);
+
+#define API_ID_SIZE 36
+/* A new UUIDv7 (RFC 9562, section 5.7), without a NUL. */
+void api_make_id(char text[API_ID_SIZE], int64_t wall_us);
 
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);

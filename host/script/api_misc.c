@@ -218,13 +218,11 @@ static int l_digest(lua_State *L)
 	return 1;
 }
 
-/* id() -> a UUIDv7 (RFC 9562, section 5.7) */
-static int l_id(lua_State *L)
+void api_make_id(char text[API_ID_SIZE], int64_t wall_us)
 {
-	uint64_t ms = (uint64_t)(clock_wall_us() / 1000);
+	uint64_t ms = (uint64_t)(wall_us / 1000);
 	unsigned char b[16];
 	static const char hex[] = "0123456789abcdef";
-	char text[36];
 	size_t at = 0;
 
 	random_bytes(b, sizeof(b));
@@ -238,7 +236,15 @@ static int l_id(lua_State *L)
 		text[at++] = hex[b[i] >> 4];
 		text[at++] = hex[b[i] & 15];
 	}
-	lua_pushlstring(L, text, at);
+}
+
+/* id() -> a UUIDv7 */
+static int l_id(lua_State *L)
+{
+	char text[API_ID_SIZE];
+
+	api_make_id(text, clock_wall_us());
+	lua_pushlstring(L, text, sizeof(text));
 	return 1;
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/piece.h"
 #include "http/spool.h"
@@ -22,6 +23,7 @@
 
 #define FIELDS_MAX 100
 #define EDITS_MAX 64
+#define REQUEST_ID_MAX 128 /* bytes of a client's X-Request-Id */
 
 /* -- the request -------------------------------------------------------------------- */
 
@@ -34,6 +36,42 @@ static int l_line(lua_State *L)
 	lua_pushstring(L, exchange_path(exchange));
 	lua_pushstring(L, exchange_query(exchange));
 	return 3;
+}
+
+/* A client's X-Request-Id that may stand in a log and a header as it is. */
+static bool is_sound_id(const char *id)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789-_.:";
+	size_t size = id ? strlen(id) : 0;
+
+	return size > 0 && size <= REQUEST_ID_MAX && strspn(id, letters) == size;
+}
+
+/* arrive() -> method, path, request id, uuid, peer, now, wall, generation */
+static int l_arrive(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct exchange *exchange = request->exchange;
+	const char *given = exchange_header(exchange, "x-request-id");
+	int64_t wall_us = clock_wall_us();
+	char uuid[API_ID_SIZE];
+
+	api_make_id(uuid, wall_us);
+	lua_pushstring(L, exchange_method(exchange));
+	lua_pushstring(L, exchange_path(exchange));
+	lua_pushlstring(L, uuid, sizeof(uuid));
+	if (is_sound_id(given))
+		lua_pushstring(L, given);
+	else
+		lua_pushvalue(L, -1);
+	lua_insert(L, -2);
+	lua_pushstring(L, exchange_peer(exchange));
+	lua_pushnumber(L, (double)clock_us() / 1e6);
+	lua_pushnumber(L, (double)wall_us / 1e6);
+	lua_pushnumber(L, (double)generation_id(request->generation));
+	return 8;
 }
 
 static int l_header(lua_State *L)
@@ -425,6 +463,7 @@ void api_get_body(lua_State *L, int index, struct request *request,
 
 static const luaL_Reg methods[] = {
 	{ "line", l_line },
+	{ "arrive", l_arrive },
 	{ "header", l_header },
 	{ "headers", l_headers },
 	{ "peer", l_peer },

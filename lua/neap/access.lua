@@ -89,15 +89,4 @@ function access.preflight(of, route)
   require("neap.record").finish(of.record)
 end
 
--- ------------------------------------------------------------------------------------
-
---- The ids of a request: the client's where it is a sound one, else a new one; and one of neap's
---- own, by which its record is known.
----@return string request_id, string uuid
-function access.request_ids(given)
-  local uuid = host.id()
-  if given and #given <= 128 and given:find("^[%w%-_.:]+$") then return given, uuid end
-  return uuid, uuid
-end
-
 return access

@@ -207,7 +207,7 @@ local function note_target(of, inside)
   self.dialect_out = inside.target_inside.at.dialect.name
   self.key = inside.key_inside and inside.key_inside.id
   self.first_event_seconds = host.now() - self.start
-  self.target, self.last_key = inside.target, inside.key
+  self.last = inside
 end
 
 --- neap's own message: whole, or as a stream.

@@ -541,6 +541,18 @@ local request = {}
 ---@return string method, string path, string query
 function request:line() end
 
+--- What is known of a request when it has arrived. The request's id is the client's X-Request-Id
+--- where it is a sound one: at most 128 letters, digits and - _ . :, else the uuid.
+---@return string method
+---@return string path
+---@return string request_id
+---@return string uuid neap's own
+---@return string peer
+---@return number now seconds of the clock that never jumps
+---@return number wall seconds since 1970
+---@return number generation
+function request:arrive() end
+
 ---@param name string
 ---@return string?
 function request:header(name) end

@@ -20,19 +20,19 @@ local function usage_of(self)
 end
 
 local Outcome = object.class("outcome", {
-  fields = { "status", "failure", "cost", "seconds", "first_event_seconds", "target", "at_once" },
+  fields = { "status", "failure", "seconds", "first_event_seconds" },
   getters = {
     aborted = function(self) return self.outcome == "aborted" end,
-    key = function(self) return self.last_key end,
+    cost = function(self) return self.cost_micros and self.cost_micros / 1e6 or nil end,
+    at_once = is_at_once,
+    target = function(self) return self.last and self.last.target end,
+    key = function(self) return self.last and self.last.key end,
     usage = usage_of,
   },
 })
 
 --- The outcome of a finished record (neap.record).
 ---@param record table
-function outcome.of(record)
-  record.at_once = is_at_once(record)
-  return object.new(Outcome, record)
-end
+function outcome.of(record) return object.new(Outcome, record) end
 
 return outcome

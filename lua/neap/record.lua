@@ -2,13 +2,13 @@
 --- `done`.
 ---
 --- Its names, in seconds and bytes: `uuid` (neap's own), `id` (x-request-id), `wall` and `start`,
---- `origin` ("client"), `client`, `path`, `endpoint`, `token`, `group`, `model` (as asked),
+--- `origin` (nil: a client's), `client`, `path`, `endpoint`, `token`, `group`, `model` (as asked),
 --- `conversation`, `stream`, `dialect_in` (the client's), `dialect_out`, `provider`, `target_model`
 --- and `key` (of the answer), `attempts` (each target, key, status or failure, seconds), `status`,
 --- `outcome`, `error`, `seconds`, `first_byte_seconds` (to the client), `first_event_seconds`,
---- `bytes_in` and `bytes_out` (bodies), `usage` (neap.usage), `cost` (USD), `cost_micros`,
---- `price_version`, `generation`, `trace` (neap.trace, of failures, retries and a share of the
---- rest; false: not of this one, unless it fails yet).
+--- `bytes_in` and `bytes_out` (bodies), `usage` (neap.usage), `cost_micros`, `prices` (of the model
+--- that answered), `generation`, `trace` (neap.trace, of failures, retries and a share of the rest;
+--- false: not of this one, unless it fails yet), `last` (the attempt that answered).
 
 local catalog = require "neap.catalog"
 local context = require "neap.context"
@@ -89,22 +89,19 @@ local function keep(self, of)
   record_values.tell(self, host)
 end
 
---- A new record for a request that has just arrived. of: its context.
-function record.new(of, id, uuid, path)
-  -- All names stand here, those without a value too, so that the table need not grow.
+--- A new record for a request that has just arrived. of: its context; the others as
+--- request:arrive() gives them.
+function record.new(of, path, id, uuid, client, start, wall, generation)
+  -- The names that a usual request gets stand here, so that the table need not grow; false costs
+  -- nothing, and is no value either.
   return {
-    id = id, uuid = uuid, path = path, origin = "client", client = (of.handle:peer()),
-    start = host.now(), wall = host.wall(),
-    attempts = of.attempts, generation = host.generation(), context = of, token = none,
-    group = none,
-    model = none, stream = none, provider = none, target_model = none, key = none, status = none,
-    outcome = none, seconds = none, first_event_seconds = none, usage = none, error = none,
-    target = none, last_key = none, at_once = none, is_quiet = none, is_finished = none,
-    trace = none, failure = none, policy = none, dialect_in = of.dialect.name, dialect_out = none,
-    usage_rule = none,
-    endpoint = none, conversation = none, bytes_in = none, bytes_out = none,
-    first_byte_seconds = none, prices = none, cost = none, cost_micros = none,
-    price_version = none, frame = none,
+    path = path, id = id, uuid = uuid, client = client, start = start, wall = wall,
+    generation = generation, attempts = of.attempts, context = of, dialect_in = of.dialect.name,
+    endpoint = false, token = false, group = false, model = false, stream = false, bytes_in = false,
+    conversation = false, provider = false, target_model = false, key = false, dialect_out = false,
+    prices = false, usage = false, cost_micros = false, outcome = false, bytes_out = false,
+    first_byte_seconds = false,
+    status = none, seconds = none, first_event_seconds = none, last = none, trace = none,
   }
 end
 
@@ -154,17 +151,15 @@ local function put_price(self)
   local used = self.usage
   if not used then return end
   if self.prices then
-    self.cost_micros, self.price_version = price.cost(self.prices, used), self.prices.version
+    self.cost_micros = price.cost(self.prices, used)
   elseif used.reported_cost then
-    self.cost_micros, self.price_version = math.floor(used.reported_cost * 1e6 + 0.5), 0
+    self.cost_micros = math.floor(used.reported_cost * 1e6 + 0.5)
   end
-  self.cost = self.cost_micros and self.cost_micros / 1e6
 end
 
 --- Writes the end of a request, once. status and outcome must be known by now.
 function record.finish(self)
-  if self.is_finished then return end
-  self.is_finished = true
+  if self.seconds then return end
   self.seconds = host.now() - self.start
   local of = self.context
   self.context = nil
@@ -188,7 +183,7 @@ local PLAIN = { "id", "path", "client", "start", "wall", "generation", "token", 
 --- The record as text, for when its generation is let go while the host relays its answer.
 function record.pack(self)
   local plain = json.object {}
-  for _, name in ipairs(PLAIN) do plain[name] = self[name] end
+  for _, name in ipairs(PLAIN) do plain[name] = self[name] or nil end
   plain.attempts = json.array {}
   for index, attempt in ipairs(self.attempts) do
     plain.attempts[index] = json.object {

@@ -21,12 +21,13 @@ function record_values.tell(self, to)
       used.in_audio, used.out_total, used.out_audio, used.reasoning, used.requests, used.seconds,
       used.images, used.is_estimate, used.raw)
   end
-  return to.end_record(#attempts, used ~= nil, self.uuid, self.id, self.origin, self.client,
-    self.path, self.endpoint, self.wall, self.seconds, self.generation, self.token, self.group,
-    self.model, self.stream, self.conversation, self.dialect_in, self.bytes_in, self.status,
-    self.outcome, self.provider, self.target_model, self.key, self.dialect_out, self.bytes_out,
-    self.first_byte_seconds, self.first_event_seconds, self.cost_micros, self.price_version,
-    self.error, self.policy, self.trace)
+  return to.end_record(#attempts, used and true, self.uuid, self.id, self.origin or "client",
+    self.client, self.path, self.endpoint, self.wall, self.seconds, self.generation, self.token,
+    self.group, self.model, self.stream, self.conversation, self.dialect_in, self.bytes_in,
+    self.status, self.outcome, self.provider, self.target_model, self.key, self.dialect_out,
+    self.bytes_out, self.first_byte_seconds, self.first_event_seconds, self.cost_micros,
+    self.cost_micros and (self.prices and self.prices.version or 0), self.error, self.policy,
+    self.trace)
 end
 
 return record_values

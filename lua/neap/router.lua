@@ -303,7 +303,9 @@ local function find_route(path)
   end
 end
 
-local function new_context(handle, path)
+--- Returns the context, the method and the path.
+local function new_context(handle)
+  local method, path, id, uuid, client, start, wall, generation = handle:arrive()
   -- All names stand here, those without a value too, so that the table need not grow; false costs
   -- nothing, and is what has no value and is never shown to a policy.
   local of = {
@@ -315,24 +317,24 @@ local function new_context(handle, path)
     headers = false, body_fault = false, is_begun = false, is_traced = false, keeps_bodies = false,
     token = none, json = none, conversation = none, told_conversation = none, content_size = none,
   }
-  local id, uuid = access.request_ids(handle:header("x-request-id"))
-  of.record = record.new(of, id, uuid, path)
+  of.record = record.new(of, path, id, uuid, client, start, wall, generation)
   handle:set_record(of.record)
-  return of
+  return of, method, path
 end
 
 --- The request of a handle: what the client asked for, answered by whoever serves the path.
 function router.serve(handle)
-  local method, path = handle:line()
-  local of = new_context(handle, path)
+  local of, method, path = new_context(handle)
   of.cors = access.cors_fields(known.cors, handle)
   local route = find_route(path)
   if method == "OPTIONS" and known.cors and route then
     return access.preflight(of, route)
   end
   -- Whoever watches over neap asks each second: a line for each would bury the others.
-  of.record.is_quiet = route and route.is_open
-  of.record.endpoint = route and route.endpoint
+  if route then
+    of.record.endpoint = route.endpoint
+    if route.is_open then of.record.is_quiet = true end
+  end
   local problem, status = access.check_origin(known, handle)
   if problem then return answer.refuse(of, status, problem) end
   if not (route and route.is_open) then
@@ -355,8 +357,7 @@ end
 --- the origin "test", and its answer the trace and, as x-neap-record, the record's id.
 ---@param fields (string|number)[] name, value, … of the answer, besides the router's own; taken
 function router.try_chat(handle, fields)
-  local _, path = handle:line()
-  local of = new_context(handle, path)
+  local of = new_context(handle)
   of.record.origin, of.record.endpoint = "test", "chat"
   fields[#fields + 1], fields[#fields + 2] = "x-neap-record", of.record.uuid
   of.cors, of.is_traced = fields, true
@@ -365,8 +366,7 @@ end
 
 --- A request that breaks the protocol or a limit; its head may be incomplete.
 function router.fault(handle, status, message)
-  local _, path = handle:line()
-  local of = new_context(handle, path)
+  local of = new_context(handle)
   of.cors = access.cors_fields(known.cors, handle)
   answer.refuse(of, status, message)
 end
@@ -391,7 +391,7 @@ function router.gone(handle)
   local last = self.attempts[#self.attempts]
   local target = last and object.inside(catalog.Target, last.target)
   if target then
-    self.provider, self.target_model, self.target = target.provider, target.model, last.target
+    self.provider, self.target_model, self.last = target.provider, target.model, last
     self.key = last.key and last.key.id
     self.prices, self.dialect_out = target.at.prices[target.model], target.at.dialect.name
   end

@@ -81,7 +81,8 @@ function stand_in.context(world, handle, group)
     token = handle.token and { name = handle.token, rights = {} },
     is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
   }
-  of.record = record.new(of, "test", "test", "/v1/chat/completions")
+  of.record = record.new(of, "/v1/chat/completions", "test", "test", "127.0.0.1", host.now(),
+    host.wall(), host.generation())
   of.record.bytes_in = handle:size()
   of.conversation, of.told_conversation = conversation.of(of, false)
   handle.of, handle.world = of, world
