@@ -111,27 +111,20 @@ static uint64_t name_bit(const char *name, size_t size)
 	return (uint64_t)1 << ((size * 5 + first * 3 + last) & 63);
 }
 
-/* Finds the next field of that name. field_count: there is none. */
-static size_t find_field(const struct head *head, const char *name, size_t from)
+const char *head_value(const struct head *head, const char *name)
 {
 	size_t size = strlen(name);
 
 	if (!size || !(head->names & name_bit(name, size)))
-		return head->field_count;
-	for (size_t i = from; i < head->field_count; i++) {
-		const char *other = head->fields[i].name;
+		return NULL;
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct field *field = &head->fields[i];
 
-		if ((*other | 0x20) == (*name | 0x20) && strcasecmp(other, name) == 0)
-			return i;
+		if ((*field->name | 0x20) == (*name | 0x20) &&
+			strcasecmp(field->name, name) == 0)
+			return field->value;
 	}
-	return head->field_count;
-}
-
-const char *head_value(const struct head *head, const char *name)
-{
-	size_t at = find_field(head, name, 0);
-
-	return at < head->field_count ? head->fields[at].value : NULL;
+	return NULL;
 }
 
 static bool is_space(char byte)
@@ -139,38 +132,94 @@ static bool is_space(char byte)
 	return byte == ' ' || byte == '\t';
 }
 
-static bool is_length_or_coding(const char *name)
+/* What the fields say about how the request is read, and what comes behind it. */
+struct framing {
+	const char *length;
+	const char *coding;
+	const char *host;
+	const char *expect;
+	bool is_repeated; /* one of these four */
+	/* A tab stands behind the length or the coding: there are parsers that take it for
+	 * a part of the value. */
+	bool has_tab;
+	bool has_close;
+	bool has_keep_alive;
+};
+
+static bool text_is(const char *text, size_t size, const char *wanted)
 {
-	return strcasecmp(name, "Content-Length") == 0 ||
-		strcasecmp(name, "Transfer-Encoding") == 0;
+	return size == strlen(wanted) && strncasecmp(text, wanted, size) == 0;
+}
+
+/* The tokens of Connection, with commas between them (RFC 9112 9.3). */
+static void note_tokens(struct framing *framing, const char *list)
+{
+	while (*list) {
+		size_t size = strcspn(list, ",");
+		const char *next = list + size + (list[size] == ',');
+
+		while (size && is_space(list[size - 1]))
+			size--;
+		while (size && is_space(*list))
+			list++, size--;
+		framing->has_close |= text_is(list, size, "close");
+		framing->has_keep_alive |= text_is(list, size, "keep-alive");
+		list = next;
+	}
+}
+
+static void note_field(struct framing *framing, const struct field *field, size_t size,
+	bool has_tab)
+{
+	const char **at = NULL;
+
+	if (text_is(field->name, size, "Host"))
+		at = &framing->host;
+	else if (text_is(field->name, size, "Content-Length"))
+		at = &framing->length;
+	else if (text_is(field->name, size, "Transfer-Encoding"))
+		at = &framing->coding;
+	else if (text_is(field->name, size, "Expect"))
+		at = &framing->expect;
+	/* Proxy-Connection is what old clients say to a proxy. */
+	else if (text_is(field->name, size, "Connection") ||
+		text_is(field->name, size, "Proxy-Connection"))
+		note_tokens(framing, field->value);
+	if (!at)
+		return;
+	if (has_tab && (at == &framing->length || at == &framing->coding))
+		framing->has_tab = true;
+	if (*at)
+		framing->is_repeated = true;
+	*at = field->value;
 }
 
 /* Cuts the lines from text on into fields, up to the empty line: ends names and values
  * with a NUL each and takes the white space around the values away. The scan has seen the
- * lines, so that each has its colon. False where a tab stands behind a length or a coding:
- * there are parsers that take it for a part of the value. */
-static bool cut_fields(struct head *head, char *text)
+ * lines, so that each has its colon. */
+static void cut_fields(struct head *head, char *text, struct framing *framing)
 {
 	while (*text != '\r') {
+		struct field *field = &head->fields[head->field_count++];
 		char *colon = strchr(text, ':');
+		size_t name_size = (size_t)(colon - text);
 		char *value = colon + 1;
 		char *line_end, *end;
+		bool has_tab;
 
 		while (is_space(*value))
 			value++;
 		line_end = end = strchr(value, '\r');
 		while (end > value && is_space(end[-1]))
 			end--;
+		has_tab = end < line_end && memchr(end, '\t', (size_t)(line_end - end));
 		*colon = '\0';
-		if (end < line_end && is_length_or_coding(text) &&
-			memchr(end, '\t', (size_t)(line_end - end)))
-			return false;
 		*end = '\0';
-		head->names |= name_bit(text, (size_t)(colon - text));
-		head->fields[head->field_count++] = (struct field) { text, value };
+		*field = (struct field) { text, value };
+		head->names |= name_bit(text, name_size);
+		note_field(framing, field, name_size, has_tab);
 		text = line_end + 2;
 	}
-	return true;
 }
 
 /* -- the parse -------------------------------------------------------------------- */
@@ -330,112 +379,41 @@ static int64_t parse_length(const char *text)
 	return length;
 }
 
-struct framing {
-	const char *length;
-	const char *coding;
-	const char *host;
-	const char *expect;
-};
-
-/* False: the field comes twice. */
-static bool take_single(const struct head *head, const char *name, const char **value)
+static int check_framing(struct head *head, const struct framing *framing,
+	const char *authority, const char **message)
 {
-	size_t at = find_field(head, name, 0);
-
-	if (at == head->field_count)
-		return true;
-	*value = head->fields[at].value;
-	return find_field(head, name, at + 1) == head->field_count;
-}
-
-/* Finds the fields that decide how the request is read. None may come twice. */
-static bool find_framing(const struct head *head, struct framing *framing)
-{
-	return take_single(head, "Content-Length", &framing->length) &&
-		take_single(head, "Transfer-Encoding", &framing->coding) &&
-		take_single(head, "Host", &framing->host) &&
-		take_single(head, "Expect", &framing->expect);
-}
-
-static int check_framing(struct head *head, const char *authority, const char **message)
-{
-	struct framing framing = { 0 };
-
-	if (!find_framing(head, &framing))
+	if (framing->is_repeated)
 		return refuse(message, 400, "a framing field is repeated");
-	if (!framing.host && !head->is_http_1_0)
+	if (framing->has_tab)
+		return refuse(message, 400, "a tab stands behind a framing field");
+	if (!framing->host && !head->is_http_1_0)
 		return refuse(message, 400, "the Host field is missing");
-	if (framing.host && !host_is_valid(framing.host))
+	if (framing->host && !host_is_valid(framing->host))
 		return refuse(message, 400, "the Host field is malformed");
-	if (authority && framing.host && strcasecmp(authority, framing.host) != 0)
+	if (authority && framing->host && strcasecmp(authority, framing->host) != 0)
 		return refuse(message, 400, "the Host field contradicts the target");
-	if (framing.coding) {
-		if (framing.length)
+	if (framing->coding) {
+		if (framing->length)
 			return refuse(message, 400, "a length beside a transfer coding");
-		if (head->is_http_1_0 || strcasecmp(framing.coding, "chunked") != 0)
+		if (head->is_http_1_0 || strcasecmp(framing->coding, "chunked") != 0)
 			return refuse(message, 400, "the transfer coding is not chunked");
 		head->body_length = -1;
 	}
-	if (framing.length && (head->body_length = parse_length(framing.length)) < 0)
+	if (framing->length && (head->body_length = parse_length(framing->length)) < 0)
 		return refuse(message, 400, "the Content-Length is malformed");
 	/* HTTP/1.0 knows no Expect (RFC 9110 10.1.1). */
-	if (framing.expect && !head->is_http_1_0) {
-		if (strcasecmp(framing.expect, "100-continue") != 0)
+	if (framing->expect && !head->is_http_1_0) {
+		if (strcasecmp(framing->expect, "100-continue") != 0)
 			return refuse(message, 417, "only 100-continue can be expected");
 		head->expects_continue = head->body_length != 0;
 	}
 	return 0;
 }
 
-/* -- the connection's wishes ------------------------------------------------------ */
-
-struct wishes {
-	bool has_close;
-	bool has_keep_alive;
-};
-
-static bool token_is(const char *token, size_t size, const char *name)
-{
-	return size == strlen(name) && strncasecmp(token, name, size) == 0;
-}
-
-/* A list of tokens with commas between them. */
-static void read_wishes(const char *list, struct wishes *wishes)
-{
-	while (*list) {
-		size_t size = strcspn(list, ",");
-		const char *next = list + size + (list[size] == ',');
-
-		while (size && is_space(list[size - 1]))
-			size--;
-		while (size && is_space(*list))
-			list++, size--;
-		wishes->has_close |= token_is(list, size, "close");
-		wishes->has_keep_alive |= token_is(list, size, "keep-alive");
-		list = next;
-	}
-}
-
-static void find_wishes(const struct head *head, const char *name, struct wishes *wishes)
-{
-	for (size_t at = find_field(head, name, 0); at < head->field_count;
-		at = find_field(head, name, at + 1))
-		read_wishes(head->fields[at].value, wishes);
-}
-
-/* RFC 9112 9.3. Proxy-Connection is what old clients say to a proxy. */
-static bool is_keep_alive(const struct head *head)
-{
-	struct wishes wishes = { 0 };
-
-	find_wishes(head, "Connection", &wishes);
-	find_wishes(head, "Proxy-Connection", &wishes);
-	return head->is_http_1_0 ? wishes.has_keep_alive : !wishes.has_close;
-}
-
 int head_parse(struct head *head, char *text, size_t size, struct field *fields,
 	const char **message)
 {
+	struct framing framing = { 0 };
 	char *authority = NULL;
 	char *line_end = memchr(text, '\r', size);
 	char *target;
@@ -446,9 +424,9 @@ int head_parse(struct head *head, char *text, size_t size, struct field *fields,
 		message);
 	if (status)
 		return status;
-	if (!cut_fields(head, line_end + 2))
-		return refuse(message, 400, "a tab behind a framing field");
-	head->is_keep_alive = is_keep_alive(head);
+	cut_fields(head, line_end + 2, &framing);
+	head->is_keep_alive = head->is_http_1_0 ? framing.has_keep_alive
+						: !framing.has_close;
 	status = split_target(head, target, &authority, message);
-	return status ? status : check_framing(head, authority, message);
+	return status ? status : check_framing(head, &framing, authority, message);
 }
