@@ -216,6 +216,16 @@ void connection_defer(struct connection *connection)
 		listener_defer(connection->listener, connection);
 }
 
+void connection_rest(struct connection *connection)
+{
+	if (connection->is_working || connection->is_readable || connection->is_last ||
+		connection->is_broken || connection->listener->is_draining ||
+		buf_size(&connection->input) || buf_size(&connection->output))
+		connection_defer(connection);
+	else
+		arm_timer(connection);
+}
+
 static void on_event(int fd, short what, void *arg)
 {
 	struct connection *connection = arg;

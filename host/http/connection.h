@@ -134,6 +134,9 @@ void connection_leave(struct connection *connection);
 void connection_work(struct connection *connection);
 /* Has connection_work() called soon, from the event loop. From anywhere. */
 void connection_defer(struct connection *connection);
+/* The answer has ended: where nothing waits to be done, the idle time begins at once; else
+ * as connection_defer(). From anywhere. */
+void connection_rest(struct connection *connection);
 bool connection_is_idle(const struct connection *connection);
 
 /* -- listener.c ------------------------------------------------------------------- */

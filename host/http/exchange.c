@@ -197,7 +197,7 @@ static void end_answer(struct exchange *exchange)
 	exchange->connection = NULL;
 	connection->exchange = NULL;
 	connection->since_ms = 0;
-	connection_defer(connection);
+	connection_rest(connection);
 	exchange_unref(exchange);
 }
 
