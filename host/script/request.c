@@ -26,12 +26,15 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 
 /* -- the handle ------------------------------------------------------------------- */
 
-void request_push_handle(lua_State *L, struct request *request)
+static void push_handle(lua_State *L, struct request *request)
 {
-	struct request **box = api_new_handle(L, sizeof(struct request *),
-		request_type_name);
-
-	*box = request;
+	if (request->handle) {
+		lua_pushlightuserdata(L, request);
+		lua_rawget(L, LUA_REGISTRYINDEX);
+		return;
+	}
+	request->handle = api_new_handle(L, sizeof(struct request *), request_type_name);
+	*request->handle = request;
 	/* Kept by the request's address, to be emptied when it is freed. */
 	lua_pushlightuserdata(L, request);
 	lua_pushvalue(L, -2);
@@ -41,15 +44,11 @@ void request_push_handle(lua_State *L, struct request *request)
 static void empty_handle(struct request *request)
 {
 	lua_State *L = state_lua(generation_state(request->generation));
-	struct request **box;
 
-	lua_pushlightuserdata(L, request);
-	lua_rawget(L, LUA_REGISTRYINDEX);
-	if (!lua_isnil(L, -1)) {
-		box = api_check_type(L, -1, request_type_name);
-		*box = NULL;
-	}
-	lua_pop(L, 1);
+	if (!request->handle)
+		return;
+	*request->handle = NULL;
+	request->handle = NULL;
 	lua_pushlightuserdata(L, request);
 	lua_pushnil(L);
 	lua_rawset(L, LUA_REGISTRYINDEX);
@@ -197,12 +196,7 @@ void request_push_call(struct request *request, const char *function)
 	lua_State *L = state_lua(generation_state(request->generation));
 
 	generation_push(request->generation, function);
-	lua_pushlightuserdata(L, request);
-	lua_rawget(L, LUA_REGISTRYINDEX);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		request_push_handle(L, request);
-	}
+	push_handle(L, request);
 }
 
 /* A fiber of the request has ended: the answer is given, or a relay gives it, or

@@ -33,6 +33,7 @@ struct request {
 	struct script *script;
 	struct generation *generation; /* referenced; NULL once a relay let go of it */
 	struct exchange *exchange;     /* referenced */
+	struct request **handle;       /* in Lua, kept by its registry; NULL: none */
 	struct scan *scan;             /* of the body; NULL without one */
 	struct fiber *fiber;
 	struct list attempts; /* struct attempt, open or not; they die with the request */
@@ -68,8 +69,6 @@ struct request {
 struct request *request_check(lua_State *L, int index);
 /* The type of its handle in Lua, for api_new_type(). */
 extern const char request_type_name[];
-/* Pushes a new handle on L. Each request has one, in the generation it began in. */
-void request_push_handle(lua_State *L, struct request *request);
 /* The fiber's owner, where it is a request's. */
 struct request *request_of(lua_State *L);
 /* Hands a started answer to a relay (called by the binding); the fiber
