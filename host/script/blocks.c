@@ -1,42 +1,16 @@
 #include "script/blocks.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
 #define CHUNK (32 * 1024) /* bytes */
 
-#ifdef NEAP_SANITIZE
-
-/* The sanitizers watch malloc's blocks, one by one. */
-void *blocks_change(struct blocks *blocks, void *old, size_t old_size, size_t size)
+void *blocks_cut(struct blocks *blocks, size_t size)
 {
-	(void)blocks;
-	(void)old_size;
-	if (size)
-		return xrealloc(old, size);
-	free(old);
-	return NULL;
-}
+	void *block;
 
-#else
-
-static size_t class_of(size_t size)
-{
-	return (size + 15) / 16;
-}
-
-static void *take(struct blocks *blocks, size_t size)
-{
-	size_t class = class_of(size);
-	void *block = blocks->free[class];
-
-	if (block) {
-		memcpy(&blocks->free[class], block, sizeof(void *));
-		return block;
-	}
-	size = class * 16;
+	size = blocks_class(size) * 16;
 	if (blocks->fresh_size < size) {
 		void **chunk = xmalloc(CHUNK);
 
@@ -51,28 +25,20 @@ static void *take(struct blocks *blocks, size_t size)
 	return block;
 }
 
-static void give(struct blocks *blocks, void *block, size_t size)
-{
-	size_t class = class_of(size);
-
-	memcpy(block, &blocks->free[class], sizeof(void *));
-	blocks->free[class] = block;
-}
-
 static void *allocate(struct blocks *blocks, size_t size)
 {
-	return size > BLOCKS_MAX ? xmalloc(size) : take(blocks, size);
+	return blocks_is_small(size) ? blocks_take(blocks, size) : xmalloc(size);
 }
 
 static void release(struct blocks *blocks, void *block, size_t size)
 {
-	if (size > BLOCKS_MAX)
-		free(block);
+	if (blocks_is_small(size))
+		blocks_give(blocks, block, size);
 	else
-		give(blocks, block, size);
+		free(block);
 }
 
-void *blocks_change(struct blocks *blocks, void *old, size_t old_size, size_t size)
+void *blocks_move(struct blocks *blocks, void *old, size_t old_size, size_t size)
 {
 	void *block;
 
@@ -82,17 +48,15 @@ void *blocks_change(struct blocks *blocks, void *old, size_t old_size, size_t si
 		release(blocks, old, old_size);
 		return NULL;
 	}
-	if (old_size > BLOCKS_MAX && size > BLOCKS_MAX)
+	if (!blocks_is_small(old_size) && !blocks_is_small(size))
 		return xrealloc(old, size);
-	if (class_of(old_size) == class_of(size))
+	if (blocks_class(old_size) == blocks_class(size))
 		return old;
 	block = allocate(blocks, size);
 	memcpy(block, old, old_size < size ? old_size : size);
 	release(blocks, old, old_size);
 	return block;
 }
-
-#endif
 
 void blocks_clear(struct blocks *blocks)
 {

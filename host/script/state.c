@@ -26,7 +26,9 @@ const struct state_limits state_default_limits = {
 	.cpu_ms = 50,
 };
 
-static void note_large(struct state *state, size_t old_size, size_t size)
+/* Out of the way of the small blocks, as refuse() is: their way needs no frame. */
+static __attribute__((noinline)) void *change_large(struct state *state, void *old,
+	size_t old_size, size_t size)
 {
 	if (old_size >= LARGE_BLOCK)
 		state->large_count--;
@@ -34,20 +36,26 @@ static void note_large(struct state *state, size_t old_size, size_t size)
 		state->large_count++;
 	if (size >= DEEP_STACK && size > old_size)
 		budget_look(state);
+	return blocks_change(&state->blocks, old, old_size, size);
+}
+
+static __attribute__((noinline)) void *refuse(struct state *state, size_t wanted)
+{
+	budget_note_refusal(state, wanted);
+	return NULL;
 }
 
 static void *allocate(void *arg, void *old, size_t old_size, size_t size)
 {
 	struct state *state = arg;
+	size_t used = state->used - old_size + size;
 
 	/* Collections and unwinding rely on it that less memory is never refused. */
-	if (size > old_size && state->used - old_size + size > state->ceiling) {
-		budget_note_refusal(state, state->used - old_size + size);
-		return NULL;
-	}
-	state->used = state->used - old_size + size;
+	if (size > old_size && used > state->ceiling)
+		return refuse(state, used);
+	state->used = used;
 	if (old_size >= DEEP_STACK || size >= DEEP_STACK)
-		note_large(state, old_size, size);
+		return change_large(state, old, old_size, size);
 	return blocks_change(&state->blocks, old, old_size, size);
 }
 
