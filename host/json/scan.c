@@ -118,7 +118,7 @@ static bool is_wanted(const struct scan *scan, const char *name)
 {
 	const char *const *wanted = scan->wanted;
 
-	while (wanted && *wanted && strcmp(*wanted, name) != 0)
+	while (wanted && *wanted && (**wanted != *name || strcmp(*wanted, name) != 0))
 		wanted++;
 	return wanted && *wanted;
 }
@@ -138,18 +138,41 @@ static void start_value(struct scan *scan, enum json_kind kind)
 	scan->keep_at = scan->at;
 }
 
-/* Takes what the bytes at hand hold of the value that is being kept. */
+static bool can_keep(struct scan *scan, size_t size)
+{
+	if (buf_size(&scan->kept) + size <= SCAN_VALUE_MAX)
+		return true;
+	scan->is_keeping = false;
+	buf_reset(&scan->kept);
+	return false;
+}
+
+/* The bytes at hand have ended inside of a value that is being kept: its rest is in those
+ * that come. */
 static void keep(struct scan *scan)
 {
 	size_t size = scan->at - scan->keep_at;
 
-	if (buf_size(&scan->kept) + size > SCAN_VALUE_MAX) {
-		scan->is_keeping = false;
-		buf_reset(&scan->kept);
-		return;
-	}
-	buf_append(&scan->kept, scan->data + scan->keep_at, size);
-	scan->keep_at = scan->at;
+	if (can_keep(scan, size))
+		buf_append(&scan->kept, scan->data + scan->keep_at, size);
+}
+
+static const char *take_kept(struct scan *scan)
+{
+	const char *last = scan->data + scan->keep_at;
+	size_t size = scan->at - scan->keep_at;
+	const char *value;
+
+	if (!can_keep(scan, size))
+		return NULL;
+	scan->is_keeping = false;
+	/* Most values lie in one piece. */
+	if (!buf_size(&scan->kept))
+		return arena_strdup(&scan->arena, last, size);
+	buf_append(&scan->kept, last, size);
+	value = arena_strdup(&scan->arena, buf_data(&scan->kept), buf_size(&scan->kept));
+	buf_reset(&scan->kept);
+	return value;
 }
 
 /* The value ended before the current byte. */
@@ -163,13 +186,7 @@ static void end_value(struct scan *scan)
 	member = &scan->members[scan->member_count - 1];
 	member->size = here(scan) - member->offset;
 	if (scan->is_keeping)
-		keep(scan);
-	if (!scan->is_keeping)
-		return;
-	member->value = arena_strdup(&scan->arena, buf_data(&scan->kept),
-		buf_size(&scan->kept));
-	scan->is_keeping = false;
-	buf_reset(&scan->kept);
+		member->value = take_kept(scan);
 }
 
 static void open_bracket(struct scan *scan, bool is_object)
@@ -287,7 +304,9 @@ static void add_member(struct scan *scan)
 
 	scan->name[scan->name_size] = '\0';
 	for (at = 0; at < scan->name_size;) {
-		size_t step = text_utf8(scan->name + at, scan->name_size - at);
+		size_t step = (unsigned char)scan->name[at] < 0x80
+			? 1
+			: text_utf8(scan->name + at, scan->name_size - at);
 
 		if (!step) {
 			fail(scan, scan->name_offset,
@@ -313,10 +332,21 @@ static void add_member(struct scan *scan)
 	};
 }
 
+static bool is_plain(char byte)
+{
+	return byte != '"' && byte != '\\' && (unsigned char)byte >= ' ';
+}
+
 static void pass_top_name(struct scan *scan)
 {
-	char byte = scan->data[scan->at];
+	char byte;
 
+	while (scan->at < scan->size && scan->name_size < SCAN_NAME_MAX &&
+		is_plain(scan->data[scan->at]))
+		scan->name[scan->name_size++] = scan->data[scan->at++];
+	if (scan->at == scan->size)
+		return;
+	byte = scan->data[scan->at];
 	if (byte == '"') {
 		add_member(scan);
 		scan->state = AT_COLON;
@@ -324,10 +354,8 @@ static void pass_top_name(struct scan *scan)
 		fail(scan, here(scan), "an escape in a top-level name");
 	} else if ((unsigned char)byte < ' ') {
 		fail_unexpected(scan);
-	} else if (scan->name_size == SCAN_NAME_MAX) {
-		fail(scan, here(scan), "too long a top-level name");
 	} else {
-		scan->name[scan->name_size++] = byte;
+		fail(scan, here(scan), "too long a top-level name");
 	}
 	scan->at++;
 }
