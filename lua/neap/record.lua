@@ -166,9 +166,10 @@ function record.finish(self)
   put_price(self)
   keep(self, of)
   if of and of.request and of.entered[1] then
-    context.set(of)
+    local is_elsewhere = context.get() ~= of -- an answer that was relayed ends in another fiber
+    if is_elsewhere then context.set(of) end
     run_done(self, of.entered, of.request)
-    context.set(nil)
+    if is_elsewhere then context.set(nil) end
   end
 end
 

@@ -263,10 +263,13 @@ local function chat(of)
   of.handle:on_disconnect(group.on_disconnect)
   context.set(of)
   local got = fallback.run(of, group)
+  if got then
+    answer.commit(of, got)
+  else
+    answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",
+      { final = true, code = "policy_failed" })
+  end
   context.set(nil)
-  if got then return answer.commit(of, got) end
-  answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",
-    { final = true, code = "policy_failed" })
 end
 
 -- ------------------------------------------------------------------------------------
