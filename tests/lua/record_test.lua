@@ -92,7 +92,7 @@ test("a target tells what a request would cost; a request its conversation", fun
   test.equal(seen "conversation", "c-1")
 end)
 
-test("at_once: the first attempt brought the answer, whole; what an outcome has not raises", function()
+test("at_once: the first attempt brought the answer, whole; other names raise", function()
   local text = [=[
     local policy = require "neap.policy"
     local look = policy.define { summary = "Notes what it sees." }
