@@ -171,6 +171,29 @@ static int read_string(struct reader *reader, const char **text, size_t *size)
 	}
 }
 
+bool value_decode(const char *text, size_t size, struct buf *out)
+{
+	struct err err;
+	struct reader reader = {
+		.data = text,
+		.size = size,
+		.scratch = out,
+		.err = &err,
+	};
+
+	while (reader.at < size) {
+		size_t run = text_clean(text + reader.at, size - reader.at);
+
+		buf_append(out, text + reader.at, run);
+		reader.at += run;
+		if (reader.at == size)
+			break;
+		if (text[reader.at] != '\\' || read_escape(&reader) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int read_number(struct reader *reader)
 {
 	enum text_number number = NUMBER_START;

@@ -34,6 +34,9 @@ struct value_handler {
 MUST_CHECK
 int value_read(const char *data, size_t size, const struct value_handler *handler,
 	void *arg, struct buf *scratch, struct err *err);
+/* Appends what the inside of a JSON string means. false where it is no good one; a part of
+ * it is appended then. */
+bool value_decode(const char *text, size_t size, struct buf *out);
 /* The double nearest to a JSON number; infinite where it is too large. */
 double value_number(const char *text, size_t size);
 /* Whether value_write_number() would write the number with this very text. */

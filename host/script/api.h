@@ -47,6 +47,7 @@ void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
 /* In api_body.c: methods of a request's handle. */
 int api_body_member(lua_State *L);
+int api_body_look(lua_State *L);
 int api_body_last(lua_State *L);
 int api_body_kind(lua_State *L);
 /* In fetch.c: host.fetch. */
@@ -69,6 +70,8 @@ struct timeval api_timeval(double seconds);
 int api_ms(double seconds);
 /* The worker's script side; raises at load time, when there is none. */
 struct script *api_script(lua_State *L);
+/* In api_json.c: what Lua calls a value's kind, by enum json_kind; NULL of JSON_NONE. */
+extern const char *const api_json_kinds[];
 /* In api_json.c: scan_path() with the arguments from first on; marks may be NULL. */
 int api_find(lua_State *L, const struct scan_marks *marks, const char *data, size_t size,
 	int first);

@@ -1,12 +1,12 @@
 /* What a request's body says, for Lua: its members, without decoding it. */
+#include <string.h>
+
 #include "json/scan.h"
 #include "json/text.h"
 #include "http/spool.h"
 #include "script/api.h"
+#include "script/api_look.h"
 #include "script/request.h"
-
-static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
-	"string", "array", "object" };
 
 /* member(name) -> raw text | nil, kind, size. The text is nil where it is longer
  * than the scan keeps. */
@@ -21,9 +21,23 @@ int api_body_member(lua_State *L)
 	if (!member)
 		return 0;
 	lua_pushstring(L, member->value);
-	lua_pushstring(L, kinds[member->kind]);
+	lua_pushstring(L, api_json_kinds[member->kind]);
 	lua_pushnumber(L, (lua_Number)member->size);
 	return 3;
+}
+
+/* look(look) -> answer, …: of the members whose text the scan keeps */
+int api_body_look(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct look_box *box = look_check(L, 2);
+	struct look_answer answers[LOOK_QUESTIONS_MAX];
+
+	if (request->scan && request->is_received)
+		look_read_scan(look_of(box), request->scan, answers);
+	else
+		memset(answers, 0, sizeof(answers));
+	return look_push(L, box, answers);
 }
 
 /* What a part says: a text without its quotes, its first bytes where it is longer than most;
@@ -40,7 +54,7 @@ static void push_part(lua_State *L, const struct scan_slice *part, size_t most)
 	} else {
 		lua_pushlstring(L, data ? data : "", size);
 	}
-	lua_pushstring(L, kinds[part->kind]);
+	lua_pushstring(L, api_json_kinds[part->kind]);
 	lua_pushnumber(L, (lua_Number)size);
 }
 

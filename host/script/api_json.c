@@ -156,7 +156,7 @@ static int json_is_object(lua_State *L)
 	return 1;
 }
 
-static const char *const kinds[] = { NULL, "null", "boolean", "boolean", "number",
+const char *const api_json_kinds[] = { NULL, "null", "boolean", "boolean", "number",
 	"string", "array", "object" };
 
 /* The digits of a number at the end of room. */
@@ -211,7 +211,7 @@ int api_find(lua_State *L, const struct scan_marks *marks, const char *data, siz
 		return 1;
 	}
 	lua_pushlstring(L, value, value_size);
-	lua_pushstring(L, kinds[kind]);
+	lua_pushstring(L, api_json_kinds[kind]);
 	return 2;
 }
 
@@ -224,7 +224,7 @@ int api_measure(lua_State *L, const struct scan_marks *marks, const char *data,
 
 	if (kind == JSON_NONE)
 		return 0;
-	lua_pushstring(L, kinds[kind]);
+	lua_pushstring(L, api_json_kinds[kind]);
 	lua_pushnumber(L, (lua_Number)value_size);
 	return 2;
 }

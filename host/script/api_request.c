@@ -9,6 +9,7 @@
 #include "json/scan.h"
 #include "json/splice.h"
 #include "script/api.h"
+#include "script/api_look.h"
 #include "script/attempt.h"
 #include "script/credential.h"
 #include "script/filter.h"
@@ -473,6 +474,7 @@ static const luaL_Reg methods[] = {
 	{ "size", l_size },
 	{ "body", l_body },
 	{ "member", api_body_member },
+	{ "look", api_body_look },
 	{ "last", api_body_last },
 	{ "kind", api_body_kind },
 	{ "on_disconnect", l_on_disconnect },
@@ -494,6 +496,7 @@ void api_request_register(lua_State *L)
 {
 	api_new_type(L, request_type_name, methods, NULL);
 	plan_register(L);
+	look_register(L);
 	route_register(L);
 	filter_register(L);
 }

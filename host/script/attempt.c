@@ -414,6 +414,7 @@ static const luaL_Reg methods[] = {
 	{ "event", l_event },
 	{ "bytes", l_bytes },
 	{ "text", attempt_l_text },
+	{ "look", attempt_l_look },
 	{ "find", attempt_l_find },
 	{ "measure", attempt_l_measure },
 	{ "header", l_header },

@@ -5,17 +5,27 @@
 #include "base/arena.h"
 #include "json/scan.h"
 #include "script/api.h"
+#include "script/api_look.h"
 #include "script/attempt_inside.h"
 #include "script/request.h"
 #include "upstream/gate.h"
 
-/* An answer is looked into several times; one that still grows is not marked. */
-static const struct scan_marks *marks_of(struct attempt *attempt)
+/* An answer is looked into several times, and marked the first time; one that still grows
+ * is not. NULL, or marks that the caller fills. */
+static struct scan_marks *new_marks(struct attempt *attempt)
 {
 	if (attempt->marks || !gate_is_ended(attempt->gate))
-		return attempt->marks;
+		return NULL;
 	attempt->marks = arena_alloc(&attempt->request->arena, sizeof(*attempt->marks));
-	scan_mark(attempt->marks, gate_data(attempt->gate), gate_size(attempt->gate));
+	return attempt->marks;
+}
+
+static const struct scan_marks *marks_of(struct attempt *attempt)
+{
+	struct scan_marks *marks = new_marks(attempt);
+
+	if (marks)
+		scan_mark(marks, gate_data(attempt->gate), gate_size(attempt->gate));
 	return attempt->marks;
 }
 
@@ -31,6 +41,18 @@ int attempt_l_text(lua_State *L)
 	size = size > held - from ? held - from : size;
 	lua_pushlstring(L, gate_data(attempt->gate) + from, size);
 	return 1;
+}
+
+/* look(look) -> answer, …: of what is held */
+int attempt_l_look(lua_State *L)
+{
+	struct attempt *attempt = attempt_check(L, 1);
+	struct look_box *box = look_check(L, 2);
+	struct look_answer answers[LOOK_QUESTIONS_MAX];
+
+	look_read(look_of(box), gate_data(attempt->gate), gate_size(attempt->gate),
+		new_marks(attempt), answers);
+	return look_push(L, box, answers);
 }
 
 /* find(path…) -> raw text, kind | nil; as neap.json.find, in what is held */

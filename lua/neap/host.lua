@@ -533,6 +533,38 @@ function host.json_is_object(value) end
 function host.json_raw(text) end
 
 -- ------------------------------------------------------------------------------------
+-- Looks into documents (api_look.c)
+
+--- A question to a document. Its paths are names with "/" between them, "*" for each element of an
+--- array. What it takes, and its answer:
+---
+--- | take | answer |
+--- |---|---|
+--- | kind | of the value at the earliest path that leads to one: its kind as json.find says it, or nil |
+--- | text | of the same: a string, decoded; nil for anything else |
+--- | is_true | of the same: whether it is true |
+--- | is_some | whether any value says something: neither null nor empty |
+--- | bytes | of the raw texts of all values but null, together |
+--- | number | the good number at the earliest path that has one, or nil: from 0 to max; may be a string |
+--- | count | the same without its fraction |
+--- | greatest | the greatest count of all paths, or 0 |
+---@class neap.host_question: string[] the paths
+---@field take "kind"|"text"|"is_true"|"is_some"|"bytes"|"number"|"count"|"greatest"
+---@field max number? of a number
+
+---@class neap.host_look what is wanted of a document, found in one walk over it
+local look = {}
+
+--- Made at load: the answers come in the order of the questions.
+---@param questions neap.host_question[] at most 16; no path stands in two
+---@return neap.host_look
+function host.look(questions) end
+
+---@param text string
+---@return any ...
+function look:of(text) end
+
+-- ------------------------------------------------------------------------------------
 -- A client's request (api_request.c)
 
 ---@class neap.host_request
@@ -579,6 +611,11 @@ function request:size() end
 ---@param most number
 ---@return string? # nil where it is longer, or lies in a file
 function request:body(most) end
+
+--- The answers of a look into the body; of its members only those whose texts are kept are seen.
+---@param look neap.host_look
+---@return any ...
+function request:look(look) end
 
 ---@param name string of a top-level member
 ---@return string? raw, string? kind, number? size
@@ -695,6 +732,11 @@ function attempt:bytes(count, seconds) end
 ---@param size number?
 ---@return string
 function attempt:text(from, size) end
+
+--- The answers of a look into what is held.
+---@param look neap.host_look
+---@return any ...
+function attempt:look(look) end
 
 ---@param ... string|integer
 ---@return string? raw, string? kind

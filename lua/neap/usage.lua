@@ -34,7 +34,6 @@ local PROMPT_MAX = 1024 * 1024 -- bytes of a body that can be text: more holds f
 local CONTENT_MAX = 512 * 1024 -- bytes of text that an answer can have
 local FILE_BYTES = 4000        -- that stand for a file or an image in a body, whatever its size
 
-local NOTHING = {}
 
 -- ------------------------------------------------------------------------------------
 -- The form
@@ -75,128 +74,87 @@ end
 -- ------------------------------------------------------------------------------------
 -- What providers of OpenAI's protocol say
 
---- A number of at most so much, which some providers write as a text; else nil.
-local function number(value, most)
-  if type(value) == "string" then value = tonumber(value) end
-  if type(value) == "number" and value >= 0 and value <= most then return value end
+local function cost(...) return { take = "number", max = COST_MAX, ... } end
+local function count(...) return { take = "count", max = COUNT_MAX, ... } end
+local function greatest(...) return { take = "greatest", max = COUNT_MAX, ... } end
+
+--- Where the parts of the prompt are: of these objects a provider writes one.
+local function of_prompt(name)
+  return "prompt_tokens_details/" .. name, "input_tokens_details/" .. name,
+    "input_token_details/" .. name
 end
 
---- A count of tokens.
-local function count(value)
-  if value == nil then return nil end
-  value = number(value, COUNT_MAX)
-  return value and value - value % 1
+local function of_answer(name)
+  return "completion_tokens_details/" .. name, "output_tokens_details/" .. name
 end
 
---- The greater one of a count and of what may be another.
-local function greater(known, value)
-  if value == nil or value == 0 then return known end
-  local other = count(value)
-  return other and other > known and other or known
-end
-
-local function object(value) return type(value) == "table" and value or NOTHING end
-
---- What came from the cache. These are names of one number, of which a provider may write several.
-local function cached_of(given, details)
-  local cached = greater(0, details.cached_tokens)
-  cached = greater(cached, object(given.prompt_token_details).cached_tokens)
-  cached = greater(cached, given.prompt_cache_hit_tokens)
-  cached = greater(cached, given.num_cached_tokens)
-  return greater(cached, given.cached_tokens)
-end
-
---- What was written to the cache: for five minutes, for an hour.
-local function written_of(given, details)
-  local by_time = object(details.cache_creation or given.cache_creation)
-  local hour = greater(0, by_time.ephemeral_1h_input_tokens)
-  local all = hour + greater(0, by_time.ephemeral_5m_input_tokens)
-  all = greater(all, details.cache_write_tokens)
-  all = greater(all, details.cache_creation_input_tokens)
-  all = greater(all, given.cache_creation_input_tokens)
-  return all - hour, hour
-end
-
---- USD as the provider has it; one that passes the bill of the user's own key on adds that.
-local function reported_cost_of(given)
-  local cost = number(given.cost, COST_MAX)
-  if not cost or given.is_byok ~= true then return cost end
-  return cost + (number(object(given.cost_details).upstream_inference_cost, COST_MAX) or 0)
-end
-
---- Prompt, completion and total, of which one may be missing; or nothing.
-local function sums_of(given)
-  local prompt = count(given.prompt_tokens) or count(given.input_tokens)
-  local completion = count(given.completion_tokens) or count(given.output_tokens)
-  local total = count(given.total_tokens)
-  if not prompt and not completion and not total then return nil end
-  prompt = prompt or math.max(0, (total or 0) - (completion or 0))
-  return prompt, completion or math.max(0, (total or 0) - prompt), total
-end
+-- Where several names stand for one number, a provider may write more than one of them.
+local counts_look = host.look {
+  count("prompt_tokens", "input_tokens"),
+  count("completion_tokens", "output_tokens"),
+  count("total_tokens"),
+  -- Read from the cache.
+  greatest("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens",
+    "prompt_token_details/cached_tokens", of_prompt("cached_tokens")),
+  -- Written to it: for five minutes, for an hour; and all, however long it is kept.
+  greatest("cache_creation/ephemeral_5m_input_tokens",
+    of_prompt("cache_creation/ephemeral_5m_input_tokens")),
+  greatest("cache_creation/ephemeral_1h_input_tokens",
+    of_prompt("cache_creation/ephemeral_1h_input_tokens")),
+  greatest("cache_creation_input_tokens", "prompt_tokens_details/cache_creation_input_tokens",
+    "input_tokens_details/cache_creation_input_tokens",
+    "input_token_details/cache_creation_input_tokens", of_prompt("cache_write_tokens")),
+  greatest(of_prompt("audio_tokens")),
+  greatest(of_answer("reasoning_tokens")),
+  greatest(of_answer("audio_tokens")),
+  { take = "number", max = usage.SECONDS_MAX, "seconds" },
+  cost("cost"), { take = "is_true", "is_byok" }, cost("cost_details/upstream_inference_cost"),
+}
 
 --- Reasoning is part of the completion, but some providers count it beside.
 local function is_beside(reasoning, completion, total, prompt, prompt_said)
-  if reasoning == 0 then return false end
   local rest = (total or 0) - completion - reasoning
   return reasoning > completion or rest == prompt or rest == prompt_said
-end
-
--- Many providers say no more than these, and then there are no parts to look for.
-local SUMS = { prompt_tokens = true, completion_tokens = true, total_tokens = true }
-
-local function has_sums_alone(given)
-  for name in pairs(given) do
-    if not SUMS[name] then return false end
-  end
-  return true
 end
 
 --- The usage in a provider's usage object, or nil where it holds no count.
 ---@param raw string
 function usage.read(raw)
-  local given = #raw <= READ_MAX and host.json_read(raw)
-  if type(given) ~= "table" then return nil end
-  if has_sums_alone(given) then
-    local prompt, completion = sums_of(given)
-    return prompt and {
-      in_fresh = prompt, cache_read = 0, cache_write_5m = 0, cache_write_1h = 0, in_audio = 0,
-      out_total = completion, out_audio = 0, reasoning = 0, requests = 1, seconds = 0, images = 0,
-      is_estimate = false, raw = raw:sub(1, RAW_MAX),
-    }
-  end
-  local seconds = number(given.seconds, usage.SECONDS_MAX)
-  local said, completion, total = sums_of(given)
-  if not said and not seconds then return nil end
-  said, completion = said or 0, completion or 0
-  local details = object(given.prompt_tokens_details or given.input_tokens_details
-    or given.input_token_details)
-  local out = object(given.completion_tokens_details or given.output_tokens_details)
-  local cached = cached_of(given, details)
-  local written, written_1h = written_of(given, details)
+  if #raw > READ_MAX then return nil end
+  local said, completion, total, cached, written_5m, written_1h, written, audio, reasoning,
+    out_audio, seconds, charged, is_byok, upstream_charged = counts_look:of(raw)
+  if not said and not completion and not total and not seconds then return nil end
+  -- One of the three may be missing.
+  said = said or math.max(0, (total or 0) - (completion or 0))
+  completion = completion or math.max(0, (total or 0) - said)
+  if written_5m + written_1h > written then written = written_5m + written_1h end
   -- Parts that are more than the prompt were not counted in it.
-  local rest = said - cached - written - written_1h
+  local rest = said - cached - written
   if rest < 0 then rest = said end
-  local audio = math.min(rest, greater(0, details.audio_tokens))
-  local reasoning = greater(0, out.reasoning_tokens)
-  local prompt = rest + cached + written + written_1h
-  if is_beside(reasoning, completion, total, prompt, said) then
+  if audio > rest then audio = rest end
+  if reasoning > 0 and is_beside(reasoning, completion, total, rest + cached + written, said) then
     completion = completion + reasoning
   end
+  -- A provider that passes the bill of the user's own key on adds that.
+  if charged and is_byok then charged = charged + (upstream_charged or 0) end
+  if out_audio > completion - reasoning then out_audio = completion - reasoning end
   return {
-    in_fresh = rest - audio, cache_read = cached, cache_write_5m = written,
+    in_fresh = rest - audio, cache_read = cached, cache_write_5m = written - written_1h,
     cache_write_1h = written_1h, in_audio = audio, out_total = completion,
-    out_audio = math.min(completion - reasoning, greater(0, out.audio_tokens)),
-    reasoning = reasoning, requests = 1, seconds = seconds or 0, images = 0, is_estimate = false,
-    raw = #raw <= RAW_MAX and raw or raw:sub(1, RAW_MAX), reported_cost = reported_cost_of(given),
+    out_audio = out_audio, reasoning = reasoning, requests = 1, seconds = seconds or 0,
+    images = 0, is_estimate = false, raw = #raw <= RAW_MAX and raw or raw:sub(1, RAW_MAX),
+    reported_cost = charged,
   }
 end
 
+local timings_look = host.look { count("prompt_n"), count("predicted_n"), greatest("cache_n") }
+
 --- llama.cpp's timings, for servers that say nothing else.
 local function read_timings(raw)
-  local given = #raw <= READ_MAX and object(host.json_read(raw)) or NOTHING
-  local prompt, answered = count(given.prompt_n), count(given.predicted_n)
+  if #raw > READ_MAX then return nil end
+  local prompt, answered, cached = timings_look:of(raw)
   if not prompt or not answered then return nil end
-  return usage.new { in_fresh = prompt, cache_read = count(given.cache_n), out_total = answered,
+  return usage.new { in_fresh = prompt, cache_read = cached, out_total = answered,
     raw = raw:sub(1, RAW_MAX) }
 end
 

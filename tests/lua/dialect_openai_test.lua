@@ -54,10 +54,7 @@ end)
 local function classify_body(text)
   local held = {}
   function held.find(_, ...) return json.find(text, ...) end
-  function held.measure(_, ...)
-    local raw, kind = json.find(text, ...)
-    return kind, raw and #raw
-  end
+  function held.look(_, look) return look:of(text) end
   return openai.classify_body(held, #text)
 end
 

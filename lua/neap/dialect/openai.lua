@@ -51,7 +51,6 @@ end
 
 local CONTENT = { "content", "reasoning_content", "reasoning", "reasoning_details", "refusal",
   "tool_calls", "function_call", "audio", "images" }
-local BINARY = { audio = true, images = true }
 
 local function has_content(message)
   if type(message) ~= "table" then return false end
@@ -111,33 +110,29 @@ function openai.classify(data)
   return finished and "finish" or "lifecycle"
 end
 
---- Whether a choice of a whole answer has something under this name.
-local function says(held, index, name)
-  local kind, length = held:measure("choices", index, "message", name)
-  -- Two bytes are quotes or brackets around nothing.
-  return kind and kind ~= "null" and length > 2
+--- The paths of what a choice of a whole answer can say.
+local function said_in(names)
+  local paths = { "choices/*/text" }
+  for _, name in ipairs(names) do paths[#paths + 1] = "choices/*/message/" .. name end
+  return paths
 end
 
---- What a whole answer says: "content", "empty", or "error" and its status. held:find(path…) gives
---- raw text of the body and held:measure its kind and size, so that a large one is not decoded. A
---- body that is no JSON is the provider's own affair and passes.
+local answer_look = host.look {
+  { take = "kind", "error" },
+  { take = "kind", "choices" },
+  { take = "is_some", unpack(said_in(CONTENT)) },
+}
+
+--- What a whole answer says: "content", "empty", or "error" and its status. held:look(look) and
+--- held:find(path…) look into the body, so that a large one is not decoded. A body that is no JSON
+--- is the provider's own affair and passes.
 function openai.classify_body(held, size)
   if size == 0 then return "empty" end
-  local problem = held:measure("error")
+  local problem, choices, is_content_there = held:look(answer_look)
   if problem == "object" or problem == "string" then
     return "error", status_of(json.decode((held:find("error"))))
   end
-  if says(held, 1, "content") then return "content" end -- which nearly every answer has
-  if held:measure("choices") ~= "array" then return "content" end
-  for index = 1, 128 do
-    if not held:measure("choices", index) then return "empty" end
-    for _, name in ipairs(CONTENT) do
-      if says(held, index, name) then return "content" end
-    end
-    local kind, length = held:measure("choices", index, "text")
-    if kind == "string" and length > 2 then return "content" end
-  end
-  return "content"
+  return (is_content_there or choices ~= "array") and "content" or "empty"
 end
 
 local function text_of(message)
@@ -174,21 +169,14 @@ end
 
 openai.usage_of_tail = usage.find_in_tail
 
---- Bytes of content in a whole answer. held:measure(path…) gives kind and size of a part of it.
-function openai.content_size(held)
-  local size = 0
-  for index = 1, 128 do
-    if not held:measure("choices", index) then break end
-    for _, name in ipairs(CONTENT) do
-      local kind, length = held:measure("choices", index, "message", name)
-      -- Sound and pictures are no text, however long they are in letters.
-      if kind and kind ~= "null" and not BINARY[name] then size = size + length end
-    end
-    local kind, length = held:measure("choices", index, "text")
-    if kind == "string" then size = size + length end
-  end
-  return size
-end
+-- Sound and pictures are no text, however long they are in letters.
+local text_look = host.look {
+  { take = "bytes", unpack(said_in { "content", "reasoning_content", "reasoning",
+    "reasoning_details", "refusal", "tool_calls", "function_call" }) },
+}
+
+--- Bytes of content in a whole answer, which held:look(look) looks into.
+function openai.content_size(held) return (held:look(text_look)) end
 
 --- The text of a user's message, from its raw content: that, or its text parts; and its size,
 --- which is one of raw bytes where the text is cut.

@@ -24,6 +24,8 @@ function Handle:body(most)
   if #self.text <= most then return self.text end
 end
 
+function Handle:look(look) return look:of(self.text) end
+
 function Handle:member(name)
   local raw, kind = json.find(self.text, name)
   if raw then return raw, kind, #raw end

@@ -186,6 +186,8 @@ function Attempt:text(from, size)
   return self.held:sub(from + 1, from + (size or #self.held))
 end
 
+function Attempt:look(look) return look:of(self.held) end
+
 function Attempt:find(...) return host.json_find(self.held, ...) end
 
 function Attempt:measure(...)
