@@ -48,7 +48,7 @@ void legs_register(lua_State *L);
 /* In api_body.c: methods of a request's handle. */
 int api_body_member(lua_State *L);
 int api_body_look(lua_State *L);
-int api_body_last(lua_State *L);
+int api_body_guess(lua_State *L);
 int api_body_kind(lua_State *L);
 /* In fetch.c: host.fetch. */
 void fetch_register(lua_State *L);

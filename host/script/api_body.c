@@ -2,11 +2,14 @@
 #include <string.h>
 
 #include "json/scan.h"
-#include "json/text.h"
 #include "http/spool.h"
 #include "script/api.h"
 #include "script/api_look.h"
+#include "script/process.h"
 #include "script/request.h"
+#include "storage/conversation.h"
+
+#define MESSAGES_MAX (256 * 1024) /* bytes; in a longer list nothing is looked for */
 
 /* member(name) -> raw text | nil, kind, size. The text is nil where it is longer
  * than the scan keeps. */
@@ -40,52 +43,63 @@ int api_body_look(lua_State *L)
 	return look_push(L, box, answers);
 }
 
-/* What a part says: a text without its quotes, its first bytes where it is longer than most;
- * anything else as it is. Raw, both. */
-static void push_part(lua_State *L, const struct scan_slice *part, size_t most)
+/* A name or text of the list at index 2. */
+static const char *check_said(lua_State *L, int place)
 {
-	const char *data = part->data;
-	size_t size = part->size;
+	const char *text;
 
-	if (part->kind == JSON_STRING) {
-		data++;
-		size -= 2;
-		lua_pushlstring(L, data, text_cut(data, size, most));
-	} else {
-		lua_pushlstring(L, data ? data : "", size);
-	}
-	lua_pushstring(L, api_json_kinds[part->kind]);
-	lua_pushnumber(L, (lua_Number)size);
+	lua_rawgeti(L, 2, place);
+	text = luaL_checkstring(L, -1); /* the list holds it */
+	lua_pop(L, 1);
+	return text;
 }
 
-/* last(name, member, text, part, most, head) -> raw, kind, size, raw, kind, size | nil: of
- * the body's member name, a list, the last element that is an object whose member is that
- * text, and the one before it of that kind: what each has as part. A text comes without its
- * quotes, and cut to head bytes. Nothing where the list has more than most bytes or lies in
- * a file. */
-int api_body_last(lua_State *L)
+/* guess(said, scope, fresh, seconds) -> id | nil: the conversation of what the user said
+ * last and before it. said: { list, member, text, part, text of a part }: the body's member
+ * that is the list of messages; those count whose member is the text, and part is what they
+ * say. nil where nothing was said, or the list is too long or lies in a file. */
+int api_body_guess(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
-	const char *name = luaL_checkstring(L, 2);
-	const struct scan_wanted wanted = { luaL_checkstring(L, 3),
-		luaL_checkstring(L, 4), luaL_checkstring(L, 5) };
-	double most = luaL_checknumber(L, 6), head = luaL_checknumber(L, 7);
 	struct spool *spool = exchange_body(request->exchange);
 	const char *body = spool ? spool_memory(spool) : NULL;
-	const struct scan_member *list = body && request->scan && request->is_received
-		? scan_find(request->scan, name)
-		: NULL;
+	const struct scan_member *list;
+	struct scan_wanted wanted;
 	struct scan_slice found[2];
-	size_t count;
+	struct gist last, before;
+	struct said said = { .last = &last };
+	char id[RECENT_TEXT_MAX];
+	size_t count, fresh_size;
+	const char *fresh;
+	double seconds;
 
-	luaL_argcheck(L, head >= 0 && head < 1e9, 7, "no number of bytes");
-	if (!list || list->kind != JSON_ARRAY || (double)list->size > most)
+	luaL_checktype(L, 2, LUA_TTABLE);
+	said.scope = luaL_checklstring(L, 3, &said.scope_size);
+	fresh = luaL_checklstring(L, 4, &fresh_size);
+	luaL_argcheck(L, fresh_size <= sizeof(id), 4, "too long to be kept");
+	seconds = luaL_checknumber(L, 5);
+	if (!body || !request->scan || !request->is_received)
 		return 0;
+	list = scan_find(request->scan, check_said(L, 1));
+	if (!list || list->kind != JSON_ARRAY || list->size > MESSAGES_MAX)
+		return 0;
+	wanted = (struct scan_wanted) { check_said(L, 2), check_said(L, 3),
+		check_said(L, 4) };
 	count = scan_last(body + list->offset, (size_t)list->size, &wanted, found,
 		COUNT_OF(found));
-	for (size_t i = 0; i < count; i++)
-		push_part(L, &found[i], (size_t)head);
-	return (int)count * 3;
+	if (!count)
+		return 0;
+	gist_of_value(&last, &found[0], check_said(L, 5));
+	if (!last.size)
+		return 0;
+	if (count > 1) {
+		gist_of_value(&before, &found[1], check_said(L, 5));
+		said.before = &before;
+	}
+	lua_pushlstring(L, id,
+		conversation_guess(request->script->process->recent, &said, fresh,
+			fresh_size, (int64_t)(seconds * 1000), id));
+	return 1;
 }
 
 /* kind() -> "object" | … | nil: what the body is */

@@ -183,29 +183,6 @@ static int l_fold(lua_State *L)
 	return 1;
 }
 
-static bool begins_character(char byte)
-{
-	return ((unsigned char)byte & 0xc0) != 0x80;
-}
-
-/* prefix(text, count) -> its first so many characters of UTF-8 | nil, where there are fewer */
-static int l_prefix(lua_State *L)
-{
-	size_t size, at = 0;
-	const char *text = luaL_checklstring(L, 1, &size);
-	lua_Integer count = luaL_checkinteger(L, 2);
-
-	for (; count > 0; count--) {
-		if (at == size || !begins_character(text[at]))
-			return 0;
-		do
-			at++;
-		while (at < size && !begins_character(text[at]));
-	}
-	lua_pushlstring(L, text, at);
-	return 1;
-}
-
 /* digest(text) -> 32 bytes; see credential.h */
 static int l_digest(lua_State *L)
 {
@@ -403,7 +380,6 @@ static const luaL_Reg functions[] = {
 	{ "random", l_random },
 	{ "hash", l_hash },
 	{ "fold", l_fold },
-	{ "prefix", l_prefix },
 	{ "digest", l_digest },
 	{ "id", l_id },
 	{ "log", l_log },

@@ -475,7 +475,7 @@ static const luaL_Reg methods[] = {
 	{ "body", l_body },
 	{ "member", api_body_member },
 	{ "look", api_body_look },
-	{ "last", api_body_last },
+	{ "guess", api_body_guess },
 	{ "kind", api_body_kind },
 	{ "on_disconnect", l_on_disconnect },
 	{ "is_gone", l_is_gone },

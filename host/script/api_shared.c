@@ -1,4 +1,4 @@
-/* The memory that all workers share (shared.h, recent.h), and the state of targets
+/* The memory that all workers share (shared.h), and the state of targets
  * and keys (health.h). */
 #include <errno.h>
 #include <math.h>
@@ -10,7 +10,6 @@
 #include "script/process.h"
 #include "script/script.h"
 #include "storage/health.h"
-#include "storage/recent.h"
 #include "storage/shared.h"
 
 static const char health_type[] = "neap.health";
@@ -141,58 +140,6 @@ static int l_swap(lua_State *L)
 		return push_error(L, rc);
 	lua_pushboolean(L, rc);
 	return 1;
-}
-
-/* -- what was seen lately ----------------------------------------------------------- */
-
-/* A key as Lua has it: its bytes. */
-static uint64_t check_recent(lua_State *L, int index)
-{
-	uint64_t key;
-	size_t size;
-	const char *bytes = luaL_checklstring(L, index, &size);
-
-	luaL_argcheck(L, size == sizeof(key), index, "no key of recent_key");
-	memcpy(&key, bytes, sizeof(key));
-	return key;
-}
-
-/* recent_key(scope, text) -> key */
-static int l_recent_key(lua_State *L)
-{
-	size_t scope_size, text_size;
-	const char *scope = luaL_checklstring(L, 1, &scope_size);
-	const char *text = luaL_checklstring(L, 2, &text_size);
-	uint64_t key = recent_key(api_script(L)->process->recent, scope, scope_size, text,
-		text_size);
-
-	lua_pushlstring(L, (const char *)&key, sizeof(key));
-	return 1;
-}
-
-/* recent_get(key) -> value | nil */
-static int l_recent_get(lua_State *L)
-{
-	char value[RECENT_TEXT_MAX];
-	size_t size = recent_get(api_script(L)->process->recent, check_recent(L, 1),
-		value);
-
-	if (!size)
-		return 0;
-	lua_pushlstring(L, value, size);
-	return 1;
-}
-
-/* recent_put(key, value, seconds) */
-static int l_recent_put(lua_State *L)
-{
-	uint64_t key = check_recent(L, 1);
-	size_t size;
-	const char *value = luaL_checklstring(L, 2, &size);
-
-	luaL_argcheck(L, size <= RECENT_TEXT_MAX, 2, "too long to be kept");
-	recent_put(api_script(L)->process->recent, key, value, size, check_ttl(L, 3));
-	return 0;
 }
 
 /* -- health ------------------------------------------------------------------------ */
@@ -396,9 +343,6 @@ static const luaL_Reg functions[] = {
 	{ "shared_set", l_set },
 	{ "shared_add", l_add },
 	{ "shared_swap", l_swap },
-	{ "recent_key", l_recent_key },
-	{ "recent_get", l_recent_get },
-	{ "recent_put", l_recent_put },
 	{ "health", l_health },
 	{ NULL, NULL },
 };

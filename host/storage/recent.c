@@ -12,6 +12,8 @@
 #define WAYS 4   /* places of a key */
 #define LOCKS 64 /* a power of two */
 
+_Static_assert(RECENT_SECRET == crypto_shorthash_KEYBYTES, "a secret of the hash");
+
 struct entry {
 	uint64_t key;
 	int64_t ends_ms; /* clock_ms(); 0: empty */
@@ -21,7 +23,7 @@ struct entry {
 
 struct recent {
 	size_t mask; /* of the places' groups */
-	unsigned char secret[crypto_shorthash_KEYBYTES];
+	unsigned char secret[RECENT_SECRET];
 	pthread_mutex_t locks[LOCKS];
 	struct entry entries[];
 };
@@ -48,21 +50,28 @@ void recent_free(struct recent *recent)
 	free(recent);
 }
 
-uint64_t recent_key(const struct recent *recent, const char *scope, size_t scope_size,
-	const char *text, size_t text_size)
+struct recent_scope recent_scope(const struct recent *recent, const char *name,
+	size_t size)
 {
-	unsigned char secret[crypto_shorthash_KEYBYTES];
+	struct recent_scope scope;
 	uint64_t hash;
 
 	/* The scope makes the secret of its texts: no text can stand in for another's
 	 * scope and text together. */
-	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)scope, scope_size,
+	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, size,
 		recent->secret);
-	memcpy(secret, recent->secret, sizeof(secret));
+	memcpy(scope.secret, recent->secret, sizeof(scope.secret));
 	for (size_t i = 0; i < sizeof(hash); i++)
-		secret[i] ^= (unsigned char)(hash >> 8 * i);
-	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)text, text_size,
-		secret);
+		scope.secret[i] ^= (unsigned char)(hash >> 8 * i);
+	return scope;
+}
+
+uint64_t recent_key(const struct recent_scope *scope, const char *text, size_t size)
+{
+	uint64_t hash;
+
+	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)text, size,
+		scope->secret);
 	return hash;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define RECENT_TEXT_MAX 39 /* bytes; a longer text is not kept */
+#define RECENT_SECRET 16   /* bytes */
 
 struct recent;
 
@@ -18,9 +19,14 @@ struct recent;
 struct recent *recent_new(size_t entries);
 void recent_free(struct recent *recent);
 
-/* The key of a text within a scope: the same text in another scope has another key. */
-uint64_t recent_key(const struct recent *recent, const char *scope, size_t scope_size,
-	const char *text, size_t text_size);
+/* What makes the keys of one scope: the same text in another scope has another key. */
+struct recent_scope {
+	unsigned char secret[RECENT_SECRET];
+};
+
+struct recent_scope recent_scope(const struct recent *recent, const char *name,
+	size_t size);
+uint64_t recent_key(const struct recent_scope *scope, const char *text, size_t size);
 /* Copies the text into out and returns its size; 0 where there is none any more. */
 size_t recent_get(struct recent *recent, uint64_t key, char out[RECENT_TEXT_MAX]);
 /* Keeps the text for ttl_ms from now, in place of what stood there. */

@@ -66,7 +66,7 @@ end
 --- The body's edits where both sides speak one dialect.
 local function edits_for(of, provider, model, changed)
   local edits = { none, none, none, none } -- room for the usual ones
-  local is_hidden = provider.dialect.edits(edits, of.handle, model, provider.options)
+  local is_hidden = provider.dialect.edits(edits, of, model, provider.options)
   for name, value in pairs(changed.set or NONE) do
     local text = json.encode(value)
     local is_known = false

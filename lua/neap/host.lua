@@ -34,11 +34,6 @@ function host.hash(text) end
 function host.fold(text) end
 
 ---@param text string
----@param count integer
----@return string? # its first so many characters of UTF-8; nil where there are fewer
-function host.prefix(text, count) end
-
----@param text string
 ---@return string # 32 bytes, keyed for this storage folder, or for the process where it has none
 function host.digest(text) end
 
@@ -198,23 +193,6 @@ function host.shared_add(key, step, ttl, limit) end
 ---@param ttl number?
 ---@return boolean? did, string? problem
 function host.shared_swap(key, old, new, ttl) end
-
---- The key of a text within a scope: the same text in another scope has another one.
----@param scope string
----@param text string
----@return string key of eight bytes
-function host.recent_key(scope, text) end
-
---- What was put under the key lately.
----@param key string of recent_key
----@return string?
-function host.recent_get(key) end
-
---- Keeps a short value for a while; it may be forgotten earlier, never later.
----@param key string of recent_key
----@param value string of at most 39 bytes
----@param seconds number
-function host.recent_put(key, value, seconds) end
 
 ---@param name string
 ---@return neap.host_health # the process's one entry of that name
@@ -540,12 +518,12 @@ function host.json_raw(text) end
 ---
 --- | take | answer |
 --- |---|---|
---- | kind | of the value at the earliest path that leads to one: its kind as json.find says it, or nil |
+--- | kind | of the value at the earliest path that leads to one: its kind, as json.find has it |
 --- | text | of the same: a string, decoded; nil for anything else |
 --- | is_true | of the same: whether it is true |
 --- | is_some | whether any value says something: neither null nor empty |
 --- | bytes | of the raw texts of all values but null, together |
---- | number | the good number at the earliest path that has one, or nil: from 0 to max; may be a string |
+--- | number | at the earliest path with a good one, or nil: from 0 to max; may be a string |
 --- | count | the same without its fraction |
 --- | greatest | the greatest count of all paths, or 0 |
 ---@class neap.host_question: string[] the paths
@@ -621,18 +599,15 @@ function request:look(look) end
 ---@return string? raw, string? kind, number? size
 function request:member(name) end
 
---- Of the body's member name, a list: the last element that is an object whose member is the text,
---- and the one of that kind before it: what each has as part, raw. A text comes without its quotes,
---- cut to head bytes. Nothing where the list has more than most bytes.
----@param name string
----@param member string
----@param text string
----@param part string
----@param most number
----@param head number
----@return string? raw, string? kind, number? size
----@return string? raw_before, string? kind_before, number? size_before
-function request:last(name, member, text, part, most, head) end
+--- The conversation of what the user said last and before that, as far as it is known from the last
+--- so many seconds, else fresh; it is kept for as long again. nil where the body says nothing.
+---@param said string[] the member with the messages, the member and the text of those that count,
+--- what they say, and in a list of parts what these say
+---@param scope string nothing of another one is seen
+---@param fresh string of at most 39 bytes
+---@param seconds number
+---@return string? id
+function request:guess(said, scope, fresh, seconds) end
 
 ---@return "object"|"other"|nil
 function request:kind() end

@@ -17,7 +17,6 @@ local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local health = require "neap.health"
 local host = require "neap.host"
-local json = require "neap.json"
 local key_list = require "neap.key_list"
 local object = require "neap.object"
 local models = require "neap.models"
@@ -228,18 +227,16 @@ local function read_request(of)
     answer.refuse(of, 400, "the body must be a JSON object")
     return false
   end
-  local raw, kind = handle:member("model")
-  local model = kind == "string" and raw and host.json_read(raw)
+  local model, is_stream, is_usage_wanted, told = handle:look(of.dialect.asked)
   if not model or model == "" then
     answer.refuse(of, 400, "the body names no model: \"model\" must be a text",
       { code = "model_required" })
     return false
   end
   of.model, of.record.model = model, model
-  of.stream = handle:member("stream") == "true"
-  of.record.stream, of.record.bytes_in = of.stream, handle:size()
-  local options = of.stream and handle:member("stream_options") or nil
-  of.is_usage_wanted = options ~= nil and json.find(options, "include_usage") == "true"
+  of.stream, of.is_usage_wanted = is_stream, is_stream and is_usage_wanted
+  of.record.stream, of.record.bytes_in = is_stream, handle:size()
+  of.told_conversation = told -- until conversation.of has seen to it
   return true
 end
 

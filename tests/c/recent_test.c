@@ -21,7 +21,9 @@
 
 static uint64_t key_of(const struct recent *recent, const char *scope, const char *text)
 {
-	return recent_key(recent, scope, strlen(scope), text, strlen(text));
+	struct recent_scope made = recent_scope(recent, scope, strlen(scope));
+
+	return recent_key(&made, text, strlen(text));
 }
 
 static void put(struct recent *recent, const char *scope, const char *text,

@@ -95,8 +95,9 @@ end)
 
 local function edits_of(body, model, options)
   local edits = {}
-  local handle = { member = function(_, name) return json.find(body, name) end }
-  local is_hidden = openai.edits(edits, handle, model, options or {})
+  local asked = { handle = { member = function(_, name) return json.find(body, name) end } }
+  asked.model, asked.stream, asked.is_usage_wanted = openai.asked:of(body)
+  local is_hidden = openai.edits(edits, asked, model, options or {})
   return edits, is_hidden
 end
 

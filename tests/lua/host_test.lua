@@ -31,14 +31,6 @@ for kind, name in pairs { health = "neap.health", request = "neap.request",
   end)
 end
 
-test("prefix: the first characters of a text", function()
-  test.equal(host.prefix("abcdef", 3), "abc")
-  test.equal(host.prefix("äöü", 2), "äö")
-  test.equal(host.prefix("a€", 2), "a€")
-  test.equal(host.prefix("ab", 3), nil)
-  test.equal(host.prefix("\128ab", 1), nil)
-end)
-
 test("json_read: the values of a document, and nothing for encoding it again", function()
   local document = "{\"b\":1.0,\"a\":[null,true,\"x\",{}],\"b\":2}"
   local value = host.json_read(document)

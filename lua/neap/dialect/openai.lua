@@ -178,35 +178,17 @@ local text_look = host.look {
 --- Bytes of content in a whole answer, which held:look(look) looks into.
 function openai.content_size(held) return (held:look(text_look)) end
 
---- The text of a user's message, from its raw content: that, or its text parts; and its size,
---- which is one of raw bytes where the text is cut.
-local function said_text(raw, kind, size)
-  if kind == "string" then
-    local text = raw:find("\\", 1, true) and json.decode("\"" .. raw .. "\"") or raw
-    return text, #raw < size and size or #text
-  end
-  local parts = {}
-  for index = 1, kind == "array" and 16 or 0 do
-    local part = find(raw, index)
-    if not part then break end
-    local text, text_kind = find(part, "text")
-    if text_kind == "string" then parts[#parts + 1] = json.decode(text) end
-  end
-  local text = table.concat(parts)
-  return text, #text
-end
+-- What the router asks of a client's body: the model, whether a stream is wanted, whether with its
+-- usage, and the conversation that the client names.
+openai.asked = host.look {
+  { take = "text", "model" },
+  { take = "is_true", "stream" },
+  { take = "is_true", "stream_options/include_usage" },
+  { take = "text", "metadata/conversation_id" },
+}
 
---- What the user said last and before that: the beginning of each, of at most about head bytes,
---- and its size. nil where there is none, or where the messages have more than most bytes.
----@return string? last, number? size, string? before, number? size_before
-function openai.said(handle, most, head)
-  local last, kind, size, before, kind_before, size_before =
-    handle:last("messages", "role", "user", "content", most, head)
-  if not last then return nil end
-  last, size = said_text(last, kind, size)
-  if not before then return last, size end
-  return last, size, said_text(before, kind_before, size_before)
-end
+-- Where a client's body has what the user said, as request:guess takes it.
+openai.said = { "messages", "role", "user", "content", "text" }
 
 -- ------------------------------------------------------------------------------------
 -- Streams as they are
@@ -249,22 +231,25 @@ function openai.plan(is_usage_hidden)
   return plan, 3
 end
 
---- The edits of a body that passes on: name → raw JSON. body:member(name) gives a top-level
---- member's raw text and kind.
-function openai.edits(edits, body, model, options)
-  local quoted = json.encode(model)
-  if body:member("model") ~= quoted then edits[#edits + 1], edits[#edits + 2] = "model", quoted end
-  if body:member("stream") ~= "true" or options.stream_options == false then return false end
-  local raw, kind = body:member("stream_options")
-  local is_asked = raw and find(raw, "include_usage") == "true"
-  if is_asked then return false end
+--- The edits of a body that passes on: name, raw JSON, … asked: what the client wants, { model,
+--- stream, is_usage_wanted, handle }. Returns whether neap asks for the usage and the client did
+--- not.
+function openai.edits(edits, asked, model, options)
+  local count = 0
+  if asked.model ~= model then
+    edits[1], edits[2], count = "model", json.encode(model), 2
+  end
+  if not asked.stream or asked.is_usage_wanted or options.stream_options == false then
+    return false
+  end
+  local raw, kind = asked.handle:member("stream_options")
   local wanted = "{\"include_usage\":true}"
   if kind == "object" then
     local given = json.decode(raw)
     given.include_usage = true
     wanted = json.encode(given)
   end
-  edits[#edits + 1], edits[#edits + 2] = "stream_options", wanted
+  edits[count + 1], edits[count + 2] = "stream_options", wanted
   return true
 end
 

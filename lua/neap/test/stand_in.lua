@@ -11,7 +11,6 @@ local context = require "neap.context"
 local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
-local json = require "neap.json"
 local legs = require "neap.test.legs"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
@@ -73,13 +72,13 @@ end
 ---@param handle table neap.test.client
 ---@param group table of the catalog
 function stand_in.context(world, handle, group)
-  local options = handle.is_stream and handle:member("stream_options")
+  local _, _, is_usage_wanted, told = handle:look(openai.asked)
   local of = {
     handle = handle, dialect = openai, operation = "chat", attempts = {},
     steps = steps.new(), entered = {}, cors = {}, group = group, budget = group.attempts,
     deadline = clock.time + group.seconds, model = handle.model, stream = handle.is_stream,
     token = handle.token and { name = handle.token, rights = {} },
-    is_usage_wanted = options and json.find(options, "include_usage") == "true" or false,
+    is_usage_wanted = handle.is_stream and is_usage_wanted, told_conversation = told,
   }
   of.record = record.new(of, "/v1/chat/completions", "test", "test", "127.0.0.1", host.now(),
     host.wall(), host.generation())
