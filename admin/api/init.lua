@@ -133,12 +133,12 @@ end
 local function receive(of)
   local handle = of.handle
   handle:receive()
-  local is_whole, status, message = handle:received()
-  if not is_whole then
+  local size, status, message = handle:received()
+  if not size then
     if status == 400 then problem.raise(400, "invalid_json", "the body is no JSON: " .. message) end
     problem.raise(status, status == 413 and "too_large" or "invalid_body", message)
   end
-  if handle:size() == 0 then return nil end
+  if size == 0 then return nil end
   local text = handle:body(BODY_MAX)
   if not text then problem.raise(413, "too_large", "the body is longer than 2 MiB") end
   return text

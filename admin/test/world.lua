@@ -192,7 +192,7 @@ function Handle:peer() return self.address, self.address:sub(1, 4) == "127." end
 function Handle:receive() end
 function Handle:received()
   if self.fault then return nil, self.fault[1], self.fault[2] end
-  return true
+  return #self.text, self:kind()
 end
 function Handle:kind()
   local value = self.given["content-type"] == "application/json" and json.decode(self.text)

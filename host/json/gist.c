@@ -100,14 +100,12 @@ static bool begins_character(char byte)
 
 size_t gist_characters(const struct gist *gist, size_t count)
 {
-	size_t at = 0;
+	size_t at;
 
-	for (; count > 0; count--) {
-		if (at == gist->begin_size || !begins_character(gist->begin[at]))
-			return 0;
-		do
-			at++;
-		while (at < gist->begin_size && !begins_character(gist->begin[at]));
-	}
-	return at;
+	if (!gist->begin_size || !begins_character(gist->begin[0]))
+		return 0;
+	for (at = 0; at < gist->begin_size; at++)
+		if (begins_character(gist->begin[at]) && count-- == 0)
+			return at;
+	return count ? 0 : at;
 }

@@ -274,22 +274,39 @@ void look_read(const struct look *look, const char *data, size_t size,
 		marks->is_whole = is_whole && marks->count <= SCAN_MARKS_MAX;
 }
 
+/* Reads one member of a document. */
+static void read_member(const struct look *look, const char *name, size_t name_size,
+	const char *value, size_t size, struct look_answer *answers)
+{
+	const struct node *node = find_member(&look->root, name, name_size);
+	struct walk walk = { { value, value + size }, look, answers };
+
+	if (node)
+		pass(&walk, node);
+}
+
+void look_read_marked(const struct look *look, const struct scan_marks *marks,
+	struct look_answer *answers)
+{
+	memset(answers, 0, look->count * sizeof(*answers));
+	for (size_t i = 0; i < marks->count; i++) {
+		const struct scan_mark *mark = &marks->at[i];
+
+		read_member(look, mark->name, mark->name_size, mark->value,
+			mark->value_size, answers);
+	}
+}
+
 void look_read_scan(const struct look *look, const struct scan *scan,
 	struct look_answer *answers)
 {
 	memset(answers, 0, look->count * sizeof(*answers));
 	for (size_t i = 0; i < scan_member_count(scan); i++) {
 		const struct scan_member *member = scan_member_at(scan, i);
-		const struct node *node;
-		struct walk walk;
 
-		if (!member->value)
-			continue;
-		node = find_member(&look->root, member->name, strlen(member->name));
-		walk = (struct walk) { { member->value, member->value + member->size },
-			look, answers };
-		if (node)
-			pass(&walk, node);
+		if (member->value)
+			read_member(look, member->name, strlen(member->name),
+				member->value, member->size, answers);
 	}
 }
 

@@ -50,6 +50,9 @@ size_t look_question_count(const struct look *look);
 /* Reads a document. answers: one for each question. marks: filled on the way, or NULL. */
 void look_read(const struct look *look, const char *data, size_t size,
 	struct scan_marks *marks, struct look_answer *answers);
+/* The same in a document that was marked as a whole. */
+void look_read_marked(const struct look *look, const struct scan_marks *marks,
+	struct look_answer *answers);
 /* The same in those members of a scanned document whose values were kept. */
 void look_read_scan(const struct look *look, const struct scan *scan,
 	struct look_answer *answers);

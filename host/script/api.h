@@ -46,6 +46,7 @@ void api_storage_register(lua_State *L);
 void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
 /* In api_body.c: methods of a request's handle. */
+int api_body_received(lua_State *L);
 int api_body_member(lua_State *L);
 int api_body_look(lua_State *L);
 int api_body_guess(lua_State *L);

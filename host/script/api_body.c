@@ -11,6 +11,37 @@
 
 #define MESSAGES_MAX (256 * 1024) /* bytes; in a longer list nothing is looked for */
 
+static const char *kind_of(const struct request *request)
+{
+	if (!request->scan)
+		return NULL;
+	return scan_kind(request->scan) == JSON_OBJECT ? "object" : "other";
+}
+
+/* kind() -> "object" | … | nil: what the body is */
+int api_body_kind(lua_State *L)
+{
+	lua_pushstring(L, kind_of(request_check(L, 1)));
+	return 1;
+}
+
+/* received() -> size, kind | nil, status, message */
+int api_body_received(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct spool *spool = exchange_body(request->exchange);
+
+	if (request->fault_status) {
+		lua_pushnil(L);
+		lua_pushinteger(L, request->fault_status);
+		lua_pushstring(L, request->fault_text);
+		return 3;
+	}
+	lua_pushnumber(L, spool ? (lua_Number)spool_size(spool) : 0);
+	lua_pushstring(L, kind_of(request));
+	return 2;
+}
+
 /* member(name) -> raw text | nil, kind, size. The text is nil where it is longer
  * than the scan keeps. */
 int api_body_member(lua_State *L)
@@ -99,18 +130,5 @@ int api_body_guess(lua_State *L)
 	lua_pushlstring(L, id,
 		conversation_guess(request->script->process->recent, &said, fresh,
 			fresh_size, (int64_t)(seconds * 1000), id));
-	return 1;
-}
-
-/* kind() -> "object" | … | nil: what the body is */
-int api_body_kind(lua_State *L)
-{
-	struct request *request = request_check(L, 1);
-
-	if (!request->scan)
-		lua_pushnil(L);
-	else
-		lua_pushstring(L,
-			scan_kind(request->scan) == JSON_OBJECT ? "object" : "other");
 	return 1;
 }

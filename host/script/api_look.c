@@ -15,7 +15,7 @@ static const char type_name[] = "neap.look";
 #define SCRATCH_KEEP 4096 /* bytes of it that stay for the next look */
 
 /* What a question wants, by its name in Lua; of LOOK_VALUE, in which form. */
-enum form { FORM_NONE, FORM_KIND, FORM_TEXT, FORM_TRUE };
+enum form { FORM_NONE, FORM_KIND, FORM_TEXT, FORM_RAW, FORM_TRUE };
 
 struct look_box {
 	struct look *look;
@@ -31,6 +31,7 @@ static const struct take_name {
 } take_names[] = {
 	{ "kind", LOOK_VALUE, FORM_KIND },
 	{ "text", LOOK_VALUE, FORM_TEXT },
+	{ "raw", LOOK_VALUE, FORM_RAW },
 	{ "is_true", LOOK_VALUE, FORM_TRUE },
 	{ "is_some", LOOK_SOME, FORM_NONE },
 	{ "bytes", LOOK_BYTES, FORM_NONE },
@@ -133,6 +134,8 @@ static void push_value(lua_State *L, struct look_box *box, enum form form,
 		lua_pushboolean(L, answer->kind == JSON_TRUE);
 	else if (form == FORM_TEXT && answer->kind == JSON_STRING)
 		push_text(L, box, answer->text, answer->size);
+	else if (form == FORM_RAW && answer->kind != JSON_NONE)
+		lua_pushlstring(L, answer->text, answer->size);
 	else if (form == FORM_KIND && answer->kind != JSON_NONE)
 		lua_pushstring(L, api_json_kinds[answer->kind]);
 	else

@@ -122,18 +122,6 @@ static int l_token_digest(lua_State *L)
 	return 1;
 }
 
-static int push_received(lua_State *L, struct request *request)
-{
-	if (!request->fault_status) {
-		lua_pushboolean(L, 1);
-		return 1;
-	}
-	lua_pushnil(L);
-	lua_pushinteger(L, request->fault_status);
-	lua_pushstring(L, request->fault_text);
-	return 3;
-}
-
 static void cancel_receive(void *arg)
 {
 	struct request *request = arg;
@@ -155,12 +143,6 @@ static int l_receive(lua_State *L)
 	}
 	request->receive_ticket = fiber_wait(L, cancel_receive, request);
 	return lua_yield(L, 0);
-}
-
-/* received() -> true | nil, status, message */
-static int l_received(lua_State *L)
-{
-	return push_received(L, request_check(L, 1));
 }
 
 static struct spool *get_spool(const struct request *request)
@@ -470,7 +452,7 @@ static const luaL_Reg methods[] = {
 	{ "peer", l_peer },
 	{ "token_digest", l_token_digest },
 	{ "receive", l_receive },
-	{ "received", l_received },
+	{ "received", api_body_received },
 	{ "size", l_size },
 	{ "body", l_body },
 	{ "member", api_body_member },

@@ -50,8 +50,11 @@ int attempt_l_look(lua_State *L)
 	struct look_box *box = look_check(L, 2);
 	struct look_answer answers[LOOK_QUESTIONS_MAX];
 
-	look_read(look_of(box), gate_data(attempt->gate), gate_size(attempt->gate),
-		new_marks(attempt), answers);
+	if (attempt->marks && attempt->marks->is_whole)
+		look_read_marked(look_of(box), attempt->marks, answers);
+	else
+		look_read(look_of(box), gate_data(attempt->gate),
+			gate_size(attempt->gate), new_marks(attempt), answers);
 	return look_push(L, box, answers);
 }
 

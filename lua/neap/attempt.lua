@@ -67,7 +67,8 @@ end
 local function edits_for(of, provider, model, changed)
   local edits = { none, none, none, none } -- room for the usual ones
   local is_hidden = provider.dialect.edits(edits, of, model, provider.options)
-  for name, value in pairs(changed.set or NONE) do
+  if not changed.set then return edits, is_hidden end
+  for name, value in pairs(changed.set) do
     local text = json.encode(value)
     local is_known = false
     for index = 1, #edits, 2 do

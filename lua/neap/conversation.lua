@@ -15,20 +15,7 @@ local SECONDS = 1800 -- for which a text is remembered
 local ID_MAX = 128   -- bytes
 
 local function is_id(value)
-  return value and #value <= ID_MAX and value:find("^[%w%-_.:]+$") ~= nil
-end
-
---- What the client itself says, in a header or in the body; or nil.
-local function given_by(of)
-  local id = of.handle:header("x-conversation-id")
-  if is_id(id) then return id end
-  id = of.told_conversation
-  return is_id(id) and id or nil
-end
-
---- A token sees nothing of another's: its name is the scope of the texts.
-local function guess(of)
-  return of.handle:guess(of.dialect.said, of.token and of.token.name or "", of.record.uuid, SECONDS)
+  return #value <= ID_MAX and value:find("^[%w%-_.:]+$") ~= nil
 end
 
 --- The id of the conversation: at most 128 letters, digits and - _ . :; and again if the client
@@ -37,8 +24,17 @@ end
 ---@param is_guessed boolean whether to guess where the client says nothing
 ---@return string id, string? told
 function conversation.of(of, is_guessed)
-  local told = given_by(of)
-  return told or is_guessed and guess(of) or of.record.uuid, told
+  local handle = of.handle
+  local told = handle:header("x-conversation-id")
+  if not (told and is_id(told)) then
+    told = of.told_conversation
+    if told and not is_id(told) then told = nil end
+  end
+  if told then return told, told end
+  -- A token sees nothing of another's: its name is the scope of the texts.
+  local token, fresh = of.token, of.record.uuid
+  return is_guessed and handle:guess(of.dialect.said, token and token.name or "", fresh, SECONDS)
+    or fresh
 end
 
 return conversation

@@ -520,6 +520,7 @@ function host.json_raw(text) end
 --- |---|---|
 --- | kind | of the value at the earliest path that leads to one: its kind, as json.find has it |
 --- | text | of the same: a string, decoded; nil for anything else |
+--- | raw | of the same: its text as it stands there, or nil |
 --- | is_true | of the same: whether it is true |
 --- | is_some | whether any value says something: neither null nor empty |
 --- | bytes | of the raw texts of all values but null, together |
@@ -527,7 +528,7 @@ function host.json_raw(text) end
 --- | count | the same without its fraction |
 --- | greatest | the greatest count of all paths, or 0 |
 ---@class neap.host_question: string[] the paths
----@field take "kind"|"text"|"is_true"|"is_some"|"bytes"|"number"|"count"|"greatest"
+---@field take "kind"|"text"|"raw"|"is_true"|"is_some"|"bytes"|"number"|"count"|"greatest"
 ---@field max number? of a number
 
 ---@class neap.host_look what is wanted of a document, found in one walk over it
@@ -580,7 +581,7 @@ function request:token_digest() end
 --- Waits until the body is complete, or never can be.
 function request:receive() end
 
----@return true?, integer? status, string? message
+---@return number? size, "object"|"other"|integer|nil kind_or_status, string? message
 function request:received() end
 
 ---@return number

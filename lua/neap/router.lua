@@ -217,13 +217,14 @@ function router.loaded() return loaded, known end
 local function read_request(of)
   local handle = of.handle
   handle:receive()
-  local ok, status, problem = handle:received()
-  if not ok then
+  local size, kind, problem = handle:received()
+  if not size then
+    local status = kind
     if status == 400 then problem = "the body is not valid JSON: " .. problem end
     answer.refuse(of, status, problem)
     return false
   end
-  if handle:kind() ~= "object" then
+  if kind ~= "object" then
     answer.refuse(of, 400, "the body must be a JSON object")
     return false
   end
@@ -235,7 +236,7 @@ local function read_request(of)
   end
   of.model, of.record.model = model, model
   of.stream, of.is_usage_wanted = is_stream, is_stream and is_usage_wanted
-  of.record.stream, of.record.bytes_in = is_stream, handle:size()
+  of.record.stream, of.record.bytes_in = is_stream, size
   of.told_conversation = told -- until conversation.of has seen to it
   return true
 end

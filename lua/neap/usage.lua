@@ -17,7 +17,6 @@
 --- exact.
 
 local host = require "neap.host"
-local json = require "neap.json"
 
 local usage = {}
 
@@ -78,37 +77,50 @@ local function cost(...) return { take = "number", max = COST_MAX, ... } end
 local function count(...) return { take = "count", max = COUNT_MAX, ... } end
 local function greatest(...) return { take = "greatest", max = COUNT_MAX, ... } end
 
---- Where the parts of the prompt are: of these objects a provider writes one.
-local function of_prompt(name)
-  return "prompt_tokens_details/" .. name, "input_tokens_details/" .. name,
-    "input_token_details/" .. name
+--- A look for the usage object at a path of a document, as used_of takes it.
+local function look_at(path)
+  local function at(name) return path .. "/" .. name end
+  -- Where the parts of the prompt and the answer are: of these objects a provider writes one.
+  local function of_prompt(name)
+    return at("prompt_tokens_details/" .. name), at("input_tokens_details/" .. name),
+      at("input_token_details/" .. name)
+  end
+  local function of_answer(name)
+    return at("completion_tokens_details/" .. name), at("output_tokens_details/" .. name)
+  end
+  -- Where several names stand for one number, a provider may write more than one of them.
+  return host.look {
+    { take = "raw", path },
+    count(at "prompt_tokens", at "input_tokens"),
+    count(at "completion_tokens", at "output_tokens"),
+    count(at "total_tokens"),
+    -- Read from the cache.
+    greatest(at "prompt_cache_hit_tokens", at "num_cached_tokens", at "cached_tokens",
+      at "prompt_token_details/cached_tokens", of_prompt "cached_tokens"),
+    -- Written to it: for five minutes, for an hour; and all, however long it is kept.
+    greatest(at "cache_creation/ephemeral_5m_input_tokens",
+      of_prompt "cache_creation/ephemeral_5m_input_tokens"),
+    greatest(at "cache_creation/ephemeral_1h_input_tokens",
+      of_prompt "cache_creation/ephemeral_1h_input_tokens"),
+    greatest(at "cache_creation_input_tokens",
+      at "prompt_tokens_details/cache_creation_input_tokens",
+      at "input_tokens_details/cache_creation_input_tokens",
+      at "input_token_details/cache_creation_input_tokens", of_prompt "cache_write_tokens"),
+    greatest(of_prompt "audio_tokens"),
+    greatest(of_answer "reasoning_tokens"),
+    greatest(of_answer "audio_tokens"),
+    { take = "number", max = usage.SECONDS_MAX, at "seconds" },
+    cost(at "cost"), { take = "is_true", at "is_byok" },
+    cost(at "cost_details/upstream_inference_cost"),
+  }
 end
 
-local function of_answer(name)
-  return "completion_tokens_details/" .. name, "output_tokens_details/" .. name
-end
-
--- Where several names stand for one number, a provider may write more than one of them.
-local counts_look = host.look {
-  count("prompt_tokens", "input_tokens"),
-  count("completion_tokens", "output_tokens"),
-  count("total_tokens"),
-  -- Read from the cache.
-  greatest("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens",
-    "prompt_token_details/cached_tokens", of_prompt("cached_tokens")),
-  -- Written to it: for five minutes, for an hour; and all, however long it is kept.
-  greatest("cache_creation/ephemeral_5m_input_tokens",
-    of_prompt("cache_creation/ephemeral_5m_input_tokens")),
-  greatest("cache_creation/ephemeral_1h_input_tokens",
-    of_prompt("cache_creation/ephemeral_1h_input_tokens")),
-  greatest("cache_creation_input_tokens", "prompt_tokens_details/cache_creation_input_tokens",
-    "input_tokens_details/cache_creation_input_tokens",
-    "input_token_details/cache_creation_input_tokens", of_prompt("cache_write_tokens")),
-  greatest(of_prompt("audio_tokens")),
-  greatest(of_answer("reasoning_tokens")),
-  greatest(of_answer("audio_tokens")),
-  { take = "number", max = usage.SECONDS_MAX, "seconds" },
-  cost("cost"), { take = "is_true", "is_byok" }, cost("cost_details/upstream_inference_cost"),
+local usage_look, groq_look = look_at "usage", look_at "x_groq/usage"
+local choice_look = look_at "choices/*/usage"
+-- llama.cpp's, for servers that say nothing else.
+local timings_look = host.look {
+  { take = "raw", "timings" },
+  count "timings/prompt_n", count "timings/predicted_n", greatest "timings/cache_n",
 }
 
 --- Reasoning is part of the completion, but some providers count it beside.
@@ -117,12 +129,10 @@ local function is_beside(reasoning, completion, total, prompt, prompt_said)
   return reasoning > completion or rest == prompt or rest == prompt_said
 end
 
---- The usage in a provider's usage object, or nil where it holds no count.
----@param raw string
-function usage.read(raw)
-  if #raw > READ_MAX then return nil end
-  local said, completion, total, cached, written_5m, written_1h, written, audio, reasoning,
-    out_audio, seconds, charged, is_byok, upstream_charged = counts_look:of(raw)
+--- The usage of what a look has found, or nil where that holds no count.
+local function used_of(raw, said, completion, total, cached, written_5m, written_1h, written, audio,
+    reasoning, out_audio, seconds, charged, is_byok, upstream_charged)
+  if not raw or #raw > READ_MAX then return nil end
   if not said and not completion and not total and not seconds then return nil end
   -- One of the three may be missing.
   said = said or math.max(0, (total or 0) - (completion or 0))
@@ -147,32 +157,26 @@ function usage.read(raw)
   }
 end
 
-local timings_look = host.look { count("prompt_n"), count("predicted_n"), greatest("cache_n") }
-
---- llama.cpp's timings, for servers that say nothing else.
-local function read_timings(raw)
-  if #raw > READ_MAX then return nil end
-  local prompt, answered, cached = timings_look:of(raw)
-  if not prompt or not answered then return nil end
+local function used_of_timings(raw, prompt, answered, cached)
+  if not prompt or not answered or #raw > READ_MAX then return nil end
   return usage.new { in_fresh = prompt, cache_read = cached, out_total = answered,
     raw = raw:sub(1, RAW_MAX) }
 end
 
+--- The usage in a provider's usage object, or nil where it holds no count.
+---@param raw string
+function usage.read(raw) return used_of(usage_look:of("{\"usage\":" .. raw .. "}")) end
+
+local function look_into(from, look)
+  if type(from) == "string" then return look:of(from) end
+  return from:look(look)
+end
+
 --- The usage of an answer or an event, wherever a provider of OpenAI's protocol puts it; nil where
---- there is none. look(from, path…) gives raw text and kind, as json.find does: the document
---- itself is not decoded.
-function usage.find(look, from)
-  local raw, kind = look(from, "usage")
-  local found = kind == "object" and usage.read(raw)
-  if found then return found end
-  raw, kind = look(from, "x_groq", "usage")
-  found = kind == "object" and usage.read(raw)
-  if found then return found end
-  raw, kind = look(from, "choices", 1, "usage")
-  found = kind == "object" and usage.read(raw)
-  if found then return found end
-  raw, kind = look(from, "timings")
-  return kind == "object" and read_timings(raw) or nil
+--- there is none. from: its text, or what holds it and has the method look, as an attempt does.
+function usage.find(from)
+  return used_of(look_into(from, usage_look)) or used_of(look_into(from, groq_look))
+    or used_of(look_into(from, choice_look)) or used_of_timings(look_into(from, timings_look))
 end
 
 --- The usage at the end of a long answer of which only that end is known. It is the last object of
@@ -181,7 +185,7 @@ end
 function usage.find_in_tail(tail)
   -- Inside of a text each of its quotes would have a backslash before it.
   local at = tail:match("^.*()\"usage\"")
-  return at and usage.find(json.find, "{" .. tail:sub(at)) or nil
+  return at and usage.find("{" .. tail:sub(at)) or nil
 end
 
 -- ------------------------------------------------------------------------------------

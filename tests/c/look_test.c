@@ -147,6 +147,9 @@ static void marks_on_the_way(void **state)
 
 	(void)state;
 	look_read(look, text, strlen(text), &marks, &answer);
+	assert_int_equal(answer.size, 1);
+	look_read_marked(look, &marks, &answer);
+	assert_ptr_equal(answer.text, strchr(text, '1'));
 	scan_mark(&plain, text, strlen(text));
 	assert_true(marks.is_whole && plain.is_whole);
 	assert_int_equal(marks.count, 2);

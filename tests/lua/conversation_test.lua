@@ -1,5 +1,5 @@
--- Which conversation a request belongs to: what the client says, and what is asked of the host where
--- it says nothing. How the host guesses is in tests/c/conversation_test.c.
+-- Which conversation a request belongs to: what the client says, and what is asked of the host
+-- where it says nothing. How the host guesses is in tests/c/conversation_test.c.
 local openai = require "neap.dialect.openai"
 local test = require "neap.tap"
 
@@ -52,7 +52,7 @@ test("the id in the body is the text in its metadata", function()
   end
 end)
 
-test("where the client says nothing, the host guesses for half an hour, within the token", function()
+test("where it says nothing, the host guesses for half an hour, within the token", function()
   local id, asked = ask { guessed = "known", token = "a" }
   test.equal(id, { "known" })
   test.equal(asked, { openai.said, "a", "new", 1800 })

@@ -16,7 +16,7 @@ local function counts(used)
   return some
 end
 
-local function of(document) return counts(usage.find(json.find, document)) end
+local function of(document) return counts(usage.find(document)) end
 local function of_usage(raw) return of("{\"choices\":[],\"usage\":" .. raw .. "}") end
 
 test("OpenAI, Azure: parts of the prompt are counted once", function()

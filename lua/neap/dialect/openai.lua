@@ -10,8 +10,6 @@ local usage = require "neap.usage"
 
 local openai = { name = "openai" }
 
-local find = json.find
-
 -- Answer headers that a client of this dialect can use; a * at the end stands for any rest.
 openai.answer_headers = {
   "content-type", "retry-after", "retry-after-ms", "x-ratelimit-*", "x-should-retry",
@@ -163,9 +161,7 @@ end
 
 --- Usage of an event or answer in the form of neap.usage, or nil. from: its raw text, or an attempt
 --- that holds it.
-function openai.usage(from)
-  return usage.find(type(from) == "string" and find or from.find, from)
-end
+openai.usage = usage.find
 
 openai.usage_of_tail = usage.find_in_tail
 
