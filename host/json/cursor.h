@@ -96,8 +96,10 @@ static inline enum json_kind cursor_kind_at(struct cursor *cursor)
 		return JSON_NULL;
 	case '\0':
 		return JSON_NONE;
+	case '-':
+		return JSON_NUMBER;
 	default:
-		return text_number(NUMBER_START, *cursor->at) ? JSON_NUMBER : JSON_NONE;
+		return *cursor->at >= '0' && *cursor->at <= '9' ? JSON_NUMBER : JSON_NONE;
 	}
 }
 

@@ -66,7 +66,9 @@ static struct node *find_member(const struct node *node, const char *name, size_
 {
 	struct node *member = node->members;
 
-	while (member && !cursor_is_name(name, size, member->name, member->name_size))
+	/* None of these has a backslash in it. */
+	while (member &&
+		(member->name_size != size || memcmp(member->name, name, size) != 0))
 		member = member->next;
 	return member;
 }
@@ -103,7 +105,7 @@ int look_add_path(struct look *look, const char *path)
 	for (;;) {
 		size_t size = strcspn(path, "/");
 
-		if (!size)
+		if (!size || memchr(path, '\\', size))
 			return -EINVAL;
 		node = add_step(look, node, path, size);
 		path += size;

@@ -41,8 +41,8 @@ void look_free(struct look *look);
  * from 0 to max, and may be written as a string. */
 MUST_CHECK
 int look_ask(struct look *look, enum look_take take, double max);
-/* Adds a path to the last question. -EINVAL where a name is empty, or the path is in a
- * question already. */
+/* Adds a path to the last question. -EINVAL where a name is empty or has a backslash,
+ * or the path is in a question already. */
 MUST_CHECK
 int look_add_path(struct look *look, const char *path);
 size_t look_question_count(const struct look *look);

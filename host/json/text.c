@@ -4,7 +4,7 @@
 #include <string.h>
 
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 #define EVEN_BITS 0x5555555555555555u
@@ -63,6 +63,44 @@ static inline bool is_interesting(const char *data)
 	return _mm_movemask_epi8(_mm_or_si128(first, second)) != 0;
 }
 
+/* Bytes of the blocks at the start in which neither a quote nor a backslash is. */
+static size_t dull_blocks_plain(const char *data, size_t size)
+{
+	size_t at = 0;
+
+	while (size - at >= BLOCK && !is_interesting(data + at))
+		at += BLOCK;
+	return at;
+}
+
+/* The same in half the steps, for what text is made of most. */
+__attribute__((target("avx2"))) static size_t dull_blocks_wide(const char *data,
+	size_t size)
+{
+	__m256i quote = _mm256_set1_epi8('"'), backslash = _mm256_set1_epi8('\\');
+	size_t at;
+
+	for (at = 0; size - at >= BLOCK; at += BLOCK) {
+		__m256i low, high, marks;
+
+		memcpy(&low, data + at, sizeof(low));
+		memcpy(&high, data + at + sizeof(low), sizeof(high));
+		marks = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(low, quote),
+						_mm256_cmpeq_epi8(low, backslash)),
+			_mm256_or_si256(_mm256_cmpeq_epi8(high, quote),
+				_mm256_cmpeq_epi8(high, backslash)));
+		if (_mm256_movemask_epi8(marks))
+			break;
+	}
+	return at;
+}
+
+static size_t dull_blocks(const char *data, size_t size)
+{
+	return __builtin_cpu_supports("avx2") ? dull_blocks_wide(data, size)
+					      : dull_blocks_plain(data, size);
+}
+
 /* The bits right behind the runs of backslashes of odd length: what stands there is
  * escaped. Adding a run's first bit to it carries to the bit behind it, and whether the
  * places of these two are both even or both odd tells whether the length is even. */
@@ -82,11 +120,17 @@ static size_t pass_blocks(const char *data, size_t size, bool *is_escaped)
 	size_t at;
 
 	for (at = 0; size - at >= BLOCK; at += BLOCK) {
-		uint64_t quotes, backslashes, first = *is_escaped;
+		uint64_t quotes, backslashes, first;
+		size_t dull = dull_blocks(data + at, size - at);
 
+		if (dull) {
+			*is_escaped = false;
+			at += dull;
+			if (size - at < BLOCK)
+				break;
+		}
+		first = *is_escaped;
 		*is_escaped = false;
-		if (!is_interesting(data + at))
-			continue;
 		backslashes = find_byte(data + at, '\\') & ~first;
 		quotes = find_byte(data + at, '"') & ~first;
 		if (backslashes)

@@ -221,6 +221,7 @@ static void refuses_odd_questions(void **state)
 	assert_int_equal(look_add_path(look, ""), -EINVAL);
 	assert_int_equal(look_add_path(look, "x/"), -EINVAL);
 	assert_int_equal(look_add_path(look, "x//y"), -EINVAL);
+	assert_int_equal(look_add_path(look, "x\\n"), -EINVAL);
 	look_free(look);
 }
 
