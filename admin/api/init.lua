@@ -132,8 +132,7 @@ end
 --- The body's text; nil where there is none.
 local function receive(of)
   local handle = of.handle
-  handle:receive()
-  local size, status, message = handle:received()
+  local size, status, message = handle:receive()
   if not size then
     if status == 400 then problem.raise(400, "invalid_json", "the body is no JSON: " .. message) end
     problem.raise(status, status == 413 and "too_large" or "invalid_body", message)

@@ -189,8 +189,7 @@ Handle.__index = Handle
 function Handle:line() return self.method, self.path, self.query end
 function Handle:header(name) return self.given[name:lower()] end
 function Handle:peer() return self.address, self.address:sub(1, 4) == "127." end
-function Handle:receive() end
-function Handle:received()
+function Handle:receive()
   if self.fault then return nil, self.fault[1], self.fault[2] end
   return #self.text, self:kind()
 end

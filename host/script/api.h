@@ -45,12 +45,14 @@ void api_secret_register(lua_State *L);
 void api_storage_register(lua_State *L);
 void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
-/* In api_body.c: methods of a request's handle. */
-int api_body_received(lua_State *L);
+/* In api_body.c: host.said, and methods of a request's handle. */
+void api_body_register(lua_State *L);
 int api_body_member(lua_State *L);
 int api_body_look(lua_State *L);
 int api_body_guess(lua_State *L);
 int api_body_kind(lua_State *L);
+/* What receive() gives, once the body is complete or never can be; how many values. */
+int api_body_push_received(lua_State *L, const struct request *request);
 /* In fetch.c: host.fetch. */
 void fetch_register(lua_State *L);
 

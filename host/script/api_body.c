@@ -10,6 +10,7 @@
 #include "storage/conversation.h"
 
 #define MESSAGES_MAX (256 * 1024) /* bytes; in a longer list nothing is looked for */
+#define SAID_TEXTS 256            /* bytes of a dialect's names for them */
 
 static const char *kind_of(const struct request *request)
 {
@@ -25,10 +26,8 @@ int api_body_kind(lua_State *L)
 	return 1;
 }
 
-/* received() -> size, kind | nil, status, message */
-int api_body_received(lua_State *L)
+int api_body_push_received(lua_State *L, const struct request *request)
 {
-	struct request *request = request_check(L, 1);
 	struct spool *spool = exchange_body(request->exchange);
 
 	if (request->fault_status) {
@@ -74,28 +73,62 @@ int api_body_look(lua_State *L)
 	return look_push(L, box, answers);
 }
 
-/* A name or text of the list at index 2. */
-static const char *check_said(lua_State *L, int place)
-{
-	const char *text;
+static const char said_type[] = "neap.said";
 
-	lua_rawgeti(L, 2, place);
-	text = luaL_checkstring(L, -1); /* the list holds it */
-	lua_pop(L, 1);
-	return text;
+/* Where a body has what its user said: all of it in the handle's own memory. */
+struct said_place {
+	const char *list; /* the member with the messages */
+	struct scan_wanted wanted;
+	const char *inner; /* what the parts of a message say */
+	char texts[SAID_TEXTS];
+};
+
+/* said { list = …, member = …, text = …, part = …, inner = … } -> handle */
+static int l_said(lua_State *L)
+{
+	static const char *const names[] = { "list", "member", "text", "part", "inner" };
+	struct said_place *place;
+	const char **texts[COUNT_OF(names)];
+	size_t used = 0;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	place = api_new_handle(L, sizeof(*place), said_type);
+	texts[0] = &place->list;
+	texts[1] = &place->wanted.name;
+	texts[2] = &place->wanted.text;
+	texts[3] = &place->wanted.part;
+	texts[4] = &place->inner;
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		const char *text;
+		size_t size;
+
+		lua_getfield(L, 1, names[i]);
+		text = luaL_checklstring(L, -1, &size);
+		luaL_argcheck(L, size < sizeof(place->texts) - used, 1, "too long names");
+		*texts[i] = memcpy(place->texts + used, text, size + 1);
+		used += size + 1;
+		lua_pop(L, 1);
+	}
+	return 1;
+}
+
+void api_body_register(lua_State *L)
+{
+	api_new_type(L, said_type, NULL, NULL);
+	lua_pushcfunction(L, l_said);
+	lua_setfield(L, -2, "said");
 }
 
 /* guess(said, scope, fresh, seconds) -> id | nil: the conversation of what the user said
- * last and before it. said: { list, member, text, part, text of a part }: the body's member
- * that is the list of messages; those count whose member is the text, and part is what they
- * say. nil where nothing was said, or the list is too long or lies in a file. */
+ * last and before it. nil where nothing was said, or the list is too long or lies in a
+ * file. */
 int api_body_guess(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
 	struct spool *spool = exchange_body(request->exchange);
 	const char *body = spool ? spool_memory(spool) : NULL;
+	const struct said_place *place = api_check_type(L, 2, said_type);
 	const struct scan_member *list;
-	struct scan_wanted wanted;
 	struct scan_slice found[2];
 	struct gist last, before;
 	struct said said = { .last = &last };
@@ -104,27 +137,24 @@ int api_body_guess(lua_State *L)
 	const char *fresh;
 	double seconds;
 
-	luaL_checktype(L, 2, LUA_TTABLE);
 	said.scope = luaL_checklstring(L, 3, &said.scope_size);
 	fresh = luaL_checklstring(L, 4, &fresh_size);
 	luaL_argcheck(L, fresh_size <= sizeof(id), 4, "too long to be kept");
 	seconds = luaL_checknumber(L, 5);
 	if (!body || !request->scan || !request->is_received)
 		return 0;
-	list = scan_find(request->scan, check_said(L, 1));
+	list = scan_find(request->scan, place->list);
 	if (!list || list->kind != JSON_ARRAY || list->size > MESSAGES_MAX)
 		return 0;
-	wanted = (struct scan_wanted) { check_said(L, 2), check_said(L, 3),
-		check_said(L, 4) };
-	count = scan_last(body + list->offset, (size_t)list->size, &wanted, found,
+	count = scan_last(body + list->offset, (size_t)list->size, &place->wanted, found,
 		COUNT_OF(found));
 	if (!count)
 		return 0;
-	gist_of_value(&last, &found[0], check_said(L, 5));
+	gist_of_value(&last, &found[0], place->inner);
 	if (!last.size)
 		return 0;
 	if (count > 1) {
-		gist_of_value(&before, &found[1], check_said(L, 5));
+		gist_of_value(&before, &found[1], place->inner);
 		said.before = &before;
 	}
 	lua_pushlstring(L, id,

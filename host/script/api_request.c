@@ -129,13 +129,14 @@ static void cancel_receive(void *arg)
 	request->receive_ticket = 0;
 }
 
-/* receive(): waits until the body is complete, or can never be. Ask received() then. */
+/* receive() -> size, kind | nil, status, message; waits until the body is complete, or can
+ * never be */
 static int l_receive(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
 
 	if (request->is_received || request->fault_status)
-		return 0;
+		return api_body_push_received(L, request);
 	fiber_check(L);
 	if (!request->is_receiving) {
 		request->is_receiving = true;
@@ -452,7 +453,6 @@ static const luaL_Reg methods[] = {
 	{ "peer", l_peer },
 	{ "token_digest", l_token_digest },
 	{ "receive", l_receive },
-	{ "received", api_body_received },
 	{ "size", l_size },
 	{ "body", l_body },
 	{ "member", api_body_member },
@@ -479,6 +479,7 @@ void api_request_register(lua_State *L)
 	api_new_type(L, request_type_name, methods, NULL);
 	plan_register(L);
 	look_register(L);
+	api_body_register(L);
 	route_register(L);
 	filter_register(L);
 }

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 
 #include "json/scan.h"
+#include "script/api.h"
 #include "script/attempt.h"
 #include "script/generation.h"
 #include "script/legs.h"
@@ -91,7 +92,8 @@ static void end_body(struct request *request)
 		uint64_t ticket = request->receive_ticket;
 
 		request->receive_ticket = 0;
-		fiber_resume(request->fiber, ticket, 0);
+		fiber_resume(request->fiber, ticket,
+			api_body_push_received(fiber_lua(request->fiber), request));
 	} else if (!request->fiber && !request->is_answered) {
 		start(request);
 	}

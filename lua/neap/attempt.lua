@@ -65,9 +65,9 @@ end
 
 --- The body's edits where both sides speak one dialect.
 local function edits_for(of, provider, model, changed)
-  local edits = { none, none, none, none } -- room for the usual ones
-  local is_hidden = provider.dialect.edits(edits, of, model, provider.options)
+  local edits, is_hidden = provider.dialect.edits(of, model, provider.options)
   if not changed.set then return edits, is_hidden end
+  edits = { unpack(edits) } -- which may be that of other requests, too
   for name, value in pairs(changed.set) do
     local text = json.encode(value)
     local is_known = false

@@ -216,8 +216,7 @@ function router.loaded() return loaded, known end
 
 local function read_request(of)
   local handle = of.handle
-  handle:receive()
-  local size, kind, problem = handle:received()
+  local size, kind, problem = handle:receive()
   if not size then
     local status = kind
     if status == 400 then problem = "the body is not valid JSON: " .. problem end

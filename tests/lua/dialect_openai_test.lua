@@ -94,11 +94,9 @@ test("usage: of a text, or of what holds it; or nothing", function()
 end)
 
 local function edits_of(body, model, options)
-  local edits = {}
   local asked = { handle = { member = function(_, name) return json.find(body, name) end } }
   asked.model, asked.stream, asked.is_usage_wanted = openai.asked:of(body)
-  local is_hidden = openai.edits(edits, asked, model, options or {})
-  return edits, is_hidden
+  return openai.edits(asked, model, options or {})
 end
 
 test("edits: none where nothing is to change", function()

@@ -184,7 +184,9 @@ openai.asked = host.look {
 }
 
 -- Where a client's body has what the user said, as request:guess takes it.
-openai.said = { "messages", "role", "user", "content", "text" }
+openai.said = host.said {
+  list = "messages", member = "role", text = "user", part = "content", inner = "text",
+}
 
 -- ------------------------------------------------------------------------------------
 -- Streams as they are
@@ -227,16 +229,28 @@ function openai.plan(is_usage_hidden)
   return plan, 3
 end
 
---- The edits of a body that passes on: name, raw JSON, … asked: what the client wants, { model,
---- stream, is_usage_wanted, handle }. Returns whether neap asks for the usage and the client did
---- not.
-function openai.edits(edits, asked, model, options)
-  local count = 0
-  if asked.model ~= model then
-    edits[1], edits[2], count = "model", json.encode(model), 2
+local MODELS_MAX = 1000 -- whose edits are kept: clients may name any
+
+local no_edits, model_edits, model_count = {}, {}, 0
+
+--- The edits that only change the model, made once for each.
+local function edits_of_model(model)
+  local edits = model_edits[model]
+  if not edits then
+    if model_count == MODELS_MAX then model_edits, model_count = {}, 0 end
+    edits = { "model", json.encode(model) }
+    model_edits[model], model_count = edits, model_count + 1
   end
+  return edits
+end
+
+--- The edits of a body that passes on, { name, raw JSON, … }, which stay as they are; and whether
+--- neap asks for the usage and the client did not. asked: what the client wants, { model, stream,
+--- is_usage_wanted, handle }.
+function openai.edits(asked, model, options)
+  local edits = asked.model == model and no_edits or edits_of_model(model)
   if not asked.stream or asked.is_usage_wanted or options.stream_options == false then
-    return false
+    return edits, false
   end
   local raw, kind = asked.handle:member("stream_options")
   local wanted = "{\"include_usage\":true}"
@@ -245,8 +259,9 @@ function openai.edits(edits, asked, model, options)
     given.include_usage = true
     wanted = json.encode(given)
   end
-  edits[count + 1], edits[count + 2] = "stream_options", wanted
-  return true
+  edits = { unpack(edits) }
+  edits[#edits + 1], edits[#edits + 2] = "stream_options", wanted
+  return edits, true
 end
 
 -- ------------------------------------------------------------------------------------
