@@ -151,8 +151,16 @@ static bool read_number(const char *text, size_t size, double *out)
 	return *end == '\0';
 }
 
+/* A value that a path has led to. */
+struct found {
+	enum json_kind kind;
+	size_t rank;
+	const char *text;
+	size_t size;
+};
+
 static void take_number(const struct question *question, struct look_answer *answer,
-	const struct look_answer *found)
+	const struct found *found)
 {
 	size_t quotes = found->kind == JSON_STRING;
 	double number;
@@ -169,19 +177,29 @@ static void take_number(const struct question *question, struct look_answer *ans
 		(question->take == LOOK_GREATEST ? number <= answer->number
 						 : found->rank >= answer->rank))
 		return;
-	*answer = *found;
+	answer->kind = found->kind;
+	answer->rank = found->rank;
 	answer->number = number;
 }
 
-static void take(const struct walk *walk, int index, const struct look_answer *found)
+static void take_value(struct look_answer *answer, const struct found *found)
+{
+	if (answer->kind != JSON_NONE && found->rank >= answer->rank)
+		return;
+	answer->kind = found->kind;
+	answer->rank = found->rank;
+	answer->text = found->text;
+	answer->size = found->size;
+}
+
+static void take(const struct walk *walk, int index, const struct found *found)
 {
 	const struct question *question = &walk->look->questions[index];
 	struct look_answer *answer = &walk->answers[index];
 
 	switch (question->take) {
 	case LOOK_VALUE:
-		if (answer->kind == JSON_NONE || found->rank < answer->rank)
-			*answer = *found;
+		take_value(answer, found);
 		break;
 	case LOOK_SOME:
 		/* Two bytes are quotes or brackets around nothing. */
@@ -244,7 +262,7 @@ static bool pass_elements(struct walk *walk, const struct node *element)
 static bool pass(struct walk *walk, const struct node *node)
 {
 	struct cursor *cursor = &walk->cursor;
-	struct look_answer found = { .kind = cursor_kind_at(cursor), .rank = node->rank };
+	struct found found = { .kind = cursor_kind_at(cursor), .rank = node->rank };
 	bool is_good;
 
 	found.text = cursor->at;
