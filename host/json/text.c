@@ -45,15 +45,6 @@ static inline __m128i mark_part(const char *data)
 		_mm_cmpeq_epi8(part, _mm_set1_epi8('\\')));
 }
 
-/* Most strings are names and short words, which end among the first 16 bytes. */
-static inline bool ends_soon(const char *data, size_t size, size_t *end)
-{
-	int marks = size < sizeof(__m128i) ? 0 : _mm_movemask_epi8(mark_part(data));
-
-	*end = marks ? (size_t)__builtin_ctz((unsigned)marks) : 0;
-	return marks && data[*end] == '"';
-}
-
 /* Whether a quote or a backslash is among the 64 bytes. */
 static inline bool is_interesting(const char *data)
 {
@@ -210,12 +201,6 @@ static size_t name_end_blocks(const char *data, size_t size, size_t *ends, size_
 
 #define EACH_BYTE(byte) (0x0101010101010101u * (byte))
 
-static inline bool ends_soon(const char *data, size_t size, size_t *end)
-{
-	(void)data, (void)size, (void)end;
-	return false;
-}
-
 /* Not zero if one of the eight bytes equals byte. */
 static inline uint64_t find_byte(uint64_t word, unsigned char byte)
 {
@@ -286,13 +271,10 @@ static size_t pass_bytes(const char *data, size_t size, bool *is_escaped)
 	return at;
 }
 
-size_t text_string_end(const char *data, size_t size, bool *is_escaped)
+size_t text_string_rest(const char *data, size_t size, bool *is_escaped)
 {
-	size_t at;
+	size_t at = 0;
 
-	if (!*is_escaped && ends_soon(data, size, &at))
-		return at;
-	at = 0;
 	while (at < size) {
 		size_t step;
 

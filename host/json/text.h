@@ -7,13 +7,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define TEXT_ROOM 16
 
 /* Passes over the inside of a string. Returns the offset of its closing quote, or size
  * if it does not end here. is_escaped: whether the first byte stands behind a backslash;
  * set for the byte behind the last one, so that a string can be passed in parts. */
-size_t text_string_end(const char *data, size_t size, bool *is_escaped);
+static inline size_t text_string_end(const char *data, size_t size, bool *is_escaped);
 /* Where members' names may end: the offsets of the quotes that have a colon or white space
  * behind them, in order, at most so many. Returns how many these are. Quotes inside of
  * strings can be among them. */
@@ -54,4 +59,29 @@ bool text_number_is_whole(enum text_number number);
 static inline bool text_is_space(char byte)
 {
 	return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
+/* text_string_end() of a string of any length. */
+size_t text_string_rest(const char *data, size_t size, bool *is_escaped);
+
+/* Most strings are names and short words, which end among the first 16 bytes. */
+static inline size_t text_string_end(const char *data, size_t size, bool *is_escaped)
+{
+#ifdef __SSE2__
+	__m128i part;
+
+	if (!*is_escaped && size >= sizeof(part)) {
+		unsigned quotes, backslashes;
+
+		memcpy(&part, data, sizeof(part));
+		quotes = (unsigned)_mm_movemask_epi8(
+			_mm_cmpeq_epi8(part, _mm_set1_epi8('"')));
+		backslashes = (unsigned)_mm_movemask_epi8(
+			_mm_cmpeq_epi8(part, _mm_set1_epi8('\\')));
+		/* A quote with no backslash before it. */
+		if (quotes && (backslashes & ((quotes & -quotes) - 1)) == 0)
+			return (size_t)__builtin_ctz(quotes);
+	}
+#endif
+	return text_string_rest(data, size, is_escaped);
 }
