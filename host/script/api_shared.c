@@ -208,12 +208,16 @@ static int l_view(lua_State *L)
 	return 1;
 }
 
-/* state() -> "ready" | "resting" | "disabled"; rests() -> how often in a row */
+/* state(other?) -> "ready" | "resting" | "disabled": the other's where this one is ready;
+ * rests() -> how often in a row */
 static int l_state(lua_State *L)
 {
 	struct health *health = api_check_health(L, 1);
+	int64_t now_ms = clock_ms();
 
-	if (health_is_ready(health, clock_ms()))
+	if (!lua_isnoneornil(L, 2) && health_is_ready(health, now_ms))
+		health = api_check_health(L, 2);
+	if (health_is_ready(health, now_ms))
 		lua_pushliteral(L, "ready");
 	else
 		lua_pushstring(L,

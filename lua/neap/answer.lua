@@ -10,9 +10,6 @@ local trace = require "neap.trace"
 
 local answer = {}
 
--- What has no value yet: in a constructor it makes room.
-local none -- luacheck: ignore 221
-
 local WHOLE_MAX = 8 * 1024 * 1024 -- bytes of an answer that is translated as a whole
 local EVENTS_MAX = 100            -- that are translated before others have their turn
 local LARGE = 256 * 1024          -- bytes that are worth a turn of their own
@@ -43,28 +40,31 @@ local function matches(name, patterns)
   return false
 end
 
---- The fields that each answer of a request carries.
-local function own_fields(of)
-  -- With room for what every answer gets.
-  local fields = { "x-request-id", of.record.id, none, none, none, none, none, none }
-  if of.conversation then fields[3], fields[4] = "x-conversation-id", of.conversation end
-  for index = 1, #of.cors do fields[#fields + 1] = of.cors[index] end
-  if of.group and trace.is_wanted(of) then
-    fields[#fields + 1], fields[#fields + 2] = "x-neap-trace", trace.compact(of)
-  end
-  return fields
-end
-
 local function add(fields, name, value)
   fields[#fields + 1], fields[#fields + 2] = name, value
 end
 
+--- Adds what only some clients or operators ask for.
+local function add_wanted(of, fields)
+  local cors = of.cors
+  for index = 1, #cors do fields[#fields + 1] = cors[index] end
+  if of.group and trace.is_wanted(of) then add(fields, "x-neap-trace", trace.compact(of)) end
+  return fields
+end
+
+--- The fields that each answer of a request carries.
+local function own_fields(of)
+  local fields = { "x-request-id", of.record.id }
+  if of.conversation then add(fields, "x-conversation-id", of.conversation) end
+  return add_wanted(of, fields)
+end
+
 --- Those of an answer that a provider gave; its own headers join them on the way out (host.filter).
 local function attempt_fields(of, inside)
-  local fields = own_fields(of)
-  add(fields, "x-neap-provider", inside.target_inside.provider)
-  add(fields, "x-neap-attempts", #of.attempts)
-  return fields
+  return add_wanted(of, {
+    "x-request-id", of.record.id, "x-conversation-id", of.conversation,
+    "x-neap-provider", inside.target_inside.provider, "x-neap-attempts", #of.attempts,
+  })
 end
 
 local filters = {}
@@ -119,7 +119,8 @@ end
 local function finish(of, status, outcome, size, why)
   local self = of.record
   if not self.first_byte_seconds then note_first_byte(of) end
-  self.status, self.outcome, self.bytes_out, self.error = status, outcome, size, why
+  self.status, self.outcome, self.bytes_out = status, outcome, size
+  if why then self.error = why end -- a name without a value would need room, too
   if of.handle:is_gone() then self.outcome, self.status = "aborted", 499 end
   record.finish(self)
 end

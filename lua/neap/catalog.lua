@@ -102,10 +102,7 @@ end
 catalog.Key = object.class("key", {
   fields = { "id" },
   getters = {
-    state = function(self)
-      local state = self.key.health:state()
-      return state ~= "ready" and state or model_health(self.key, self.model):state()
-    end,
+    state = function(self) return self.key.health:state(model_health(self.key, self.model)) end,
     since = function(self) return key_view(self).since end,
     remaining = function(self) return key_view(self).remaining end,
     rests = function(self) return self.key.health:rests() end,

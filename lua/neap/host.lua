@@ -222,8 +222,9 @@ function health:in_flight() end
 ---@return neap.host_view
 function health:view() end
 
+---@param other neap.host_health? whose state it is where this one is ready
 ---@return "ready"|"resting"|"disabled"
-function health:state() end
+function health:state(other) end
 
 ---@return integer # in a row without a success between
 function health:rests() end

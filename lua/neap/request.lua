@@ -156,14 +156,15 @@ local function merge(old, new)
   return merged
 end
 
---- What is to be sent otherwise, after these changes: { model, timeout, headers, set } or nil.
+local IS_SENT = { model = true, timeout = true, headers = true, set = true }
+
+--- What is to be sent otherwise, after these changes: { model, timeout, headers, set }.
 local function changed(before, changes)
-  local model, timeout, headers, set = changes.model, changes.timeout, changes.headers, changes.set
-  if not (model or timeout or headers or set) then return before end
+  local headers, set = changes.headers, changes.set
   if headers then check_headers(headers) end
   if set then check_members(set) end
   before = before or {}
-  return { model = model or before.model, timeout = timeout or before.timeout,
+  return { model = changes.model or before.model, timeout = changes.timeout or before.timeout,
     headers = headers and merge(before.headers, headers) or before.headers,
     set = set and merge(before.set, set) or before.set }
 end
@@ -171,12 +172,14 @@ end
 local function with(self, changes)
   local inside = self == latest and latest_inside or object.check(Request, self, "the request")
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
+  local is_changed = false
   for name, value in pairs(changes) do
     local check = CHECKS[name]
     if not check then
       error(("a request has no \"%s\" to narrow"):format(tostring(name)), 2)
     end
     if not check(value) then error(("%s must be %s"):format(name, WANTED[name]), 2) end
+    is_changed = is_changed or IS_SENT[name]
   end
   local target, key, targets, keys = changes.target, changes.key, changes.targets, changes.keys
   -- Keys belong to a target: another target has others.
@@ -185,7 +188,7 @@ local function with(self, changes)
     context = inside.context, target = target or inside.target, key = key or before.key,
     targets = targets and host.copy_list(targets) or inside.targets,
     keys = keys and host.copy_list(keys) or before.keys,
-    changed = changed(inside.changed, changes),
+    changed = is_changed and changed(inside.changed, changes) or inside.changed,
   })
 end
 

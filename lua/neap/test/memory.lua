@@ -76,7 +76,10 @@ local function new_health()
   return self
 end
 
-function Health:state() return self:is_ready() and "ready" or self.condition end
+function Health:state(other)
+  local at = other and self:is_ready() and other or self
+  return at:is_ready() and "ready" or at.condition
+end
 
 function Health:rests() return self.rest_count end
 
