@@ -9,13 +9,14 @@
 #include "upstream/curl_pool.h"
 #include "upstream/curl_tls.h"
 #include "upstream/curl_transfer.h"
+#include "upstream/trust.h"
 
 #define KEEPALIVE_IDLE_SECONDS 30L
 #define KEEPALIVE_STEP_SECONDS 15L
 
 /* -- the place -------------------------------------------------------------------- */
 
-static struct origin *find_origin(struct transfers *pool,
+static struct origin *find_origin(struct curl_pool *pool,
 	const struct transfer_request *request)
 {
 	const char *host = strstr(request->url, "://");
@@ -120,7 +121,7 @@ static enum transfer_result set_trust(struct handle *handle, struct err *err)
 	curl_easy_setopt(easy, CURLOPT_CAPATH, handle->ca_file);
 	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
 	curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, handle->ca_file);
-	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, trust_apply);
+	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, tls_apply_trust);
 	curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, trust);
 	handle->trust = trust;
 	return TRANSFER_OK;
@@ -128,7 +129,7 @@ static enum transfer_result set_trust(struct handle *handle, struct err *err)
 
 /* -- what is the same for every place --------------------------------------------- */
 
-static void set_connection(CURL *easy, struct transfers *pool)
+static void set_connection(CURL *easy, struct curl_pool *pool)
 {
 	curl_easy_setopt(easy, CURLOPT_SHARE, pool->share);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -168,7 +169,7 @@ static char *copy(const char *text)
 	return text ? xstrdup(text) : NULL;
 }
 
-static struct handle *new_handle(struct transfers *pool,
+static struct handle *new_handle(struct curl_pool *pool,
 	const struct transfer_request *request)
 {
 	struct handle *handle = xcalloc(1, sizeof(*handle));
@@ -198,7 +199,7 @@ static void free_handle(struct handle *handle)
 	free(handle);
 }
 
-struct handle *handle_take(struct transfers *pool, const struct transfer_request *request)
+struct handle *handle_take(struct curl_pool *pool, const struct transfer_request *request)
 {
 	struct list *at = pool->handles.previous;
 
@@ -230,7 +231,7 @@ enum transfer_result handle_aim(struct handle *handle, struct err *err)
 
 void handle_give(struct handle *handle)
 {
-	struct transfers *pool = handle->origin->pool;
+	struct curl_pool *pool = handle->origin->pool;
 
 	if (!handle->is_aimed || handle->is_worn) {
 		free_handle(handle);
@@ -246,7 +247,7 @@ void handle_give(struct handle *handle)
 		pool->handle_count++;
 }
 
-void handles_free(struct transfers *pool)
+void handles_free(struct curl_pool *pool)
 {
 	while (!list_is_empty(&pool->handles))
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() unlinks it */

@@ -17,6 +17,7 @@
 
 #define HANDLES_KEPT 64 /* unused; of more the one unused for longest is freed */
 
+struct curl_pool;
 struct origin;
 struct trust;
 
@@ -38,7 +39,7 @@ struct handle {
 };
 
 /* A handle for the request's place, if possible one that has been there. */
-struct handle *handle_take(struct transfers *pool,
+struct handle *handle_take(struct curl_pool *pool,
 	const struct transfer_request *request);
 /* Sets the options that the handle does not have yet. Returns TRANSFER_OK, or how the
  * transfer must fail; then err says why. */
@@ -47,4 +48,4 @@ enum transfer_result handle_aim(struct handle *handle, struct err *err);
 /* The handle is in no multi handle any more. */
 void handle_give(struct handle *handle);
 /* Frees those that are unused. */
-void handles_free(struct transfers *pool);
+void handles_free(struct curl_pool *pool);

@@ -6,12 +6,12 @@
 
 #include "base/clock.h"
 #include "upstream/curl_handle.h"
-#include "upstream/curl_tls.h"
 #include "upstream/curl_transfer.h"
+#include "upstream/trust.h"
 
 #define IDLE_LOOKS 8 /* idle connections that are looked at to find a shard with room */
 
-struct origin *origin_of(struct transfers *pool, const char *key, size_t key_size)
+struct origin *origin_of(struct curl_pool *pool, const char *key, size_t key_size)
 {
 	struct origin *origin = map_get(pool->origins, key, key_size);
 
@@ -65,12 +65,12 @@ static int timer_changed(CURLM *multi, long timeout_ms, void *arg)
 
 static void enter(struct shard *shard)
 {
-	shard->pool->depth++;
+	shard->pool->transfers->depth++;
 }
 
 static void leave(struct shard *shard)
 {
-	if (--shard->pool->depth == 0)
+	if (--shard->pool->transfers->depth == 0)
 		settle_timer(shard);
 }
 
@@ -80,13 +80,13 @@ static void report_ends(struct shard *shard)
 	int left;
 
 	while ((message = curl_multi_info_read(shard->multi, &left))) {
-		struct transfer *transfer = NULL;
+		struct curl_transfer *transfer = NULL;
 		CURLcode code = message->data.result;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-		transfer_done(transfer, code);
+		curl_transfer_done(transfer, code);
 	}
 }
 
@@ -143,14 +143,14 @@ CURLcode shard_resume(struct shard *shard, CURL *easy)
 	return code;
 }
 
-static struct shard *add_shard(struct transfers *pool)
+static struct shard *add_shard(struct curl_pool *pool)
 {
 	struct shard *shard = xcalloc(1, sizeof(*shard));
 
 	shard->pool = pool;
 	shard->due_ms = -1;
 	shard->armed_ms = -1;
-	evtimer_assign(&shard->timer, pool->base, on_timer, shard);
+	evtimer_assign(&shard->timer, pool->transfers->base, on_timer, shard);
 	shard->multi = curl_multi_init();
 	assert(shard->multi);
 	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
@@ -167,14 +167,14 @@ static struct shard *add_shard(struct transfers *pool)
 
 static void free_shard(struct shard *shard)
 {
-	shard->pool->depth++; /* the timer is not wanted any more */
+	shard->pool->transfers->depth++; /* the timer is not wanted any more */
 	curl_multi_cleanup(shard->multi);
-	shard->pool->depth--;
+	shard->pool->transfers->depth--;
 	event_del(&shard->timer);
 	free(shard);
 }
 
-struct shard *pool_pick(struct transfers *pool, const struct origin *origin)
+struct shard *pool_pick(struct curl_pool *pool, const struct origin *origin)
 {
 	struct shard *least = NULL;
 	struct list *at = origin->idle.previous;
@@ -194,9 +194,9 @@ struct shard *pool_pick(struct transfers *pool, const struct origin *origin)
 	return least;
 }
 
-int transfers_new(struct transfers **out, struct event_base *base, struct err *err)
+int curl_pool_new(struct curl_pool **out, struct transfers *transfers, struct err *err)
 {
-	struct transfers *pool;
+	struct curl_pool *pool;
 	struct trust *trust;
 	int rc;
 
@@ -208,33 +208,19 @@ int transfers_new(struct transfers **out, struct event_base *base, struct err *e
 		return rc;
 	}
 	pool = xcalloc(1, sizeof(*pool));
-	pool->base = base;
+	pool->transfers = transfers;
 	pool->origins = map_new();
-	list_init(&pool->transfers);
 	list_init(&pool->handles);
-	list_init(&pool->pending);
 	pool->share = curl_share_init();
 	assert(pool->share);
 	curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
 	curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-	event_assign(&pool->kick, base, -1, 0, transfers_run_pending, pool);
 	*out = pool;
 	return 0;
 }
 
-size_t transfers_open_count(const struct transfers *pool)
+void curl_pool_free(struct curl_pool *pool)
 {
-	return pool->open_count;
-}
-
-void transfers_free(struct transfers *pool)
-{
-	if (!pool)
-		return;
-	assert(pool->depth == 0);
-	while (!list_is_empty(&pool->transfers))
-		transfer_close(CONTAINER_OF(pool->transfers.next, struct transfer, link));
-	event_del(&pool->kick);
 	handles_free(pool);
 	/* Before the shards: a descriptor that libcurl closes in silence may be another worker's
 	 * a moment later. */

@@ -15,6 +15,7 @@
 #include "upstream/curl_handle.h"
 #include "upstream/curl_pool.h"
 #include "upstream/curl_transfer.h"
+#include "upstream/trust.h"
 
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
@@ -36,12 +37,12 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 	shard_act(watch->shard, fd, mask);
 }
 
-static struct watch *watch_at(const struct transfers *pool, int fd)
+static struct watch *watch_at(const struct curl_pool *pool, int fd)
 {
 	return (size_t)fd < pool->watch_room ? pool->watches[fd] : NULL;
 }
 
-static void free_watch(struct transfers *pool, struct watch *watch)
+static void free_watch(struct curl_pool *pool, struct watch *watch)
 {
 	if (watch->registered)
 		event_del(&watch->event);
@@ -54,7 +55,7 @@ static void free_watch(struct transfers *pool, struct watch *watch)
 
 static struct watch *add_watch(struct shard *shard, int fd, struct origin *origin)
 {
-	struct transfers *pool = shard->pool;
+	struct curl_pool *pool = shard->pool;
 	struct watch *watch = watch_at(pool, fd);
 
 	if (watch)
@@ -87,7 +88,7 @@ static void set_events(struct watch *watch, short events)
 		return;
 	if (watch->registered)
 		event_del(&watch->event);
-	event_assign(&watch->event, watch->shard->pool->base, watch->fd,
+	event_assign(&watch->event, watch->shard->pool->transfers->base, watch->fd,
 		(short)(events | EV_PERSIST), on_socket, watch);
 	event_add(&watch->event, NULL);
 	watch->registered = events;
@@ -97,7 +98,7 @@ int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, void *unus
 {
 	struct shard *shard = arg;
 	struct watch *watch = watch_at(shard->pool, fd);
-	struct transfer *transfer = NULL;
+	struct curl_transfer *transfer = NULL;
 	short events = 0;
 
 	(void)unused;
@@ -127,22 +128,22 @@ int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, void *unus
 
 curl_socket_t socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	struct transfer *transfer = arg;
+	struct curl_transfer *own = arg;
 	int fd;
 
 	(void)purpose;
-	if (!transfer_may_connect(transfer, address_kind(&address->addr)))
+	if (!transfer_may_connect(&own->transfer, address_kind(&address->addr)))
 		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
-	add_watch(transfer->shard, fd, transfer->handle->origin);
+	add_watch(own->shard, fd, own->handle->origin);
 	return fd;
 }
 
 int socket_close(void *arg, curl_socket_t fd)
 {
-	struct transfers *pool = arg;
+	struct curl_pool *pool = arg;
 	struct watch *watch = watch_at(pool, fd);
 
 	if (watch)
@@ -150,7 +151,7 @@ int socket_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-void socket_release(struct transfers *pool, int fd, struct transfer *user,
+void socket_release(struct curl_pool *pool, int fd, struct curl_transfer *user,
 	bool is_reusable)
 {
 	struct watch *watch = fd < 0 ? NULL : watch_at(pool, fd);
@@ -165,7 +166,7 @@ void socket_release(struct transfers *pool, int fd, struct transfer *user,
 		list_append(&watch->origin->idle, &watch->idle);
 }
 
-void socket_forget_all(struct transfers *pool)
+void socket_forget_all(struct curl_pool *pool)
 {
 	for (size_t i = 0; i < pool->watch_room; i++)
 		if (pool->watches[i])

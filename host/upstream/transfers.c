@@ -1,0 +1,45 @@
+/* The pool of transfers of one worker. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "upstream/curl_pool.h"
+#include "upstream/transfer_inside.h"
+
+const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
+	const struct transfer_request *request)
+{
+	(void)pool;
+	(void)request;
+	return &curl_carrier;
+}
+
+int transfers_new(struct transfers **out, struct event_base *base, struct err *err)
+{
+	struct transfers *pool = xcalloc(1, sizeof(*pool));
+	int rc = curl_pool_new(&pool->curl, pool, err);
+
+	if (rc != 0) {
+		free(pool);
+		return rc;
+	}
+	transfers_init(pool, base);
+	*out = pool;
+	return 0;
+}
+
+size_t transfers_open_count(const struct transfers *pool)
+{
+	return pool->open_count;
+}
+
+void transfers_free(struct transfers *pool)
+{
+	if (!pool)
+		return;
+	assert(pool->depth == 0);
+	while (!list_is_empty(&pool->transfers))
+		transfer_close(CONTAINER_OF(pool->transfers.next, struct transfer, link));
+	event_del(&pool->kick);
+	curl_pool_free(pool->curl);
+	free(pool);
+}
