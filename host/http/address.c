@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/token.h"
 #include "http/listener.h"
-#include "http/token.h"
 
 static int malformed(const char *address, struct err *err)
 {

@@ -23,9 +23,9 @@
 #include <event2/event_struct.h>
 
 #include "base/buf.h"
+#include "base/chunk.h"
 #include "base/list.h"
 #include "base/sink.h"
-#include "http/chunk.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/listener.h"

@@ -9,26 +9,11 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
+#include "base/head_scan.h"
+
 struct field;
-
-enum head_state { HEAD_MORE, HEAD_DONE, HEAD_BAD };
-
-/* Where a scan stands. All zero: before the request line. */
-struct head_scan {
-	size_t size;  /* bytes used up so far */
-	size_t lines; /* that have ended, the empty ones left out */
-	int state;    /* of the machine in head.c */
-	bool has_led; /* an empty line stood before the request line */
-};
-
-/* Goes on with the bytes behind scan->size. On HEAD_DONE scan->size is the size of the
- * whole head with its empty line; more bytes than that are not looked at. */
-enum head_state head_scan(struct head_scan *scan, const char *data, size_t size);
-/* A scan of a chunked body's trailer: fields and an empty line, but no request line. */
-void head_scan_trailer(struct head_scan *scan);
 
 struct head {
 	const char *method; /* "" before it is known, and so are the next two */
@@ -36,7 +21,7 @@ struct head {
 	const char *query;
 	struct field *fields;
 	size_t field_count;
-	uint64_t names; /* of the fields, a bit each, see head.c */
+	uint64_t names;      /* of the fields, a bit each, see head.c */
 	int64_t body_length; /* -1: chunks, 0: no body */
 	bool is_http_1_0;
 	bool is_keep_alive; /* what the client wants */

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "base/token.h"
 #include "http/exchange.h"
-#include "http/token.h"
 
 static const struct {
 	int status;

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/chunk.h"
 #include "base/mem.h"
-#include "http/chunk.h"
+#include "base/token.h"
 #include "http/exchange.h"
 #include "http/head.h"
-#include "http/token.h"
 
 #define HOST "Host: x\r\n"
 

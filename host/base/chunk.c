@@ -1,6 +1,6 @@
-#include "http/chunk.h"
+#include "base/chunk.h"
 
-#include "http/token.h"
+#include "base/token.h"
 
 #define DIGITS_MAX 16
 #define EXTENSION_MAX (16 * 1024) /* bytes, over the whole body */

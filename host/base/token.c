@@ -1,4 +1,4 @@
-#include "http/token.h"
+#include "base/token.h"
 
 #ifdef __SSE2__
 

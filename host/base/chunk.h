@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http/head.h"
+#include "base/head_scan.h"
 
 enum chunk_state {
 	CHUNK_MORE, /* all bytes are used up */
