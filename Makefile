@@ -26,7 +26,7 @@ UNIT_SUPPORT := $(filter-out %_test.c,$(wildcard tests/c/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
 PACKAGES := luajit libevent_core libevent_pthreads libcurl openssl libsodium lmdb libzstd \
-	sqlite3 yaml-0.1
+	zlib libbrotlidec sqlite3 yaml-0.1
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
@@ -104,7 +104,7 @@ build/test$(1)/%: build/obj$(1)/tests/c/%.o \
 		$(UNIT_SUPPORT:%.c=build/obj$(1)/%.o) build/obj$(1)/host.a
 	$$(say) LINK $$@
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $(3) $(4) -Wl,--as-needed -o $$@ $$^ -lcmocka -lz $$(LIBS)
+	$$(Q)$(2) $(3) $(4) -Wl,--as-needed -o $$@ $$^ -lcmocka $$(LIBS)
 
 -include $(patsubst %.c,build/obj$(1)/%.d,$(SRC) $(wildcard tests/c/*.c tests/fuzz/*.c))
 endef

@@ -67,10 +67,12 @@ static struct transfer *new_transfer(struct transfers *pool)
 	return &own->transfer;
 }
 
-static void prepare(struct transfer *transfer, const struct transfer_request *request)
+static void prepare(struct transfer *transfer, const struct transfer_request *request,
+	const struct url *url)
 {
 	struct curl_transfer *own = curl_transfer_of(transfer);
 
+	(void)url;
 	own->handle = handle_take(transfer->pool->curl, request);
 	request_prepare(own, request);
 	transfer_push_pending(transfer);

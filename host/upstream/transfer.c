@@ -3,8 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "upstream/transfer_inside.h"
+#include "upstream/url.h"
 
 #define DECODED_MAX (32u * 1024 * 1024)
 
@@ -58,7 +60,10 @@ bool transfer_may_connect(struct transfer *transfer, enum address_kind kind)
 
 void transfer_connected(struct transfer *transfer, const char *peer)
 {
-	snprintf(transfer->peer, sizeof(transfer->peer), "%s", peer);
+	size_t size = strnlen(peer, sizeof(transfer->peer) - 1);
+
+	memcpy(transfer->peer, peer, size);
+	transfer->peer[size] = '\0';
 	transfer->is_connected = true;
 }
 
@@ -154,7 +159,9 @@ struct transfer *transfer_start(struct transfers *pool,
 	const struct transfer_request *request, const struct transfer_handler *handler,
 	void *arg)
 {
-	const struct transfer_carrier *carrier = transfers_carrier(pool, request);
+	struct url url;
+	const struct url *plain = url_parse(&url, request->url) ? &url : NULL;
+	const struct transfer_carrier *carrier = transfers_carrier(pool, request, plain);
 	struct transfer *transfer = carrier->new (pool);
 
 	transfer->carrier = carrier;
@@ -171,7 +178,7 @@ struct transfer *transfer_start(struct transfers *pool,
 	list_init(&transfer->pending);
 	pool->open_count++;
 	body_init(&transfer->body, request->pieces, request->piece_count);
-	carrier->prepare(transfer, request);
+	carrier->prepare(transfer, request, plain);
 	if (transfer->failure)
 		transfer_push_pending(transfer);
 	transfer_clock_start(transfer);

@@ -50,12 +50,18 @@ ssize_t body_read(struct transfer_body *body, char *room, size_t size)
 	return (ssize_t)filled;
 }
 
+void body_skip(struct transfer_body *body, uint64_t size)
+{
+	body->at += size;
+	while (body->piece < body->piece_count &&
+		body->at - body->piece_at >= body->pieces[body->piece].size)
+		body->piece_at += body->pieces[body->piece++].size;
+}
+
 void body_seek(struct transfer_body *body, uint64_t at)
 {
-	body->at = at;
+	body->at = 0;
 	body->piece = 0;
 	body->piece_at = 0;
-	while (body->piece < body->piece_count &&
-		at - body->piece_at >= body->pieces[body->piece].size)
-		body->piece_at += body->pieces[body->piece++].size;
+	body_skip(body, at);
 }

@@ -21,5 +21,7 @@ struct transfer_body { /* all zero: none */
 void body_init(struct transfer_body *body, const struct piece *pieces, size_t count);
 /* Copies up to size bytes at body->at, and goes on behind them. Returns how many, or -1. */
 ssize_t body_read(struct transfer_body *body, char *room, size_t size);
+/* Goes on behind size bytes. */
+void body_skip(struct transfer_body *body, uint64_t size);
 /* at: up to body->size. */
 void body_seek(struct transfer_body *body, uint64_t at);

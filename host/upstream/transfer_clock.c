@@ -102,6 +102,13 @@ void transfer_restart_idle(struct transfer *transfer)
 	transfer_arm(transfer);
 }
 
+void transfer_restart_connect(struct transfer *transfer)
+{
+	transfer->is_connected = false;
+	transfer->clock.connect = deadline_in(clock_ms(), transfer->timeouts.connect);
+	transfer_arm(transfer);
+}
+
 void transfer_set_deadline(struct transfer *transfer, int ms)
 {
 	transfer->clock.extra = deadline_in(clock_ms(), ms);

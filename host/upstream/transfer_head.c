@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "upstream/transfer_inside.h"
 
-#define HEAD_MAX (64 * 1024) /* bytes of all heads and trailers of one answer */
 #define FIELDS_MAX 256
 #define INFORMAL_MAX 16   /* heads with 1xx */
 #define RATIO_MAX 100     /* decoded bytes for each byte that came */
@@ -144,7 +143,8 @@ bool transfer_count_head(struct transfer *transfer, size_t size)
 	struct transfer_head *head = &transfer->head;
 
 	head->size += size;
-	return head->size <= HEAD_MAX || fail(transfer, "the answer's head is too large");
+	return head->size <= TRANSFER_HEAD_MAX ||
+		fail(transfer, "the answer's head is too large");
 }
 
 bool transfer_take_line(struct transfer *transfer, const char *line, size_t size)

@@ -19,6 +19,10 @@
 #include "upstream/transfer.h"
 #include "upstream/transfer_body.h"
 
+#define TRANSFER_HEAD_MAX (64 * 1024) /* bytes of all heads and trailers of one answer */
+
+struct channels;
+struct url;
 struct curl_pool;
 
 /* The answer's head as it arrives. */
@@ -47,9 +51,10 @@ struct transfer_clock { /* clock_ms() of each deadline, 0: none */
 struct transfer_carrier {
 	/* A transfer with the carrier's own part around it, all zero. */
 	struct transfer *(*new)(struct transfers *pool);
-	/* From within transfer_start(). What fails is noted with transfer_fail(). */
-	void (*prepare)(struct transfer *transfer,
-		const struct transfer_request *request);
+	/* From within transfer_start(). url: NULL where it is not plain. What fails is
+	 * noted with transfer_fail(). */
+	void (*prepare)(struct transfer *transfer, const struct transfer_request *request,
+		const struct url *url);
 	/* From the loop, if prepare() has asked for it by transfer_push_pending(). */
 	void (*begin)(struct transfer *transfer);
 	/* From the loop: it was stalled and is not paused any more. */
@@ -100,6 +105,8 @@ struct transfer {
 struct transfers {
 	struct event_base *base;
 	struct curl_pool *curl;
+	struct channels *channels;
+	bool is_all_curl;      /* for tests that compare */
 	struct list transfers; /* all that are not freed */
 	struct list pending;   /* those with something to be done from the loop */
 	struct event kick;     /* does it */
@@ -108,6 +115,7 @@ struct transfers {
 };
 
 extern const struct transfer_carrier curl_carrier;
+extern const struct transfer_carrier direct_carrier;
 
 /* Notes the first failure and its text; the transfer ends when its carrier is told to stop,
  * or with the next turn of the pending list. */
@@ -122,9 +130,9 @@ void transfer_connected(struct transfer *transfer, const char *peer);
 /* The carrier is through with it. Calls on_end; the transfer may be freed then. */
 void transfer_end(struct transfer *transfer, enum transfer_result result);
 
-/* Who carries a request. */
+/* Who carries a request. url: NULL where it is not plain. */
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
-	const struct transfer_request *request);
+	const struct transfer_request *request, const struct url *url);
 void transfers_init(struct transfers *pool, struct event_base *base);
 
 /* transfer_clock.c */
@@ -133,6 +141,8 @@ void transfer_clock_start(struct transfer *transfer);
 void transfer_arm(struct transfer *transfer);
 /* The wait for the next bytes begins anew. */
 void transfer_restart_idle(struct transfer *transfer);
+/* So does the way to a connection. */
+void transfer_restart_connect(struct transfer *transfer);
 
 /* transfer_head.c: one line of a head, without its end; "" ends it. False: a failure was
  * noted, or the transfer was closed meanwhile. Calls on_head behind the last one. */

@@ -1,20 +1,24 @@
 /* The pool of transfers of one worker. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "upstream/channel.h"
 #include "upstream/curl_pool.h"
 #include "upstream/transfer_inside.h"
+#include "upstream/url.h"
 
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
-	const struct transfer_request *request)
+	const struct transfer_request *request, const struct url *url)
 {
-	(void)pool;
-	(void)request;
-	return &curl_carrier;
+	if (pool->is_all_curl || request->proxy || !url || url->is_tls)
+		return &curl_carrier;
+	return &direct_carrier;
 }
 
 int transfers_new(struct transfers **out, struct event_base *base, struct err *err)
 {
+	const char *carrier = getenv("NEAP_TRANSFER");
 	struct transfers *pool = xcalloc(1, sizeof(*pool));
 	int rc = curl_pool_new(&pool->curl, pool, err);
 
@@ -23,6 +27,8 @@ int transfers_new(struct transfers **out, struct event_base *base, struct err *e
 		return rc;
 	}
 	transfers_init(pool, base);
+	pool->channels = channels_new(base);
+	pool->is_all_curl = carrier && strcmp(carrier, "curl") == 0;
 	*out = pool;
 	return 0;
 }
@@ -40,6 +46,7 @@ void transfers_free(struct transfers *pool)
 	while (!list_is_empty(&pool->transfers))
 		transfer_close(CONTAINER_OF(pool->transfers.next, struct transfer, link));
 	event_del(&pool->kick);
+	channels_free(pool->channels);
 	curl_pool_free(pool->curl);
 	free(pool);
 }

@@ -139,8 +139,8 @@ static void on_end(const struct relay_result *result, void *arg)
 	}
 }
 
-static void open_story(struct story *story, script_fn *script, const char *text,
-	struct transfer_timeouts timeouts)
+static void open_story_with(struct story *story, script_fn *script, const char *text,
+	void *script_arg, struct transfer_timeouts timeouts)
 {
 	struct transfer_request request = {
 		.method = "GET",
@@ -150,10 +150,17 @@ static void open_story(struct story *story, script_fn *script, const char *text,
 
 	memset(story, 0, sizeof(*story));
 	scripted_start(&story->upstream, script, text);
+	story->upstream.arg = script_arg; /* before there is a connection */
 	world_open(&story->world);
 	request.url = story->upstream.url;
 	story->client.sink.ops = &client_ops;
 	story->gate = gate_start(story->world.transfers, &request, on_change, story);
+}
+
+static void open_story(struct story *story, script_fn *script, const char *text,
+	struct transfer_timeouts timeouts)
+{
+	open_story_with(story, script, text, NULL, timeouts);
 }
 
 static void start_relay(struct story *story, const struct relay_plan *its_plan)
@@ -260,8 +267,7 @@ static void every_split_gives_the_same_bytes(void **state)
 		struct cut cut = { .at = at };
 		size_t seen = 0;
 
-		open_story(&story, script_halves, text, no_timeouts);
-		story.upstream.arg = &cut;
+		open_story_with(&story, script_halves, text, &cut, no_timeouts);
 		start_relay(&story, &plan);
 		/* What may pass of the first part has passed when nothing comes any
 		 * more. */
@@ -525,8 +531,7 @@ static void a_drained_relay_reads_on(void **state)
 	size_t seen;
 
 	(void)state;
-	open_story(&story, script_halves, A B USAGE, no_timeouts);
-	story.upstream.arg = &cut;
+	open_story_with(&story, script_halves, A B USAGE, &cut, no_timeouts);
 	start_relay(&story, &plan);
 	world_wait(&story.world, &story.client.writes, 1);
 	seen = buf_size(&story.client.bytes);

@@ -194,5 +194,5 @@ int main(void)
 		cmocka_unit_test(a_malformed_place_fails_each_time),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return world_run_on_each(tests, COUNT_OF(tests));
 }

@@ -222,5 +222,5 @@ int main(void)
 
 	/* As in the program: the scripted server may write to a client that has hung up. */
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return world_run_on_each(tests, COUNT_OF(tests));
 }

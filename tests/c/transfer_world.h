@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -31,6 +32,15 @@ struct noted {
 	bool closes_at_data;
 };
 
+/* carrier: NULL, or "curl" for all that is asked from now on. */
+static inline void world_choose(const char *carrier)
+{
+	if (carrier)
+		setenv("NEAP_TRANSFER", carrier, 1);
+	else
+		unsetenv("NEAP_TRANSFER");
+}
+
 static inline void world_open(struct world *world)
 {
 	struct err err = { "" };
@@ -45,6 +55,17 @@ static inline void world_close(struct world *world)
 	assert_int_equal(transfers_open_count(world->transfers), 0);
 	transfers_free(world->transfers);
 	event_base_free(world->base);
+}
+
+/* Runs the tests once on each carrier; returns how many failed. */
+static inline int world_run_on_each(const struct CMUnitTest *tests, size_t count)
+{
+	int failed;
+
+	world_choose(NULL);
+	failed = _cmocka_run_group_tests("direct", tests, count, NULL, NULL);
+	world_choose("curl");
+	return failed + _cmocka_run_group_tests("curl", tests, count, NULL, NULL);
 }
 
 /* Runs the loop until *claim, which another thread may set atomically, is at least wanted. */

@@ -1,0 +1,303 @@
+#include "upstream/direct_transfer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "upstream/decode.h"
+#include "upstream/dial.h"
+#include "upstream/url.h"
+
+#define TURNS_MAX 8 /* reads of a full room before others have their turn */
+
+static struct transfer *new_transfer(struct transfers *pool)
+{
+	struct direct_transfer *own = xcalloc(1, sizeof(*own));
+
+	(void)pool;
+	return &own->transfer;
+}
+
+/* -- what comes -------------------------------------------------------------------- */
+
+static void dial_fresh(struct direct_transfer *own);
+
+/* The rest of what came waits; data may lie in the room of it. */
+static void hold(struct direct_transfer *own, const char *data, size_t size, bool is_held)
+{
+	size_t used = is_held ? buf_size(&own->held) - size : 0;
+
+	if (is_held)
+		buf_consume(&own->held, used);
+	else
+		buf_append(&own->held, data, size);
+	if (!buf_size(&own->held))
+		buf_clear(&own->held);
+}
+
+/* True: more is wanted. The transfer may be gone if not. */
+static bool take(struct direct_transfer *own, const char *data, size_t size, bool is_held)
+{
+	struct transfer *transfer = &own->transfer;
+	enum direct_taken taken;
+	size_t used;
+
+	transfer->pool->depth++;
+	taken = direct_take(own, data, size, &used);
+	transfer->pool->depth--;
+	switch (taken) {
+	case DIRECT_MORE:
+		hold(own, data + used, size - used, is_held);
+		return true;
+	case DIRECT_STALLED:
+		hold(own, data + used, size - used, is_held);
+		transfer->is_stalled = true;
+		return false;
+	case DIRECT_END: /* a failure may have been noted meanwhile */
+		own->is_keepable &= used == size && own->is_sent;
+		transfer_end(transfer, transfer->failure);
+		return false;
+	case DIRECT_FAILED:
+		transfer_end(transfer, transfer->failure);
+		return false;
+	default:
+		return false; /* the pending list frees it */
+	}
+}
+
+static bool take_held(struct direct_transfer *own)
+{
+	const char *data = buf_size(&own->held) ? buf_data(&own->held) : "";
+
+	return take(own, data, buf_size(&own->held), true);
+}
+
+/* Bytes behind others that wait are taken with them. */
+static bool take_more(struct direct_transfer *own, const char *data, size_t size)
+{
+	if (!buf_size(&own->held))
+		return take(own, data, size, false);
+	buf_append(&own->held, data, size);
+	return take_held(own);
+}
+
+/* The provider closed a kept channel while the request was on its way. It has not answered
+ * with a byte: the request is sent once more. */
+static bool can_repeat(const struct direct_transfer *own)
+{
+	return own->channel->was_used && !own->has_come && !own->is_repeated;
+}
+
+static void repeat(struct direct_transfer *own)
+{
+	channel_close(own->channel);
+	own->channel = NULL;
+	own->is_repeated = true;
+	direct_rewind(own);
+	transfer_restart_connect(&own->transfer);
+	dial_fresh(own);
+}
+
+/* rc: 0, or a negative errno. */
+static void on_lost(struct direct_transfer *own, int rc)
+{
+	struct transfer *transfer = &own->transfer;
+
+	if (can_repeat(own)) {
+		repeat(own);
+		return;
+	}
+	if (rc == 0 && own->state == DIRECT_CLOSE) {
+		own->state = DIRECT_DONE;
+		(void)take_held(own);
+		return;
+	}
+	transfer_fail(transfer, TRANSFER_RESET, "%s: %s",
+		own->has_come ? "the answer ends early" : "the provider has not answered",
+		rc ? strerror(-rc) : "the connection was closed");
+	transfer_end(transfer, transfer->failure);
+}
+
+static void on_readable(void *arg)
+{
+	struct direct_transfer *own = arg;
+	char *room = own->channel->origin->channels->room;
+	ssize_t got;
+
+	/* What waits comes first; resume() reads on. */
+	if (own->transfer.is_paused || own->transfer.is_stalled) {
+		own->transfer.is_stalled = true;
+		channel_set_reading(own->channel, false);
+		return;
+	}
+	for (int turn = 0; turn < TURNS_MAX; turn++) {
+		got = channel_read(own->channel, room, CHANNEL_ROOM);
+		if (got == -EAGAIN)
+			return;
+		if (got <= 0) {
+			on_lost(own, (int)got);
+			return;
+		}
+		if (!take_more(own, room, (size_t)got) || got < CHANNEL_ROOM)
+			return;
+	}
+}
+
+static void on_writable(void *arg)
+{
+	direct_send(arg);
+}
+
+static const struct channel_user user = {
+	.on_readable = on_readable,
+	.on_writable = on_writable,
+};
+
+static void resume(struct transfer *transfer)
+{
+	struct direct_transfer *own = direct_of(transfer);
+
+	if ((buf_size(&own->held) || own->is_full) && !take_held(own))
+		return;
+	channel_set_reading(own->channel, true);
+}
+
+/* -- the way there ----------------------------------------------------------------- */
+
+static bool may_connect(enum address_kind kind, void *arg)
+{
+	struct direct_transfer *own = arg;
+
+	return transfer_may_connect(&own->transfer, kind);
+}
+
+static void use_channel(struct direct_transfer *own, struct channel *channel)
+{
+	own->channel = channel;
+	transfer_connected(&own->transfer, channel->peer);
+	direct_send(own);
+}
+
+static void on_dialed(const struct dial_result *result, void *arg)
+{
+	struct direct_transfer *own = arg;
+	struct transfer *transfer = &own->transfer;
+
+	own->dial = NULL;
+	if (result->fd >= 0) {
+		use_channel(own,
+			channel_open(own->origin, result->fd, &result->peer, &user, own));
+		return;
+	}
+	if (result->is_refused)
+		transfer_fail_refused(transfer);
+	transfer_fail(transfer, TRANSFER_CONNECT, "%s", result->text);
+	transfer_end(transfer, transfer->failure);
+}
+
+static const struct dial_handler dial_handler = {
+	.may_connect = may_connect,
+	.on_end = on_dialed,
+};
+
+static void dial_fresh(struct direct_transfer *own)
+{
+	struct channels *channels = own->origin->channels;
+
+	own->dial = dial_start(channels->lookups, channels->base, own->host, own->port,
+		&dial_handler, own);
+}
+
+static struct channel_origin *origin_of(struct transfers *pool, const struct url *url,
+	const struct transfer_request *request)
+{
+	const char *ca_file = url->is_tls && request->ca_file ? request->ca_file : "";
+	const char *end = url->authority + url->authority_size;
+	struct channel_origin *origin;
+	struct buf key = { 0 };
+
+	buf_append(&key, request->url, (size_t)(end - request->url));
+	buf_append(&key, "\n", 1);
+	buf_append(&key, ca_file, strlen(ca_file));
+	origin = channels_origin(pool->channels, buf_data(&key), buf_size(&key));
+	buf_clear(&key);
+	return origin;
+}
+
+static void prepare(struct transfer *transfer, const struct transfer_request *request,
+	const struct url *url)
+{
+	struct direct_transfer *own = direct_of(transfer);
+	struct channel *channel;
+
+	direct_write_head(own, url, request);
+	if (transfer->failure)
+		return;
+	transfer->is_begun = true;
+	own->origin = origin_of(transfer->pool, url, request);
+	own->host = xmemdup(url->host, url->host_size);
+	own->port = url->port;
+	channel = channel_take(own->origin, &user, may_connect, own);
+	if (channel)
+		use_channel(own, channel);
+	else
+		dial_fresh(own);
+}
+
+/* prepare() never asks for it. */
+static void begin(struct transfer *transfer)
+{
+	(void)transfer;
+}
+
+/* -- its end ----------------------------------------------------------------------- */
+
+static void stop(struct transfer *transfer, bool is_reusable)
+{
+	struct direct_transfer *own = direct_of(transfer);
+	struct channel *channel = own->channel;
+
+	dial_close(own->dial);
+	own->dial = NULL;
+	own->channel = NULL;
+	if (channel && is_reusable && own->is_keepable)
+		channel_keep(channel);
+	else if (channel)
+		channel_close(channel);
+	decoder_free(own->decoder);
+	own->decoder = NULL;
+	buf_clear(&own->head);
+	buf_clear(&own->held);
+	free(own->host);
+	own->host = NULL;
+}
+
+/* Pieces are needed until the request will not be sent once more. */
+static bool is_free_of_pieces(const struct transfer *transfer)
+{
+	const struct direct_transfer *own = direct_of(transfer);
+
+	return own->is_sent && own->channel && !can_repeat(own);
+}
+
+static void drop_sent(struct transfer *transfer)
+{
+	struct direct_transfer *own = direct_of(transfer);
+
+	if (!own->is_sent)
+		return;
+	buf_clear(&own->head);
+	own->head_at = 0;
+	free(own->host);
+	own->host = NULL;
+}
+
+const struct transfer_carrier direct_carrier = {
+	.new = new_transfer,
+	.prepare = prepare,
+	.begin = begin,
+	.resume = resume,
+	.stop = stop,
+	.is_free_of_pieces = is_free_of_pieces,
+	.drop_sent = drop_sent,
+};
