@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/secure.h"
 #include "http/tls.h"
 
 void wire_open(struct wire *wire, int fd, struct tls *tls)
@@ -18,7 +19,7 @@ ssize_t wire_read(struct wire *wire, void *room, size_t size)
 	ssize_t got;
 
 	if (wire->ssl)
-		return tls_read(wire->ssl, room, size);
+		return secure_read(wire->ssl, room, size);
 	do
 		got = recv(wire->fd, room, size, 0);
 	while (got < 0 && errno == EINTR);
@@ -33,7 +34,7 @@ ssize_t wire_write(struct wire *wire, const struct iovec *parts, size_t count)
 	ssize_t sent;
 
 	if (wire->ssl)
-		return tls_write(wire->ssl, parts, count);
+		return secure_write(wire->ssl, parts, count);
 	do
 		sent = sendmsg(wire->fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
@@ -42,7 +43,7 @@ ssize_t wire_write(struct wire *wire, const struct iovec *parts, size_t count)
 
 bool wire_is_shaking_hands(const struct wire *wire)
 {
-	return wire->ssl && tls_is_shaking_hands(wire->ssl);
+	return wire->ssl && secure_is_shaking_hands(wire->ssl);
 }
 
 bool wire_has_failed(const struct wire *wire)
@@ -57,7 +58,7 @@ bool wire_has_failed(const struct wire *wire)
 void wire_shutdown(struct wire *wire)
 {
 	if (wire->ssl)
-		tls_end(wire->ssl);
+		secure_end(wire->ssl);
 	shutdown(wire->fd, SHUT_WR);
 }
 
@@ -66,7 +67,7 @@ void wire_close(struct wire *wire, bool with_reset)
 	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 
 	if (wire->ssl)
-		tls_free(wire->ssl);
+		secure_free(wire->ssl);
 	if (with_reset)
 		setsockopt(wire->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(wire->fd);
