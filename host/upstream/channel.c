@@ -7,18 +7,22 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <openssl/ssl.h>
 
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/secure.h"
 #include "upstream/lookup.h"
+#include "upstream/tls_client.h"
 
 #define KEPT_MAX 1024        /* channels of a pool; of more, the oldest is closed */
 #define KEPT_MS (118 * 1000) /* longer, and something on the way may have forgotten it */
+#define SHORT_RECORD 4096    /* bytes; behind a longer one there may be another */
 
 /* -- bytes ------------------------------------------------------------------------- */
 
-ssize_t channel_read(struct channel *channel, void *room, size_t size)
+static ssize_t read_plain(struct channel *channel, void *room, size_t size)
 {
 	ssize_t got;
 
@@ -28,6 +32,53 @@ ssize_t channel_read(struct channel *channel, void *room, size_t size)
 	return got < 0 ? -errno : got;
 }
 
+/* Records until the room is full or nothing has come behind them: the socket is not asked in
+ * vain after a short one. */
+static ssize_t read_secure(struct channel *channel, char *room, size_t size)
+{
+	size_t total = 0;
+
+	while (total < size) {
+		ssize_t got = secure_read(channel->ssl, room + total, size - total);
+
+		if (got <= 0)
+			return total ? (ssize_t)total : got;
+		total += (size_t)got;
+		if (got < SHORT_RECORD && !SSL_has_pending(channel->ssl))
+			break;
+	}
+	return (ssize_t)total;
+}
+
+ssize_t channel_read(struct channel *channel, void *room, size_t size)
+{
+	return channel->ssl ? read_secure(channel, room, size)
+			    : read_plain(channel, room, size);
+}
+
+bool channel_has_more(const struct channel *channel)
+{
+	return channel->ssl && SSL_has_pending(channel->ssl);
+}
+
+void channel_free_buffers(struct channel *channel)
+{
+	if (channel->ssl && !SSL_has_pending(channel->ssl))
+		SSL_free_buffers(channel->ssl);
+}
+
+int channel_shake(struct channel *channel, struct err *err)
+{
+	bool wants_write;
+	int rc;
+
+	if (!channel->ssl)
+		return 0;
+	rc = tls_client_shake(channel->ssl, &wants_write, err);
+	channel_set_writing(channel, rc == -EAGAIN && wants_write);
+	return rc;
+}
+
 ssize_t channel_write(struct channel *channel, const struct iovec *parts, size_t count)
 {
 	/* sendmsg() does not write to the parts. */
@@ -35,6 +86,8 @@ ssize_t channel_write(struct channel *channel, const struct iovec *parts, size_t
 		.msg_iovlen = count };
 	ssize_t sent;
 
+	if (channel->ssl)
+		return secure_write(channel->ssl, parts, count);
 	do
 		sent = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
@@ -73,6 +126,10 @@ void channel_close(struct channel *channel)
 	list_remove(&channel->aged);
 	channel_set_reading(channel, false);
 	channel_set_writing(channel, false);
+	if (channel->ssl) {
+		secure_end(channel->ssl);
+		secure_free(channel->ssl);
+	}
 	close(channel->fd);
 	free(channel);
 }
@@ -80,14 +137,15 @@ void channel_close(struct channel *channel)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct channel *channel = arg;
+	char byte;
 
 	(void)fd;
 	(void)what;
 	/* A kept channel on which something comes has been closed by the provider, or will
-	 * answer what nobody asked. */
+	 * answer what nobody asked. TLS has words of its own for it. */
 	if (channel->user)
 		channel->user->on_readable(channel->arg);
-	else
+	else if (!channel->ssl || secure_read(channel->ssl, &byte, 1) != -EAGAIN)
 		channel_close(channel);
 }
 
@@ -123,6 +181,8 @@ struct channel *channel_open(struct channel_origin *origin, int fd,
 	list_init(&channel->kept);
 	list_init(&channel->aged);
 	note_peer(channel, peer);
+	if (origin->tls)
+		channel->ssl = tls_client_open(origin->tls, fd);
 	event_assign(&channel->readable, base, fd, EV_READ | EV_PERSIST, on_readable,
 		channel);
 	event_assign(&channel->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable,
@@ -211,11 +271,14 @@ struct channel_origin *channels_origin(struct channels *channels, const char *ke
 	return origin;
 }
 
-static void free_origin(const char *key, size_t key_size, void *origin, void *arg)
+static void free_origin(const char *key, size_t key_size, void *value, void *arg)
 {
+	struct channel_origin *origin = value;
+
 	(void)key;
 	(void)key_size;
 	(void)arg;
+	tls_client_free(origin->tls);
 	free(origin);
 }
 

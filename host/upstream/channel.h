@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/err.h"
 #include "base/list.h"
 #include "upstream/address.h"
 #include "upstream/endpoint.h"
@@ -23,6 +24,8 @@ struct channels;
 struct event_base;
 struct lookups;
 struct map;
+struct ssl_st;
+struct tls_client;
 
 /* What a user hears, from the loop. It may close or release the channel. */
 struct channel_user {
@@ -33,6 +36,8 @@ struct channel_user {
 /* Where channels lead. Lives as long as the pool. */
 struct channel_origin {
 	struct channels *channels;
+	struct tls_client
+		*tls;     /* NULL: plain. Set by whoever asked first; the origin's */
 	struct list kept; /* channels; the last one was used last */
 };
 
@@ -40,6 +45,7 @@ struct channel {
 	struct channel_origin *origin;
 	const struct channel_user *user; /* NULL: it is kept */
 	void *arg;
+	struct ssl_st *ssl; /* NULL: plain */
 	int fd;
 	enum address_kind kind; /* of the peer */
 	bool is_reading;
@@ -75,15 +81,24 @@ typedef bool channel_may_fn(enum address_kind kind, void *arg);
  * NULL. */
 struct channel *channel_take(struct channel_origin *origin,
 	const struct channel_user *user, channel_may_fn *may, void *arg);
-/* Takes fd, which is connected to peer and does not block. */
+/* Takes fd, which is connected to peer and does not block. Before anything is sent,
+ * channel_shake() must have returned 0. */
 struct channel *channel_open(struct channel_origin *origin, int fd,
 	const union endpoint *peer, const struct channel_user *user, void *arg);
+/* Shakes hands, where the origin has TLS. Returns 0, -EAGAIN (try again when the user hears of
+ * the channel), or -EPROTO. */
+MUST_CHECK
+int channel_shake(struct channel *channel, struct err *err);
 /* Keeps it for the next one: nothing may be on its way in either direction. */
 void channel_keep(struct channel *channel);
 void channel_close(struct channel *channel);
 
 /* Bytes read, 0 at the proper end, or a negative errno, -EAGAIN among them. */
 ssize_t channel_read(struct channel *channel, void *room, size_t size);
+/* Whether bytes have come that the socket will not tell of. */
+bool channel_has_more(const struct channel *channel);
+/* Gives back what only reading needs, until it is needed again. */
+void channel_free_buffers(struct channel *channel);
 /* Bytes taken, or a negative errno. Fewer than there are: try again when it can be written
  * to. */
 ssize_t channel_write(struct channel *channel, const struct iovec *parts, size_t count);

@@ -6,6 +6,8 @@
 
 #include "upstream/decode.h"
 #include "upstream/dial.h"
+#include "upstream/tls_client.h"
+#include "upstream/trust.h"
 #include "upstream/url.h"
 
 #define TURNS_MAX 8 /* reads of a full room before others have their turn */
@@ -54,7 +56,8 @@ static bool take(struct direct_transfer *own, const char *data, size_t size, boo
 		transfer->is_stalled = true;
 		return false;
 	case DIRECT_END: /* a failure may have been noted meanwhile */
-		own->is_keepable &= used == size && own->is_sent;
+		own->is_keepable &= used == size && own->is_sent &&
+			!channel_has_more(own->channel);
 		transfer_end(transfer, transfer->failure);
 		return false;
 	case DIRECT_FAILED:
@@ -118,34 +121,63 @@ static void on_lost(struct direct_transfer *own, int rc)
 	transfer_end(transfer, transfer->failure);
 }
 
+/* True: all that came was taken, and there may be more. */
+static bool read_once(struct direct_transfer *own)
+{
+	struct channel *channel = own->channel;
+	char *room = channel->origin->channels->room;
+	ssize_t got = channel_read(channel, room, CHANNEL_ROOM);
+
+	if (got == -EAGAIN)
+		return false;
+	if (got <= 0) {
+		on_lost(own, (int)got);
+		return false;
+	}
+	if (!take_more(own, room, (size_t)got))
+		return false;
+	/* What OpenSSL took to read the tickets, a stream would keep to its end. */
+	if (own->transfer.is_streamed && !own->is_lean) {
+		channel_free_buffers(channel);
+		own->is_lean = true;
+	}
+	if (own->transfer.is_paused) {
+		/* The socket will not tell of what OpenSSL has taken from it. */
+		own->transfer.is_stalled = channel_has_more(channel);
+		return false;
+	}
+	return got == CHANNEL_ROOM || channel_has_more(channel);
+}
+
+static void shake(struct direct_transfer *own);
+
 static void on_readable(void *arg)
 {
 	struct direct_transfer *own = arg;
-	char *room = own->channel->origin->channels->room;
-	ssize_t got;
 
+	if (!own->transfer.is_connected) {
+		shake(own);
+		return;
+	}
 	/* What waits comes first; resume() reads on. */
 	if (own->transfer.is_paused || own->transfer.is_stalled) {
 		own->transfer.is_stalled = true;
 		channel_set_reading(own->channel, false);
 		return;
 	}
-	for (int turn = 0; turn < TURNS_MAX; turn++) {
-		got = channel_read(own->channel, room, CHANNEL_ROOM);
-		if (got == -EAGAIN)
+	for (int turn = 0; turn < TURNS_MAX || channel_has_more(own->channel); turn++)
+		if (!read_once(own))
 			return;
-		if (got <= 0) {
-			on_lost(own, (int)got);
-			return;
-		}
-		if (!take_more(own, room, (size_t)got) || got < CHANNEL_ROOM)
-			return;
-	}
 }
 
 static void on_writable(void *arg)
 {
-	direct_send(arg);
+	struct direct_transfer *own = arg;
+
+	if (own->transfer.is_connected)
+		direct_send(own);
+	else
+		shake(own);
 }
 
 static const struct channel_user user = {
@@ -160,6 +192,8 @@ static void resume(struct transfer *transfer)
 	if ((buf_size(&own->held) || own->is_full) && !take_held(own))
 		return;
 	channel_set_reading(own->channel, true);
+	if (channel_has_more(own->channel))
+		on_readable(own);
 }
 
 /* -- the way there ----------------------------------------------------------------- */
@@ -178,6 +212,20 @@ static void use_channel(struct direct_transfer *own, struct channel *channel)
 	direct_send(own);
 }
 
+static void shake(struct direct_transfer *own)
+{
+	struct transfer *transfer = &own->transfer;
+	struct err err;
+	int rc = channel_shake(own->channel, &err);
+
+	if (rc == 0) {
+		use_channel(own, own->channel);
+	} else if (rc != -EAGAIN) {
+		transfer_fail(transfer, TRANSFER_TLS, "%s", err.text);
+		transfer_end(transfer, transfer->failure);
+	}
+}
+
 static void on_dialed(const struct dial_result *result, void *arg)
 {
 	struct direct_transfer *own = arg;
@@ -185,8 +233,9 @@ static void on_dialed(const struct dial_result *result, void *arg)
 
 	own->dial = NULL;
 	if (result->fd >= 0) {
-		use_channel(own,
-			channel_open(own->origin, result->fd, &result->peer, &user, own));
+		own->channel = channel_open(own->origin, result->fd, &result->peer, &user,
+			own);
+		shake(own);
 		return;
 	}
 	if (result->is_refused)
@@ -208,35 +257,47 @@ static void dial_fresh(struct direct_transfer *own)
 		&dial_handler, own);
 }
 
-static struct channel_origin *origin_of(struct transfers *pool, const struct url *url,
-	const struct transfer_request *request)
+/* Channels are shared by what is trusted, so that those that were verified with another
+ * ca_file, or with what stood in it before, are no way in. */
+static enum transfer_result find_origin(struct direct_transfer *own,
+	const struct url *url, const struct transfer_request *request, struct err *err)
 {
-	const char *ca_file = url->is_tls && request->ca_file ? request->ca_file : "";
 	const char *end = url->authority + url->authority_size;
-	struct channel_origin *origin;
+	struct trust *trust = NULL;
 	struct buf key = { 0 };
 
+	/* Looked up each time: the file may have changed. */
+	if (url->is_tls && trust_find(&trust, request->ca_file, err) != 0)
+		return TRANSFER_TLS;
 	buf_append(&key, request->url, (size_t)(end - request->url));
-	buf_append(&key, "\n", 1);
-	buf_append(&key, ca_file, strlen(ca_file));
-	origin = channels_origin(pool->channels, buf_data(&key), buf_size(&key));
+	buf_append(&key, &trust, sizeof(trust));
+	own->origin = channels_origin(own->transfer.pool->channels, buf_data(&key),
+		buf_size(&key));
 	buf_clear(&key);
-	return origin;
+	if (trust && !own->origin->tls)
+		own->origin->tls = tls_client_new(trust, own->host);
+	return TRANSFER_OK;
 }
 
 static void prepare(struct transfer *transfer, const struct transfer_request *request,
 	const struct url *url)
 {
 	struct direct_transfer *own = direct_of(transfer);
+	enum transfer_result failure;
 	struct channel *channel;
+	struct err err;
 
 	direct_write_head(own, url, request);
 	if (transfer->failure)
 		return;
-	transfer->is_begun = true;
-	own->origin = origin_of(transfer->pool, url, request);
 	own->host = xmemdup(url->host, url->host_size);
 	own->port = url->port;
+	failure = find_origin(own, url, request, &err);
+	if (failure) {
+		transfer_fail(transfer, failure, "%s", err.text);
+		return;
+	}
+	transfer->is_begun = true;
 	channel = channel_take(own->origin, &user, may_connect, own);
 	if (channel)
 		use_channel(own, channel);

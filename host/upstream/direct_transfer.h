@@ -41,6 +41,7 @@ struct direct_transfer {
 	bool is_sent;
 	bool is_given_up; /* no more of it can be sent, or is wanted */
 	bool has_no_body; /* the answer to HEAD */
+	bool is_lean;     /* a stream whose channel has given its buffers back */
 	bool is_repeated; /* sent once more, on a fresh channel */
 	struct buf head;
 	size_t head_at; /* bytes of it that are sent */

@@ -107,6 +107,9 @@ static bool take_field(struct transfer *transfer, const char *line, size_t size)
 	value_at = buf_size(&head->fields);
 	buf_append(&head->fields, value, (size_t)(end - value));
 	buf_append(&head->fields, "", 1);
+	/* Most names can be ruled out by their first letter. */
+	if ((*line | 0x20) != 'c' && (*line | 0x20) != 't')
+		return true;
 	return take_framing(transfer, buf_data(&head->fields) + name_at,
 		buf_data(&head->fields) + value_at);
 }

@@ -11,7 +11,7 @@
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
 	const struct transfer_request *request, const struct url *url)
 {
-	if (pool->is_all_curl || request->proxy || !url || url->is_tls)
+	if (pool->is_all_curl || request->proxy || !url)
 		return &curl_carrier;
 	return &direct_carrier;
 }

@@ -207,6 +207,199 @@ static void no_tls_at_all_is_refused(void **state)
 	close_story(&story);
 }
 
+/* -- connections that end ----------------------------------------------------------- */
+
+#define CLOSE_HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+#define FLOOD_SIZE 1000000
+
+struct ending {
+	struct identity identity;
+	bool is_announced;
+	bool is_flood;
+	_Atomic int resumed;
+};
+
+/* One request for each connection, and a body that ends with it. */
+static bool script_ending(struct scripted *upstream, int fd, int nth)
+{
+	struct ending *ending = upstream->arg;
+	SSL *ssl = SSL_new(ending->identity.context);
+	char block[1000], room[4096];
+	size_t got = 0;
+
+	(void)nth;
+	SSL_set_fd(ssl, fd);
+	if (SSL_accept(ssl) == 1 && SSL_read_ex(ssl, room, sizeof(room), &got)) {
+		ending->resumed += SSL_session_reused(ssl);
+		SSL_write(ssl, CLOSE_HEAD, sizeof(CLOSE_HEAD) - 1);
+		for (size_t i = 0; i < sizeof(block); i++)
+			block[i] = (char)('a' + i % 23);
+		for (size_t i = 0; ending->is_flood && i < FLOOD_SIZE; i += sizeof(block))
+			SSL_write(ssl, block, sizeof(block));
+		SSL_write(ssl, "hello", 5);
+		if (ending->is_announced)
+			SSL_shutdown(ssl);
+	}
+	SSL_free(ssl);
+	return false;
+}
+
+struct ending_story {
+	struct scripted upstream;
+	struct world world;
+	struct ending ending;
+	struct transfer_request request;
+};
+
+static void open_ending(struct ending_story *story, const char *names, const char *host)
+{
+	memset(story, 0, sizeof(*story));
+	make_identity(&story->ending.identity, names, -60, 3600);
+	SSL_CTX_set_session_id_context(story->ending.identity.context,
+		(const unsigned char *)"x", 1);
+	story->ending.is_announced = true;
+	scripted_start(&story->upstream, script_ending, NULL);
+	story->upstream.arg = &story->ending;
+	snprintf(story->upstream.url, sizeof(story->upstream.url), "https://%s:%d/", host,
+		story->upstream.port);
+	world_open(&story->world);
+	story->request = (struct transfer_request) {
+		.method = "GET",
+		.url = story->upstream.url,
+		.is_private_allowed = true,
+		.ca_file = story->ending.identity.path,
+	};
+}
+
+static void close_ending(struct ending_story *story)
+{
+	world_close(&story->world);
+	scripted_stop(&story->upstream);
+	free_identity(&story->ending.identity);
+}
+
+static enum transfer_result ask_ending(struct ending_story *story)
+{
+	struct noted noted;
+
+	noted_start(&noted, &story->world, &story->request);
+	world_wait(&story->world, &noted.ends, 1);
+	if (noted.result == TRANSFER_OK && !story->ending.is_flood)
+		assert_body(&noted, "hello");
+	noted_clear(&noted);
+	return noted.result;
+}
+
+static void a_session_is_resumed(void **state)
+{
+	struct ending_story story;
+
+	(void)state;
+	open_ending(&story, "IP:127.0.0.1", "127.0.0.1");
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(ask_ending(&story), TRANSFER_OK);
+	assert_int_equal(story.upstream.connections, 4);
+	assert_int_equal(story.ending.resumed, 3);
+	close_ending(&story);
+}
+
+/* Where only the end says that a body is complete, somebody could cut it. libcurl does not
+ * mind. */
+static void an_end_must_be_announced(void **state)
+{
+	struct ending_story story;
+
+	(void)state;
+	open_ending(&story, "IP:127.0.0.1", "127.0.0.1");
+	assert_int_equal(ask_ending(&story), TRANSFER_OK);
+	story.ending.is_announced = false;
+	assert_int_equal(ask_ending(&story),
+		getenv("NEAP_TRANSFER") ? TRANSFER_OK : TRANSFER_RESET);
+	close_ending(&story);
+}
+
+static void names_are_verified(void **state)
+{
+	static const struct {
+		const char *names;
+		enum transfer_result result;
+	} cases[] = {
+		{ "DNS:localhost", TRANSFER_OK },
+		{ "DNS:LOCALHOST,DNS:other.test", TRANSFER_OK },
+		{ "DNS:local*", TRANSFER_TLS },
+		{ "DNS:*", TRANSFER_TLS },
+		{ "IP:127.0.0.1", TRANSFER_TLS },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct ending_story story;
+		enum transfer_result result;
+
+		open_ending(&story, cases[i].names, "localhost");
+		result = ask_ending(&story);
+		if (result != cases[i].result)
+			fail_msg("%s: %s", cases[i].names, transfer_result_name(result));
+		close_ending(&story);
+	}
+}
+
+struct reader {
+	struct transfer *transfer;
+	size_t size;
+	int ends;
+};
+
+static void read_and_pause(struct transfer *transfer, const char *data, size_t size,
+	void *arg)
+{
+	struct reader *reader = arg;
+
+	for (size_t i = 0; i < size && reader->size + i < FLOOD_SIZE; i++)
+		assert_int_equal(data[i], 'a' + (reader->size + i) % 1000 % 23);
+	reader->size += size;
+	transfer_pause(transfer);
+}
+
+static void end_reading(struct transfer *transfer, enum transfer_result result, void *arg)
+{
+	struct reader *reader = arg;
+
+	assert_int_equal(result, TRANSFER_OK);
+	transfer_close(transfer);
+	reader->transfer = NULL;
+	reader->ends++;
+}
+
+/* The socket is silent about what OpenSSL holds. */
+static void a_paused_transfer_goes_on(void **state)
+{
+	static const struct transfer_handler handler = { .on_data = read_and_pause,
+		.on_end = end_reading };
+
+	(void)state;
+	for (int is_streamed = 0; is_streamed < 2; is_streamed++) {
+		struct ending_story story;
+		struct reader reader = { .ends = 0 };
+		int64_t until = clock_ms() + WORLD_WAIT_MS;
+
+		open_ending(&story, "IP:127.0.0.1", "127.0.0.1");
+		story.ending.is_flood = true;
+		story.request.is_streamed = is_streamed;
+		reader.transfer = transfer_start(story.world.transfers, &story.request,
+			&handler, &reader);
+		while (!reader.ends) {
+			if (clock_ms() > until)
+				fail_msg("stands still after %zu bytes", reader.size);
+			event_base_loop(story.world.base, EVLOOP_NONBLOCK);
+			if (reader.transfer)
+				transfer_resume(reader.transfer);
+		}
+		assert_int_equal(reader.size, FLOOD_SIZE + 5);
+		close_ending(&story);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +411,10 @@ int main(void)
 		cmocka_unit_test(an_expired_certificate_is_refused),
 		cmocka_unit_test(a_missing_ca_file_is_refused),
 		cmocka_unit_test(no_tls_at_all_is_refused),
+		cmocka_unit_test(a_session_is_resumed),
+		cmocka_unit_test(an_end_must_be_announced),
+		cmocka_unit_test(names_are_verified),
+		cmocka_unit_test(a_paused_transfer_goes_on),
 	};
 
 	/* As in the program: the scripted server may write to a client that has hung up. */
