@@ -8,7 +8,6 @@
 #include "upstream/decode.h"
 #include "upstream/direct_transfer.h"
 
-#define TRAILER_MAX (64 * 1024)
 #define DECODE_ROOM 16384 /* bytes that are decoded at once */
 
 /* -- the head ---------------------------------------------------------------------- */
@@ -53,6 +52,7 @@ static bool check_version(struct direct_transfer *own, const char *line, size_t 
 		return false;
 	}
 	own->is_keepable = line[7] == '1';
+	own->is_closing = false;
 	return true;
 }
 
@@ -70,26 +70,25 @@ static void begin_body(struct direct_transfer *own)
 		own->left = (uint64_t)head->length;
 	} else {
 		own->state = DIRECT_CLOSE;
-		own->is_keepable = false;
+		own->is_closing = true;
 	}
 }
 
+/* Whoever says close means it, whatever else is said. */
 static void note_connection(struct direct_transfer *own, const char *line, size_t size)
 {
 	char value[128];
 
 	if (size < 11 || strncasecmp(line, "connection:", 11) != 0)
 		return;
-	if (size - 11 >= sizeof(value)) {
-		own->is_keepable = false;
-		return;
+	if (size - 11 < sizeof(value)) {
+		memcpy(value, line + 11, size - 11);
+		value[size - 11] = '\0';
+		own->is_closing |= has_token(value, "close");
+		own->is_keepable |= has_token(value, "keep-alive");
+	} else {
+		own->is_closing = true;
 	}
-	memcpy(value, line + 11, size - 11);
-	value[size - 11] = '\0';
-	if (has_token(value, "close"))
-		own->is_keepable = false;
-	else if (has_token(value, "keep-alive"))
-		own->is_keepable = true;
 }
 
 static bool take_line(struct direct_transfer *own, const char *line, size_t size)
@@ -104,6 +103,13 @@ static bool take_line(struct direct_transfer *own, const char *line, size_t size
 		return transfer_take_line(transfer, line, size);
 	}
 	if (size) {
+		/* Nothing has such a name, and a second status line would be one too
+		 * many. */
+		if (size > 5 && memcmp(line, "HTTP/", 5) == 0) {
+			(void)fail(own, TRANSFER_PROTOCOL,
+				"a field of the answer's head is malformed");
+			return false;
+		}
 		note_connection(own, line, size);
 		return transfer_take_line(transfer, line, size);
 	}
@@ -220,8 +226,8 @@ static enum direct_taken next_chunk(struct direct_transfer *own, const char *dat
 	struct chunk_run run;
 	size_t taken;
 
-	switch (chunks_take(&own->chunks, data + *used, size - *used, TRAILER_MAX, &taken,
-		&run)) {
+	switch (chunks_take(&own->chunks, data + *used, size - *used,
+		TRANSFER_HEAD_MAX - own->transfer.head.size, &taken, &run)) {
 	case CHUNK_DATA:
 		own->run = run.size;
 		*used += taken - run.size;

@@ -56,8 +56,7 @@ static bool take(struct direct_transfer *own, const char *data, size_t size, boo
 		transfer->is_stalled = true;
 		return false;
 	case DIRECT_END: /* a failure may have been noted meanwhile */
-		own->is_keepable &= used == size && own->is_sent &&
-			!channel_has_more(own->channel);
+		own->is_clean = used == size && !channel_has_more(own->channel);
 		transfer_end(transfer, transfer->failure);
 		return false;
 	case DIRECT_FAILED:
@@ -321,7 +320,9 @@ static void stop(struct transfer *transfer, bool is_reusable)
 	dial_close(own->dial);
 	own->dial = NULL;
 	own->channel = NULL;
-	if (channel && is_reusable && own->is_keepable)
+	is_reusable = is_reusable && own->is_keepable && !own->is_closing &&
+		own->is_sent && own->is_clean;
+	if (channel && is_reusable)
 		channel_keep(channel);
 	else if (channel)
 		channel_close(channel);

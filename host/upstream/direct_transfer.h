@@ -29,7 +29,9 @@ struct direct_transfer {
 	enum direct_state state;
 	bool has_come;    /* a byte of it */
 	bool has_status;  /* the first line of the head that is being read */
-	bool is_keepable; /* what it says of the connection */
+	bool is_keepable; /* what it says of the channel: HTTP/1.1, or keep-alive */
+	bool is_closing;  /* close, or a body that ends with it */
+	bool is_clean;    /* it is complete, and nothing came behind it */
 	bool is_full;     /* the decoder has more than there was room for */
 	size_t run;       /* bytes that come next and are body */
 	uint64_t left;    /* DIRECT_LENGTH: bytes behind the run */

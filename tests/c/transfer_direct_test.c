@@ -5,6 +5,7 @@
 
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 #include "scripted_upstream.h"
@@ -103,6 +104,9 @@ static void what_the_answer_says_of_the_connection_counts(void **state)
 		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
 			3 },
 		{ "HTTP/1.1 200 OK\r\nconnection: x , CLOSE\r\nContent-Length: 5\r\n\r\nhello",
+			3 },
+		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nConnection: keep-alive\r\n"
+		  "Content-Length: 5\r\n\r\nhello",
 			3 },
 		{ "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", 3 },
 		{ "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello",
@@ -625,20 +629,49 @@ static const struct transfer_handler pausing_handler = {
 	.on_end = note_end,
 };
 
+static bool script_large_gzip(struct scripted *upstream, int fd, int nth)
+{
+	unsigned char *block = xcalloc(1, LARGE), *zipped = xcalloc(1, 2 * LARGE);
+	z_stream stream = { .next_in = block,
+		.avail_in = LARGE,
+		.next_out = zipped,
+		.avail_out = 2 * LARGE };
+
+	(void)nth;
+	for (size_t i = 0; i < LARGE; i++)
+		block[i] = (unsigned char)(i * 7 >> 4);
+	deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+	deflate(&stream, Z_FINISH);
+	if (scripted_read_request(upstream, fd)) {
+		scripted_send(fd,
+			"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+			"Connection: close\r\n\r\n");
+		scripted_send_bytes(fd, zipped, stream.total_out);
+	}
+	deflateEnd(&stream);
+	free(zipped);
+	free(block);
+	return false;
+}
+
 /* Nothing is lost, doubled or out of order, whoever resumes. */
 static void a_slow_reader_gets_every_byte(void **state)
 {
-	static const char *const framings[] = {
-		"",
-		"Transfer-Encoding: chunked\r\n\r\n",
+	static const struct {
+		script_fn *script;
+		const char *framing;
+	} cases[] = {
+		{ script_large, "" },
+		{ script_large, "Transfer-Encoding: chunked\r\n\r\n" },
+		{ script_large_gzip, "" },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT_OF(framings); i++) {
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct place place;
 		struct meddler meddler = { .done = 0 };
 
-		open_place(&place, script_large, framings[i]);
+		open_place(&place, cases[i].script, cases[i].framing);
 		struct transfer_request request = request_to(&place);
 		meddler.transfer = transfer_start(place.world.transfers, &request,
 			&pausing_handler, &meddler);
