@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #define WINDOW_LOG_MAX 23 /* of zstd: 8 MiB, what RFC 9659 asks for */
+#define ZSTD_FIRST 0x28   /* byte of its magic number */
 
 struct coding {
 	const char *name;
@@ -98,6 +99,9 @@ static enum decoded run_zstd(struct decoder *decoder, struct decode_step *step)
 	size_t rc;
 
 	if (!decoder->zstd) {
+		/* Not the formats before the one of RFC 8878, which the library knows. */
+		if (*step->in != ZSTD_FIRST)
+			return DECODED_BAD;
 		decoder->zstd = ZSTD_createDStream();
 		ZSTD_DCtx_setParameter(decoder->zstd, ZSTD_d_windowLogMax,
 			WINDOW_LOG_MAX);
@@ -140,11 +144,8 @@ enum decoded decoder_run(struct decoder *decoder, struct decode_step *step)
 {
 	enum decoded result;
 
-	if (decoder->is_done) {
-		step->in += step->in_size;
-		step->in_size = 0;
-		return DECODED_END;
-	}
+	if (decoder->is_done)
+		return step->in_size ? DECODED_BAD : DECODED_END;
 	result = decoder->coding->run(decoder, step);
 	decoder->is_done = result == DECODED_END;
 	return result;

@@ -11,7 +11,7 @@ struct decoder;
 enum decoded {
 	DECODED_MORE, /* all input is used up */
 	DECODED_FULL, /* the room is, and there is more to come out */
-	DECODED_END,  /* of what was encoded; what follows is not looked at */
+	DECODED_END,  /* of what was encoded; nothing may follow */
 	DECODED_BAD,
 };
 
