@@ -36,9 +36,10 @@ struct channel_user {
 /* Where channels lead. Lives as long as the pool. */
 struct channel_origin {
 	struct channels *channels;
-	struct tls_client
-		*tls;     /* NULL: plain. Set by whoever asked first; the origin's */
-	struct list kept; /* channels; the last one was used last */
+	char *host; /* set, with the next two, by whoever asks first; NULL until then */
+	int port;
+	struct tls_client *tls; /* NULL: plain */
+	struct list kept;       /* channels; the last one was used last */
 };
 
 struct channel {

@@ -1,5 +1,6 @@
 #include "upstream/direct_transfer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 #include "upstream/trust.h"
 #include "upstream/url.h"
 
-#define TURNS_MAX 8 /* reads of a full room before others have their turn */
+#define KEY_ROOM 512 /* bytes: scheme, a plain URL's authority, and a pointer */
+#define TURNS_MAX 8  /* reads of a full room before others have their turn */
 
 static struct transfer *new_transfer(struct transfers *pool)
 {
@@ -252,8 +254,8 @@ static void dial_fresh(struct direct_transfer *own)
 {
 	struct channels *channels = own->origin->channels;
 
-	own->dial = dial_start(channels->lookups, channels->base, own->host, own->port,
-		&dial_handler, own);
+	own->dial = dial_start(channels->lookups, channels->base, own->origin->host,
+		own->origin->port, &dial_handler, own);
 }
 
 /* Channels are shared by what is trusted, so that those that were verified with another
@@ -261,20 +263,28 @@ static void dial_fresh(struct direct_transfer *own)
 static enum transfer_result find_origin(struct direct_transfer *own,
 	const struct url *url, const struct transfer_request *request, struct err *err)
 {
-	const char *end = url->authority + url->authority_size;
+	size_t size = (size_t)(url->authority - request->url) + url->authority_size;
 	struct trust *trust = NULL;
-	struct buf key = { 0 };
+	uintptr_t trusted;
+	char key[KEY_ROOM];
+	struct channel_origin *origin;
 
 	/* Looked up each time: the file may have changed. */
 	if (url->is_tls && trust_find(&trust, request->ca_file, err) != 0)
 		return TRANSFER_TLS;
-	buf_append(&key, request->url, (size_t)(end - request->url));
-	buf_append(&key, &trust, sizeof(trust));
-	own->origin = channels_origin(own->transfer.pool->channels, buf_data(&key),
-		buf_size(&key));
-	buf_clear(&key);
-	if (trust && !own->origin->tls)
-		own->origin->tls = tls_client_new(trust, own->host);
+	trusted = (uintptr_t)trust;
+	assert(size + sizeof(trusted) <= sizeof(key)); /* a plain URL's host is short */
+	memcpy(key, request->url, size);
+	memcpy(key + size, &trusted, sizeof(trusted));
+	origin = channels_origin(own->transfer.pool->channels, key,
+		size + sizeof(trusted));
+	own->origin = origin;
+	if (origin->host)
+		return TRANSFER_OK;
+	origin->host = xmemdup(url->host, url->host_size);
+	origin->port = url->port;
+	if (trust)
+		origin->tls = tls_client_new(trust, origin->host);
 	return TRANSFER_OK;
 }
 
@@ -289,8 +299,6 @@ static void prepare(struct transfer *transfer, const struct transfer_request *re
 	direct_write_head(own, url, request);
 	if (transfer->failure)
 		return;
-	own->host = xmemdup(url->host, url->host_size);
-	own->port = url->port;
 	failure = find_origin(own, url, request, &err);
 	if (failure) {
 		transfer_fail(transfer, failure, "%s", err.text);
@@ -330,8 +338,6 @@ static void stop(struct transfer *transfer, bool is_reusable)
 	own->decoder = NULL;
 	buf_clear(&own->head);
 	buf_clear(&own->held);
-	free(own->host);
-	own->host = NULL;
 }
 
 /* Pieces are needed until the request will not be sent once more. */
@@ -350,8 +356,6 @@ static void drop_sent(struct transfer *transfer)
 		return;
 	buf_clear(&own->head);
 	own->head_at = 0;
-	free(own->host);
-	own->host = NULL;
 }
 
 const struct transfer_carrier direct_carrier = {

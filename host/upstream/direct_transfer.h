@@ -49,8 +49,6 @@ struct direct_transfer {
 	size_t head_at; /* bytes of it that are sent */
 	struct channel_origin *origin;
 	struct dial *dial;
-	int port;
-	char *host;
 };
 
 static inline struct direct_transfer *direct_of(const struct transfer *transfer)

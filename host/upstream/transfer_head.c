@@ -9,6 +9,7 @@
 #include "upstream/transfer_inside.h"
 
 #define FIELDS_MAX 256
+#define FIELDS_ROOM 512   /* bytes; most heads are smaller */
 #define INFORMAL_MAX 16   /* heads with 1xx */
 #define RATIO_MAX 100     /* decoded bytes for each byte that came */
 #define RATIO_SLACK 16384 /* bytes that may have been read and not counted yet */
@@ -39,6 +40,7 @@ static bool take_status(struct transfer *transfer, const char *line, size_t size
 	head->is_chunked = false;
 	head->is_encoded = false;
 	buf_reset(&head->fields);
+	buf_reserve(&head->fields, FIELDS_ROOM);
 	if (head->status >= 100 && head->status < 200)
 		return true;
 	if (head->status < 200 || head->status > 999)

@@ -78,7 +78,7 @@ static bool parse_port(struct url *url, const char *text)
 	url->has_default_port = true;
 	if (text == end)
 		return true;
-	if (*text++ != ':' || text == end)
+	if (*text++ != ':' || text == end || *text == '0')
 		return false;
 	for (; text < end; text++) {
 		if (!byte_is_digit(*text) || port > PORT_MAX)
@@ -90,25 +90,28 @@ static bool parse_port(struct url *url, const char *text)
 	return port > 0 && port <= PORT_MAX;
 }
 
-static bool is_plain_target(const char *target, size_t size)
+/* Sets the target. False: a byte in it is none that a request line may have. */
+static bool split_target(struct url *url)
 {
-	for (size_t i = 0; i < size; i++)
-		if (target[i] <= ' ' || target[i] >= 0x7f)
-			return false;
-	return true;
+	const char *at = url->target;
+
+	while (*at > ' ' && *at < 0x7f && *at != '#')
+		at++;
+	url->target_size = (size_t)(at - url->target);
+	return !*at || *at == '#';
 }
 
 bool url_parse(struct url *url, const char *text)
 {
-	const char *port;
+	const char *port, *end;
 
 	*url = (struct url) { .is_tls = strncasecmp(text, "https://", 8) == 0 };
 	if (!url->is_tls && strncasecmp(text, "http://", 7) != 0)
 		return false;
 	url->authority = text + (url->is_tls ? 8 : 7);
-	url->authority_size = strcspn(url->authority, "/?#");
-	url->target = url->authority + url->authority_size;
-	url->target_size = strcspn(url->target, "#");
-	return split_authority(url, &port) && parse_port(url, port) &&
-		is_plain_target(url->target, url->target_size);
+	for (end = url->authority; *end && *end != '/' && *end != '?' && *end != '#';)
+		end++;
+	url->authority_size = (size_t)(end - url->authority);
+	url->target = end;
+	return split_authority(url, &port) && parse_port(url, port) && split_target(url);
 }

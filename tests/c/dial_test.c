@@ -320,6 +320,7 @@ static void urls_are_plain_or_left_alone(void **state)
 		{ "http://host:pass@other/", NULL, NULL, 0 },
 		{ "http://host:/", NULL, NULL, 0 },
 		{ "http://host:0/", NULL, NULL, 0 },
+		{ "http://host:080/", NULL, NULL, 0 },
 		{ "http://host:65536/", NULL, NULL, 0 },
 		{ "http://host:99999999999999999999/", NULL, NULL, 0 },
 		{ "http://2852039166/", NULL, NULL, 0 },
