@@ -1,9 +1,9 @@
-/* transfer.h - one HTTP request to a provider. CURL appears nowhere above this header.
+/* transfer.h - one HTTP request to a provider, whoever carries it: channels of our own, or
+ * libcurl where a proxy or an unusual URL is asked for. Neither shows above this header.
  *
  * HTTP/1.1, TLS verified, no redirects followed, no cookies, no proxies from the
- * environment. Transfers of one worker are spread over several curl multi handles,
- * because libcurl's cost for a request grows with the number of transfers that its handle
- * has open; the caller sees one pool.
+ * environment. The caller sees one pool; with NEAP_TRANSFER=curl in the environment libcurl
+ * carries all of it, for tests that compare.
  *
  * All on the pool's thread. Callbacks come from the event loop, never from
  * transfer_start() and never after transfer_close(); on_end exactly once unless it was
@@ -92,7 +92,7 @@ void transfer_header_at(const struct transfer *transfer, size_t index, const cha
 	const char **value);
 /* -1 where the provider named none, or where the body came encoded. */
 int64_t transfer_length(const struct transfer *transfer);
-/* After pause no on_data comes until resume (bytes that curl has are kept by it). */
+/* After pause no on_data comes until resume (bytes that have come are kept). */
 void transfer_pause(struct transfer *transfer);
 void transfer_resume(struct transfer *transfer);
 /* Whether the pieces may go although the transfer runs: they are sent, or copied. */
