@@ -74,7 +74,7 @@ static void assert_text(struct bytes text, const char *expected)
 	"record = { uuid = '0192f7a0-5c1e-7b3a-9d55-1f0e6a7b8c9d', id = 'asked', wall = 1.5," \
 	" start = 100, seconds = 2.0004, path = '/v1', token = 't', model = 'm', key = 'k'," \
 	" status = 499, outcome = 'aborted', stream = true, origin = 'test', generation = 7," \
-	" first_byte_seconds = 0.0306, bytes_in = 12, cost_micros = 38, price_version = 3," \
+	" first_byte_seconds = 0.0306, bytes_in = 12, cost_micros = 38, prices = { version = 3 }," \
 	" usage = { in_fresh = 9, out_total = 2, seconds = 1.234, raw = '{}' }," \
 	" attempts = { { target_name = 'a/x/y', key_id = 'k1', status = 500, seconds = 0.25 }," \
 	" { target_name = 'b/z', failure = 'lost', seconds = 1 }," \
