@@ -21,7 +21,8 @@ struct generation {
 	enum generation_side side;
 	uint64_t id;
 	int refs;
-	int router_ref; /* the module of the side */
+	int router_ref;            /* the module of the side */
+	int call_refs[CALL_COUNT]; /* its functions */
 	struct redaction *redaction;
 	struct script *script;
 };
@@ -108,6 +109,35 @@ static struct redaction *read_secrets(lua_State *L)
 	return redaction;
 }
 
+static void push_function(const struct generation *generation, const char *name)
+{
+	lua_State *L = state_lua(generation->state);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, generation->router_ref);
+	lua_getfield(L, -1, name);
+	lua_remove(L, -2);
+}
+
+/* Each request calls some: they are looked up once. */
+static void find_calls(struct generation *generation)
+{
+	static const char *const names[CALL_COUNT] = {
+		[CALL_SERVE] = "serve",
+		[CALL_FAULT] = "fault",
+		[CALL_GONE] = "gone",
+		[CALL_FAILED] = "failed",
+		[CALL_FINISH] = "finish",
+		[CALL_FINISH_PACKED] = "finish_packed",
+		[CALL_PACK] = "pack",
+	};
+
+	for (int call = 0; call < CALL_COUNT; call++) {
+		push_function(generation, names[call]);
+		generation->call_refs[call] = luaL_ref(state_lua(generation->state),
+			LUA_REGISTRYINDEX);
+	}
+}
+
 /* open(path) or peek(path) of the side's module -> settings | nil, messages */
 static int open_router(struct generation *generation, const char *function,
 	const char *path, struct buf *errors)
@@ -116,7 +146,7 @@ static int open_router(struct generation *generation, const char *function,
 	struct err err;
 	int top = lua_gettop(L);
 
-	generation_push(generation, function);
+	push_function(generation, function);
 	lua_pushstring(L, path);
 	if (state_call(generation->state, 1, 2, 0, &err) != 0) {
 		buf_append_text(errors, err.text);
@@ -166,6 +196,7 @@ static int build(struct generation **out, struct sources *sources,
 		buf_append_text(errors, "\n");
 	} else {
 		generation->router_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+		find_calls(generation);
 		rc = open_router(generation, function, path, errors);
 	}
 	modules_close(L);
@@ -236,17 +267,14 @@ int generation_begin(struct generation *generation, struct err *err)
 {
 	if (generation->side != GENERATION_ADMIN)
 		return 0;
-	generation_push(generation, "start");
+	push_function(generation, "start");
 	return state_call(generation->state, 0, 0, 0, err);
 }
 
-void generation_push(const struct generation *generation, const char *function)
+void generation_push(const struct generation *generation, enum generation_call call)
 {
-	lua_State *L = state_lua(generation->state);
-
-	lua_rawgeti(L, LUA_REGISTRYINDEX, generation->router_ref);
-	lua_getfield(L, -1, function);
-	lua_remove(L, -2);
+	lua_rawgeti(state_lua(generation->state), LUA_REGISTRYINDEX,
+		generation->call_refs[call]);
 }
 
 void generation_ref(struct generation *generation)

@@ -25,6 +25,18 @@ enum generation_side {
 	GENERATION_ADMIN,   /* admin.api.init, which has the same functions */
 };
 
+/* What requests call of the side's module, by its function's name in lower case. */
+enum generation_call {
+	CALL_SERVE,
+	CALL_FAULT,
+	CALL_GONE,
+	CALL_FAILED,
+	CALL_FINISH,
+	CALL_FINISH_PACKED,
+	CALL_PACK,
+	CALL_COUNT
+};
+
 struct generation;
 struct redaction;
 struct script;
@@ -76,7 +88,7 @@ void generation_set_script(struct generation *generation, struct script *script)
 MUST_CHECK
 int generation_begin(struct generation *generation, struct err *err);
 /* Pushes a function of the side's module on the main stack. */
-void generation_push(const struct generation *generation, const char *function);
+void generation_push(const struct generation *generation, enum generation_call call);
 void generation_ref(struct generation *generation);
 /* The last one hands a worker's generation to script_bury(). */
 void generation_unref(struct generation *generation);

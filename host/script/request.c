@@ -191,11 +191,11 @@ void request_run(struct request *request, int argument_count)
 		end_fiber(NULL, status, err.text, request);
 }
 
-void request_push_call(struct request *request, const char *function)
+void request_push_call(struct request *request, enum generation_call call)
 {
 	lua_State *L = state_lua(generation_state(request->generation));
 
-	generation_push(request->generation, function);
+	generation_push(request->generation, call);
 	push_handle(L, request);
 }
 
@@ -216,7 +216,7 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 
 		request->is_failing = true;
 		attempts_close(request);
-		request_push_call(request, "failed");
+		request_push_call(request, CALL_FAILED);
 		lua_pushstring(L, message ? message : "unknown error");
 		request_run(request, 2);
 		return;

@@ -2,14 +2,15 @@
  * fibers), request_intake.c (the client's side) and request_relay.c (the way without Lua). */
 #pragma once
 
+#include "script/generation.h"
 #include "script/request.h"
 
 #define LEAVE_DRAIN_MS 30000   /* on_disconnect = "drain": reads on for so long */
 #define LEAVE_DETACH_MS 900000 /* on_disconnect = "detach": a bound all the same */
 
 struct request *request_new(struct script *script, struct exchange *exchange);
-/* Pushes a function of neap.router and the request's handle; more arguments may follow. */
-void request_push_call(struct request *request, const char *function);
+/* Pushes a function of the side's module and the request's handle; more arguments may follow. */
+void request_push_call(struct request *request, enum generation_call call);
 /* Runs it in a fiber. argument_count: the handle and what was pushed behind it. The request
  * may be gone when this returns. */
 void request_run(struct request *request, int argument_count);

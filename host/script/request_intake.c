@@ -19,7 +19,7 @@ static const char *const wanted[] = { "model", "stream", "stream_options", "user
 
 static void start(struct request *request)
 {
-	request_push_call(request, "serve");
+	request_push_call(request, CALL_SERVE);
 	request_run(request, 1);
 }
 
@@ -128,7 +128,7 @@ static void on_fault(struct exchange *exchange, int status, const char *message,
 	if (request->fiber || request->is_answered)
 		return; /* the fiber has not asked for the body, and answers without it */
 	L = state_lua(generation_state(request->generation));
-	request_push_call(request, "fault");
+	request_push_call(request, CALL_FAULT);
 	lua_pushinteger(L, status);
 	lua_pushstring(L, message);
 	request_run(request, 3);
@@ -138,7 +138,7 @@ static void on_fault(struct exchange *exchange, int status, const char *message,
 
 static void run_gone(struct request *request)
 {
-	request_push_call(request, "gone");
+	request_push_call(request, CALL_GONE);
 	request_run(request, 1);
 }
 

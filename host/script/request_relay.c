@@ -31,7 +31,7 @@ void request_let_go(struct request *request)
 	struct err err;
 
 	if (request->record_ref != LUA_NOREF) {
-		generation_push(request->generation, "pack");
+		generation_push(request->generation, CALL_PACK);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
 		if (state_call(state, 1, 1, 0, &err) != 0) {
 			log_error("router", "a record could not be packed: %s", err.text);
@@ -103,7 +103,7 @@ void request_on_relay_end(const struct relay_result *result, void *arg)
 		generation_ref(request->generation);
 	}
 	L = state_lua(generation_state(request->generation));
-	request_push_call(request, is_packed ? "finish_packed" : "finish");
+	request_push_call(request, is_packed ? CALL_FINISH_PACKED : CALL_FINISH);
 	if (is_packed)
 		lua_pushlstring(L, request->record_text ? request->record_text : "",
 			request->record_size);
