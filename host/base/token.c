@@ -47,26 +47,30 @@ static inline unsigned mark_text(__m128i block)
 		_mm_or_si128(_mm_andnot_si128(deletes, text), tabs));
 }
 
+static inline unsigned find_others(const char *data, mark_fn *mark)
+{
+	__m128i block;
+
+	memcpy(&block, data, BLOCK);
+	return ~mark(block) & 0xffff;
+}
+
 /* The first byte from at on that is not marked. What is left at the end is looked at in a
  * block that overlaps the one before. */
 static inline __attribute__((always_inline)) size_t pass(const char *data, size_t size,
 	size_t at, mark_fn *mark)
 {
-	__m128i block;
 	unsigned others;
 
-	if (size < BLOCK)
-		return at;
-	while (at < size) {
-		size_t start = at < size - BLOCK ? at : size - BLOCK;
-
-		memcpy(&block, data + start, BLOCK);
-		others = ~mark(block) & 0xffffu << (at - start) & 0xffff;
+	for (; size - at >= BLOCK; at += BLOCK) {
+		others = find_others(data + at, mark);
 		if (others)
-			return start + (size_t)__builtin_ctz(others);
-		at = start + BLOCK;
+			return at + (size_t)__builtin_ctz(others);
 	}
-	return at;
+	if (at == size || size < BLOCK)
+		return at;
+	others = find_others(data + size - BLOCK, mark) >> (at + BLOCK - size);
+	return others ? at + (size_t)__builtin_ctz(others) : size;
 }
 
 #define PASS(data, size, at, mark) pass(data, size, at, mark)
