@@ -195,8 +195,8 @@ static int l_set_record(lua_State *L)
 
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
-	luaL_unref(L, LUA_REGISTRYINDEX, request->record_ref);
-	request->record_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_setfenv(L, 1);
+	request->has_record = true;
 	return 0;
 }
 
@@ -204,9 +204,9 @@ static int l_record(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
 
-	if (request->record_ref == LUA_NOREF)
+	if (!request->has_record)
 		return 0;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
+	lua_getfenv(L, 1);
 	return 1;
 }
 

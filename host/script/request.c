@@ -49,9 +49,20 @@ static void empty_handle(struct request *request)
 		return;
 	*request->handle = NULL;
 	request->handle = NULL;
+	request->has_record = false;
 	lua_pushlightuserdata(L, request);
 	lua_pushnil(L);
 	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void request_push_record(lua_State *L, struct request *request)
+{
+	push_handle(L, request);
+	if (request->has_record)
+		lua_getfenv(L, -1);
+	else
+		lua_pushnil(L);
+	lua_remove(L, -2);
 }
 
 struct request *request_check(lua_State *L, int index)
@@ -91,20 +102,11 @@ struct request *request_new(struct script *script, struct exchange *exchange)
 	exchange_set_data(exchange, request);
 	request->generation = script->current;
 	generation_ref(request->generation);
-	request->record_ref = LUA_NOREF;
 	list_init(&request->attempts);
 	list_init(&request->legs);
 	list_append(&script->requests, &request->link);
 	script->process->request_count++;
 	return request;
-}
-
-static void drop_record(struct request *request)
-{
-	if (request->record_ref != LUA_NOREF && request->generation)
-		luaL_unref(state_lua(generation_state(request->generation)),
-			LUA_REGISTRYINDEX, request->record_ref);
-	request->record_ref = LUA_NOREF;
 }
 
 void request_end_health(struct request *request)
@@ -120,7 +122,6 @@ void request_drop_generation(struct request *request)
 {
 	if (!request->generation)
 		return;
-	drop_record(request);
 	attempts_close(request);
 	empty_handle(request);
 	generation_unref(request->generation);

@@ -58,7 +58,7 @@ struct request {
 	struct relay *relay;
 	struct plan *plan;              /* referenced, for the relay */
 	struct health *relay_health[2]; /* in flight until the relay's end */
-	int record_ref;    /* in the generation's registry; LUA_NOREF: none */
+	bool has_record;                /* as the environment of its handle */
 	char *record_text; /* the record, packed, once the generation is let go */
 	size_t record_size;
 	int64_t first_us;         /* of the first byte of the answer's body */

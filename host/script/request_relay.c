@@ -30,9 +30,9 @@ void request_let_go(struct request *request)
 	lua_State *L = state_lua(state);
 	struct err err;
 
-	if (request->record_ref != LUA_NOREF) {
+	if (request->has_record) {
 		generation_push(request->generation, CALL_PACK);
-		lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
+		request_push_record(L, request);
 		if (state_call(state, 1, 1, 0, &err) != 0) {
 			log_error("router", "a record could not be packed: %s", err.text);
 		} else {
@@ -108,7 +108,7 @@ void request_on_relay_end(const struct relay_result *result, void *arg)
 		lua_pushlstring(L, request->record_text ? request->record_text : "",
 			request->record_size);
 	else
-		lua_rawgeti(L, LUA_REGISTRYINDEX, request->record_ref);
+		request_push_record(L, request);
 	push_result(L, request, result);
 	relay_close(cancelled);
 	request_run(request, 3);
