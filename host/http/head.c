@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <llhttp.h>
+
 #include "base/token.h"
 #include "http/exchange.h"
 
@@ -46,11 +48,6 @@ struct framing {
 	const char *host;
 	const char *expect;
 	bool is_repeated; /* one of these four */
-	/* A tab stands behind the length or the coding: there are parsers that take it for
-	 * a part of the value. */
-	bool has_tab;
-	bool has_close;
-	bool has_keep_alive;
 };
 
 static bool text_is(const char *text, size_t size, const char *wanted)
@@ -58,25 +55,7 @@ static bool text_is(const char *text, size_t size, const char *wanted)
 	return size == strlen(wanted) && strncasecmp(text, wanted, size) == 0;
 }
 
-/* The tokens of Connection, with commas between them (RFC 9112 9.3). */
-static void note_tokens(struct framing *framing, const char *list)
-{
-	while (*list) {
-		size_t size = strcspn(list, ",");
-		const char *next = list + size + (list[size] == ',');
-
-		while (size && is_space(list[size - 1]))
-			size--;
-		while (size && is_space(*list))
-			list++, size--;
-		framing->has_close |= text_is(list, size, "close");
-		framing->has_keep_alive |= text_is(list, size, "keep-alive");
-		list = next;
-	}
-}
-
-static void note_field(struct framing *framing, const struct field *field, size_t size,
-	bool has_tab)
+static void note_field(struct framing *framing, const struct field *field, size_t size)
 {
 	const char **at = NULL;
 
@@ -88,14 +67,8 @@ static void note_field(struct framing *framing, const struct field *field, size_
 		at = &framing->coding;
 	else if (text_is(field->name, size, "Expect"))
 		at = &framing->expect;
-	/* Proxy-Connection is what old clients say to a proxy. */
-	else if (text_is(field->name, size, "Connection") ||
-		text_is(field->name, size, "Proxy-Connection"))
-		note_tokens(framing, field->value);
 	if (!at)
 		return;
-	if (has_tab && (at == &framing->length || at == &framing->coding))
-		framing->has_tab = true;
 	if (*at)
 		framing->is_repeated = true;
 	*at = field->value;
@@ -112,24 +85,28 @@ static void cut_fields(struct head *head, char *text, struct framing *framing)
 		size_t name_size = (size_t)(colon - text);
 		char *value = colon + 1;
 		char *line_end, *end;
-		bool has_tab;
 
 		while (is_space(*value))
 			value++;
 		line_end = end = strchr(value, '\r');
 		while (end > value && is_space(end[-1]))
 			end--;
-		has_tab = end < line_end && memchr(end, '\t', (size_t)(line_end - end));
 		*colon = '\0';
 		*end = '\0';
 		*field = (struct field) { text, value };
 		head->names |= name_bit(text, name_size);
-		note_field(framing, field, name_size, has_tab);
+		note_field(framing, field, name_size);
 		text = line_end + 2;
 	}
 }
 
 /* -- the parse -------------------------------------------------------------------- */
+
+/* Of the request line: from its first byte to the space behind it. */
+struct target {
+	char *start;
+	char *end;
+};
 
 static int refuse(const char **message, int status, const char *text)
 {
@@ -137,43 +114,14 @@ static int refuse(const char **message, int status, const char *text)
 	return status;
 }
 
-/* The methods that are registered, without CONNECT. */
-static bool method_is_known(const char *method)
-{
-	static const char *const known[] = { "POST", "GET", "OPTIONS", "HEAD", "DELETE",
-		"PATCH", "PUT", "TRACE", "ACL", "BIND", "CHECKOUT", "COPY", "LINK",
-		"LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE",
-		"NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH",
-		"SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE" };
-
-	for (size_t i = 0; i < COUNT_OF(known); i++) {
-		if (strcmp(method, known[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static int check_method(const char *method, const char **message)
-{
-	if (method_is_known(method))
-		return 0;
-	for (const char *at = method; *at; at++) {
-		if ((*at < 'A' || *at > 'Z') && *at != '-' && *at != '_')
-			return refuse(message, 400, "the method is malformed");
-	}
-	if (strcmp(method, "CONNECT") == 0)
-		return refuse(message, 501, "this is no proxy");
-	return refuse(message, 501, "the method is unknown");
-}
-
-/* Cuts up method SP target SP version, with one space each and nothing else. */
-static int cut_request_line(struct head *head, char *line, size_t size, char **target,
+/* The line is method SP target SP version, with one space each and nothing else: llhttp's loose
+ * mode forgives several things in this line. */
+static int find_target(struct head *head, char *line, size_t size, struct target *target,
 	const char **message)
 {
 	char *first = memchr(line, ' ', size);
 	char *last = memrchr(line, ' ', size);
 	const char *version = last ? last + 1 : line;
-	int status;
 
 	if (!first || first == last || memchr(first + 1, ' ', (size_t)(last - first - 1)))
 		return refuse(message, 400, "the request line is malformed");
@@ -185,14 +133,42 @@ static int cut_request_line(struct head *head, char *line, size_t size, char **t
 		return refuse(message, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
 	head->is_http_1_0 = version[7] == '0';
 
+	for (const char *at = line; at < first; at++) {
+		if ((*at < 'A' || *at > 'Z') && *at != '-' && *at != '_')
+			return refuse(message, 400, "the method is malformed");
+	}
 	if (memchr(first, '#', (size_t)(last - first)))
 		return refuse(message, 400, "the target holds a fragment");
-	*first = '\0';
-	*last = '\0';
-	if ((status = check_method(line, message)) != 0)
-		return status;
-	head->method = line;
-	*target = first + 1;
+	if (first - line == 7 && memcmp(line, "CONNECT", 7) == 0)
+		return refuse(message, 501, "this is no proxy");
+	*target = (struct target) { first + 1, last };
+	return 0;
+}
+
+static int on_head(llhttp_t *parser)
+{
+	bool *is_complete = parser->data;
+
+	*is_complete = true;
+	return HPE_PAUSED;
+}
+
+/* llhttp judges the head as a whole; what it leaves open is looked at here. */
+static int judge(struct head *head, const char *text, size_t size, const char **message)
+{
+	static const llhttp_settings_t settings = { .on_headers_complete = on_head };
+	bool is_complete = false;
+	llhttp_t parser;
+	llhttp_errno_t result;
+
+	llhttp_init(&parser, HTTP_REQUEST, &settings);
+	parser.data = &is_complete;
+	result = llhttp_execute(&parser, text, size);
+	if (result == HPE_INVALID_METHOD)
+		return refuse(message, 501, "the method is unknown");
+	if (!is_complete || result != HPE_PAUSED)
+		return refuse(message, 400, "the head is malformed");
+	head->is_keep_alive = llhttp_should_keep_alive(&parser);
 	return 0;
 }
 
@@ -291,8 +267,6 @@ static int check_framing(struct head *head, const struct framing *framing,
 {
 	if (framing->is_repeated)
 		return refuse(message, 400, "a framing field is repeated");
-	if (framing->has_tab)
-		return refuse(message, 400, "a tab stands behind a framing field");
 	if (!framing->host && !head->is_http_1_0)
 		return refuse(message, 400, "the Host field is missing");
 	if (framing->host && !host_is_valid(framing->host))
@@ -323,17 +297,19 @@ int head_parse(struct head *head, char *text, size_t size, struct field *fields,
 	struct framing framing = { 0 };
 	char *authority = NULL;
 	char *line_end = memchr(text, '\r', size);
-	char *target;
+	struct target target;
 	int status;
 
 	*head = (struct head) { .method = "", .path = "", .query = "", .fields = fields };
-	status = cut_request_line(head, text, (size_t)(line_end - text), &target,
-		message);
+	status = find_target(head, text, (size_t)(line_end - text), &target, message);
+	if (!status)
+		status = judge(head, text, size, message);
 	if (status)
 		return status;
+	target.start[-1] = '\0';
+	*target.end = '\0';
+	head->method = text;
 	cut_fields(head, line_end + 2, &framing);
-	head->is_keep_alive = head->is_http_1_0 ? framing.has_keep_alive
-						: !framing.has_close;
-	status = split_target(head, target, &authority, message);
+	status = split_target(head, target.start, &authority, message);
 	return status ? status : check_framing(head, &framing, authority, message);
 }

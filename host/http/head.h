@@ -1,11 +1,11 @@
 /* head.h - the head of a request: from raw bytes to a checked struct.
  *
  * Two steps. head_scan() looks at every byte as it arrives and finds the end of the head;
- * it knows only lines, names and forbidden bytes. head_parse() cuts the whole head up where
- * its separators stand and judges what the parts say. Both refuse what two parsers could read in two
- * ways: a lone CR or LF, folded lines, control characters, names that are no token, two
- * lengths, a length beside a transfer coding, and everything else of that kind. Nothing
- * is repaired. */
+ * it knows only lines, names and forbidden bytes. head_parse() has llhttp judge the whole
+ * head, cuts it up and judges what llhttp leaves open. Both refuse what two parsers could
+ * read in two ways: a lone CR or LF, folded lines, control characters, names that are no
+ * token, two lengths, a length beside a transfer coding, and everything else of that kind.
+ * Nothing is repaired. */
 #pragma once
 
 #include <stdbool.h>

@@ -216,7 +216,10 @@ async function hold(world, operation, may_change) {
   });
   if (result.counterexample === null) return;
   const [request] = result.counterexample;
-  assert.fail(`NEAP_SEED=${SEED}: ${JSON.stringify(request)}\n${result.errorInstance.message}`);
+  assert.fail(
+    `NEAP_SEED=${SEED}: ${JSON.stringify(request)}\n${result.errorInstance.message}\n` +
+      `the log ends with\n${world.neap.tail()}`,
+  );
 }
 
 test("every operation, whatever it is sent, answers as the document says", async (t) => {
