@@ -129,8 +129,9 @@ int gate_event(struct gate *gate, size_t offset, struct sse_event *event)
 	bool is_end = gate->is_ended && gate->result == TRANSFER_OK;
 
 	assert(offset <= gate_size(gate));
+	/* One that came whole with the last read is too long all the same. */
 	if (find_event(gate, offset, is_end, event))
-		return 1;
+		return event->size > GATE_MAX ? -EMSGSIZE : 1;
 	if (gate->is_ended)
 		return -ENODATA;
 	return gate_is_full(gate) ? -EMSGSIZE : 0;

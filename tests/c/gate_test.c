@@ -153,6 +153,41 @@ static void a_full_gate_holds_the_provider_back(void **state)
 	close_story(&story);
 }
 
+#define LONG_EVENT (GATE_MAX + 1000)
+
+static bool script_long_event(struct scripted *upstream, int fd, int nth)
+{
+	static char block[LONG_EVENT];
+
+	(void)nth;
+	memset(block, 'x', sizeof(block));
+	memcpy(block, "data: ", 6);
+	memcpy(block + sizeof(block) - 2, "\n\n", 2);
+	if (!scripted_read_request(upstream, fd))
+		return false;
+	scripted_send(fd, SSE_HEAD);
+	scripted_send_bytes(fd, block, sizeof(block));
+	return false;
+}
+
+/* However much of it came with the read that has filled the gate. */
+static void a_longer_event_does_not_fit(void **state)
+{
+	struct story story;
+	struct sse_event event;
+
+	(void)state;
+	open_story(&story, script_long_event, NULL);
+	world_wait(&story.world, &story.fulls, 1);
+	assert_int_equal(gate_event(story.gate, 0, &event), -EMSGSIZE);
+	while (gate_size(story.gate) < LONG_EVENT) {
+		transfer_resume(gate_transfer(story.gate));
+		event_base_loop(story.world.base, EVLOOP_ONCE);
+	}
+	assert_int_equal(gate_event(story.gate, 0, &event), -EMSGSIZE);
+	close_story(&story);
+}
+
 static void a_gate_may_be_closed_by_its_watcher(void **state)
 {
 	struct story story;
@@ -192,6 +227,7 @@ int main(void)
 		cmocka_unit_test(a_broken_rest_is_no_event),
 		cmocka_unit_test(an_event_may_not_be_there_yet),
 		cmocka_unit_test(a_full_gate_holds_the_provider_back),
+		cmocka_unit_test(a_longer_event_does_not_fit),
 		cmocka_unit_test(a_gate_may_be_closed_by_its_watcher),
 		cmocka_unit_test(nobody_has_to_watch),
 	};
