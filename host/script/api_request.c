@@ -269,8 +269,8 @@ static int l_reply(lua_State *L)
 	return 0;
 }
 
-/* reply_held(attempt, status, fields, filter): the attempt's body, which has ended,
- * as the whole answer */
+/* reply_held(attempt, status, fields, filter): the attempt's body, which has ended, as the
+ * whole answer; the attempt is closed */
 static int l_reply_held(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
@@ -286,6 +286,7 @@ static int l_reply_held(lua_State *L)
 	request->is_ended = true;
 	exchange_reply(request->exchange, status, fields, count, gate_data(gate),
 		gate_size(gate));
+	attempt_end(L, 2);
 	return 0;
 }
 

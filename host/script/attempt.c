@@ -79,6 +79,11 @@ struct gate *attempt_gate(lua_State *L, int index)
 	return attempt_check(L, index)->gate;
 }
 
+void attempt_end(lua_State *L, int index)
+{
+	attempt_free(attempt_check(L, index));
+}
+
 struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
 {
 	struct attempt *attempt = attempt_check(L, index);
@@ -121,8 +126,11 @@ static int push_reason(lua_State *L, const char *reason)
 static int push_head(lua_State *L, struct attempt *attempt)
 {
 	if (gate_has_head(attempt->gate)) {
-		lua_pushinteger(L, transfer_status(gate_transfer(attempt->gate)));
-		return 1;
+		const struct transfer *transfer = gate_transfer(attempt->gate);
+
+		lua_pushinteger(L, transfer_status(transfer));
+		lua_pushstring(L, transfer_header(transfer, "content-type"));
+		return 2;
 	}
 	return gate_is_ended(attempt->gate) ? push_failure(L, attempt) : 0;
 }
@@ -260,7 +268,7 @@ static int wait_for(lua_State *L, struct attempt *attempt, enum want want, int s
 
 /* -- methods ---------------------------------------------------------------------- */
 
-/* head() -> status | nil, failure, text. Waits. */
+/* head() -> status, content type | nil, failure, text. Waits. */
 static int l_head(lua_State *L)
 {
 	return wait_for(L, attempt_check(L, 1), WANT_HEAD, 0);

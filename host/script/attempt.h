@@ -24,3 +24,5 @@ bool attempts_are_open(const struct request *request);
 struct gate *attempt_take(lua_State *L, int index, struct health *health[2]);
 /* The same without taking. */
 struct gate *attempt_gate(lua_State *L, int index);
+/* Ends it and empties its handle; raises if it is closed. */
+void attempt_end(lua_State *L, int index);

@@ -118,11 +118,12 @@ end
 --- size: bytes of body that went out.
 local function finish(of, status, outcome, size, why)
   local self = of.record
-  if not self.first_byte_seconds then note_first_byte(of) end
+  local seconds = host.now() - self.start
+  self.first_byte_seconds = self.first_byte_seconds or seconds
   self.status, self.outcome, self.bytes_out = status, outcome, size
   if why then self.error = why end -- a name without a value would need room, too
   if of.handle:is_gone() then self.outcome, self.status = "aborted", 499 end
-  record.finish(self)
+  record.finish(self, seconds)
 end
 
 --- An error of neap's own in the client's dialect. options: { retry_after, code, final (the client
@@ -413,7 +414,7 @@ function answer.commit(of, got)
     end
     of.handle:reply_held(inside.transfer, inside.status, attempt_fields(of, inside),
       filter_of(dialect))
-    response.close(inside)
+    inside.transfer, of.open = nil, nil
     return finish(of, inside.status, "ok", inside.size)
   end
   relay(of, inside)

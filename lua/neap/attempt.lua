@@ -136,7 +136,7 @@ end
 local function gate_body(inside, transfer, dialect)
   local held, is_ended, why = transfer:bytes(1e9)
   if not held then return fail(inside, is_ended, why) end
-  transfer:deadline(0)
+  if inside.context.stream then transfer:deadline(0) end -- of the first event that it asked for
   inside.is_whole, inside.size = is_ended, held
   if not is_ended then return end
   local class, status = dialect.classify_body(transfer, held)
@@ -150,9 +150,9 @@ local function is_event_stream(content_type)
 end
 
 local function read_answer(inside, transfer, dialect)
-  local status, failure, why = transfer:head()
-  if not status then return fail(inside, failure, why) end
-  local content_type = transfer:header("content-type") or ""
+  local status, content_type, why = transfer:head()
+  if not status then return fail(inside, content_type, why) end
+  content_type = content_type or ""
   inside.content_type = content_type
   if status >= 300 then
     read_error(inside, transfer)
@@ -169,13 +169,13 @@ end
 -- The step
 
 --- A new attempt, which is the inside of its response, too, and what is left of it in the record.
-local function new_attempt(of, target, key)
+local function new_attempt(of, target, key, now)
   local target_inside = object.inside(catalog.Target, target)
   local key_inside = key and object.inside(catalog.Key, key)
   return {
     target = target, key = key, target_inside = target_inside, key_inside = key_inside,
     target_name = target_inside.name, key_id = key_inside and key_inside.id,
-    started = host.now(),
+    started = now,
     place = steps.count(of.steps), -- of the steps before it: where a trace shows it
     context = of, transfer = false, dialect = false, is_native = false, is_usage_hidden = false,
     content_type = false, is_whole = false, is_stream = false, model = false, size = false,
@@ -278,15 +278,15 @@ function attempt.run(_, narrowed)
   local of = narrowed.context
   if of.open then response.close(of.open) end
   local attempts = of.attempts
-  local count = #attempts
-  if count >= of.budget or host.now() >= of.deadline then
+  local count, now = #attempts, host.now()
+  if count >= of.budget or now >= of.deadline then
     return (response.failed(of, "exhausted", "the request's budget is spent"))
   end
   local target = request.target_of(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
-  local inside = new_attempt(of, target, request.key_of(narrowed))
+  local inside = new_attempt(of, target, request.key_of(narrowed), now)
   of.provider, attempts[count + 1] = inside.target_inside.provider, inside
   local transfer, problem, status = start(of, inside, narrowed.changed or NONE)
   if not transfer then

@@ -34,7 +34,10 @@ end
 -- ------------------------------------------------------------------------------------
 -- Secrets
 
-local function is_any_kept(configuration)
+--- Whether a group or a token of the configuration asks for it.
+---@param configuration table
+---@return boolean
+function bodies.are_kept(configuration)
   for _, list in ipairs { configuration.groups, configuration.tokens } do
     for _, one in ipairs(list) do
       if one.bodies then return true end
@@ -47,7 +50,7 @@ end
 ---@param configuration table
 ---@return string[]?
 function bodies.secrets(configuration)
-  if not is_any_kept(configuration) then return nil end
+  if not bodies.are_kept(configuration) then return nil end
   local list = {}
   for _, provider in ipairs(configuration.providers) do
     for _, key in ipairs(provider.keys or {}) do list[#list + 1] = key.secret end

@@ -3,6 +3,7 @@
 --- Built once per state from a checked configuration (neap.config). Policies see targets and
 --- keys as objects; the library works on their insides.
 
+local bodies = require "neap.bodies"
 local host = require "neap.host"
 local object = require "neap.object"
 local prices = require "neap.price"
@@ -249,6 +250,7 @@ function catalog.new(configuration)
     is_guessing = configuration.guess_conversations ~= false,
     has_tokens = #configuration.tokens > 0 or configuration.needs_token == true,
     of_policies = configuration.of_policies or stored_settings.of_policies(),
+    keeps_bodies = bodies.are_kept(configuration),
     body_size = (configuration.settings or stored_settings.all()).body_size,
   }
   for _, given in ipairs(configuration.providers) do

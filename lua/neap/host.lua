@@ -647,7 +647,7 @@ function request:keep_bodies(size_max, failures_only) end
 ---@param body string
 function request:reply(status, fields, body) end
 
----@param attempt neap.host_attempt whose body has ended
+---@param attempt neap.host_attempt whose body has ended; it is closed
 ---@param status integer
 ---@param fields (string|number)[]
 function request:reply_held(attempt, status, fields) end
@@ -700,7 +700,7 @@ function host.start(request, route, body) end
 local attempt = {}
 
 --- Waits.
----@return integer? status, string? failure, string? text
+---@return integer? status, string? type_or_failure the content type or nil, string? text
 function attempt:head() end
 
 --- Waits.

@@ -157,10 +157,11 @@ local function put_price(self)
   end
 end
 
---- Writes the end of a request, once. status and outcome must be known by now.
-function record.finish(self)
+--- Writes the end of a request, once. status and outcome must be known by now. seconds: what it
+--- took, where that is known.
+function record.finish(self, seconds)
   if self.seconds then return end
-  self.seconds = host.now() - self.start
+  self.seconds = seconds or host.now() - self.start
   local of = self.context
   self.context = nil
   put_price(self)

@@ -242,7 +242,7 @@ end
 
 local function chat(of)
   of.operation = "chat"
-  bodies.of_token(of, known)
+  if known.keeps_bodies then bodies.of_token(of, known) end
   if not read_request(of) then return end
   local group, status = catalog.resolve(known, of.token, of.model)
   if not group then
@@ -253,11 +253,11 @@ local function chat(of)
       :format(of.model), { code = "model_not_found" })
   end
   of.group, of.record.group = group, group.name
-  bodies.of_group(of, known)
+  if known.keeps_bodies then bodies.of_group(of, known) end
   of.conversation, of.told_conversation = conversation.of(of, known.is_guessing)
   of.record.conversation = of.conversation
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
-  of.handle:on_disconnect(group.on_disconnect)
+  if group.on_disconnect ~= "cancel" then of.handle:on_disconnect(group.on_disconnect) end
   context.set(of)
   local got = fallback.run(of, group)
   if got then

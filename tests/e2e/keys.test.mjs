@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { chat, say } from "./support/client.mjs";
 import { group, provider, use } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
+import { until } from "./support/story.mjs";
 import { answer, error, upstream } from "./support/upstream.mjs";
 
 const KEYS = ["sk-key-one-000001", "sk-key-two-000002", "sk-key-three-0003"];
@@ -49,7 +50,10 @@ test("429 with retry-after rests that key and only that; the next one answers", 
     1,
     "the resting key was asked once",
   );
-  const line = neap.requests().find((each) => each.attempts.length === 2);
+  const line = await until(
+    () => neap.requests().find((each) => each.attempts.length === 2),
+    "the log line of the request that took two keys",
+  );
   assert.equal(line.attempts[0].status, 429);
   assert.match(line.attempts[0].key, /k2/);
   assert.doesNotMatch(line.key, /k2/);

@@ -62,6 +62,7 @@ end
 function Handle:reply_held(attempt, status, fields)
   take_fields(self, status, join(attempt, fields))
   self.answer = attempt:text(0)
+  attempt:close()
 end
 
 function Handle:start(status, fields)

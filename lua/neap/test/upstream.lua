@@ -145,7 +145,7 @@ local function failure_of(self) return { nil, self.failure, self.why } end
 
 function Attempt:head()
   return wait(self, function()
-    if self.has_head then return { self.status } end
+    if self.has_head then return { self.status, self:header("content-type") } end
     return self.is_ended and failure_of(self)
   end)
 end
