@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAPPED_FROM (1024 * 1024)  /* bytes; larger blocks are mapped one by one */
-#define SMALL 1024                 /* bytes of a block that a thread keeps */
-#define TRIMMED_FROM (4096 * 1024) /* bytes free at the end of a heap */
+/* Bytes; larger blocks are mapped one by one, and each of their pages is a fault. A body that
+ * lies in memory is smaller. */
+#define MAPPED_FROM (4 * 1024 * 1024)
+#define SMALL 1024                      /* bytes of a block that a thread keeps */
+#define TRIMMED_FROM (16 * 1024 * 1024) /* bytes free at the end of a heap */
 
 void mem_prepare(void)
 {

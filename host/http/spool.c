@@ -13,7 +13,7 @@
 #include "http/spool_writer.h"
 
 #define RUN_FIRST 1024            /* bytes of the first run in memory */
-#define EXPECTED_MAX (256 * 1024) /* what is believed of a length that was only named */
+#define EXPECTED_MAX (256 * 1024) /* believed of a length before so much of it has come */
 #define BLOCK_SIZE (128 * 1024)   /* bytes that go to the file's thread at a time */
 #define PENDING_HIGH (1024 * 1024)
 #define POLL_MS 20
@@ -26,7 +26,7 @@ struct spool {
 	char *run; /* the whole body, or the last block of a file */
 	size_t run_size;
 	size_t run_capacity;
-	size_t expected;         /* bytes of the first run */
+	size_t expected;         /* bytes that were named, or of the first run */
 	size_t memory_charge;    /* bytes of memory_used for the run */
 	struct spool_file *file; /* NULL: all in memory */
 	struct event *ready_event;
@@ -134,17 +134,21 @@ struct spool *spool_new(struct spools *spools, struct event_base *base)
 void spool_expect(struct spool *spool, uint64_t size)
 {
 	if (size)
-		spool->expected = size < EXPECTED_MAX ? (size_t)size : EXPECTED_MAX;
+		spool->expected = size < SPOOL_MEMORY ? (size_t)size : SPOOL_MEMORY;
 }
 
 /* Makes the run in memory large enough, if that is allowed. */
 static bool grow_run(struct spool *spool, size_t size)
 {
 	size_t wanted = spool->run_size + size;
-	size_t capacity = spool->run_capacity ? spool->run_capacity : spool->expected;
+	size_t capacity = spool->expected;
 
 	if (wanted > SPOOL_MEMORY)
 		return false;
+	if (capacity > EXPECTED_MAX && spool->run_size < EXPECTED_MAX)
+		capacity = EXPECTED_MAX;
+	if (capacity < spool->run_capacity)
+		capacity = spool->run_capacity;
 	while (capacity < wanted)
 		capacity *= 2;
 	if (capacity == spool->run_capacity)
