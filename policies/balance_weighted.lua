@@ -14,13 +14,16 @@ local balanced = policy.define {
   },
 }
 
+-- A balance that nobody knows is above every floor.
+local function is_above(balance, floor) return not balance or balance > floor end
+
 -- The keys that have more than the floor left, their balances by key, and the mean of these, for
 -- which a balance is taken that nobody knows.
 local function above_floor(keys, floor)
   local left, balances, sum, count = {}, {}, 0, 0
   for _, key in ipairs(keys) do
     local balance = key.balance
-    if not balance or balance > floor then left[#left + 1] = key end
+    if is_above(balance, floor) then left[#left + 1] = key end
     if balance and balance > floor then
       balances[key], sum, count = balance, sum + balance, count + 1
     end
@@ -29,14 +32,15 @@ local function above_floor(keys, floor)
 end
 
 function balanced:run(request, next)
-  local all = request.keys
+  local all, floor = request.keys, self.settings.floor
   if not all[1] then return next(request) end
-  local keys, balances, mean = above_floor(all, self.settings.floor)
+  -- One alone has its place.
+  if not all[2] and is_above(all[1].balance, floor) then return next(request) end
+  local keys, balances, mean = above_floor(all, floor)
   if not keys[1] then
     self:note("all %d keys are at their floor", #all)
     return request:refuse(503, "no key of the provider has enough left")
   end
-  if not all[2] then return next(request) end -- one alone has its place
   local is_sorted = self.settings.strategy == "highest"
   return next(request:with { keys = rank.by(keys, function(key)
     local balance = balances[key] or mean

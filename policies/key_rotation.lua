@@ -18,13 +18,13 @@ local rotation = policy.define {
   },
 }
 
-local function refuse_or_insist(self, request, next, keys, model)
+local function refuse_or_insist(self, request, next, keys)
   local key, wait = better.key(keys)
   local is_disabled = key.state == "disabled"
   self:note("all %d keys %s", #keys, is_disabled and "are disabled" or "rest")
   if self.settings.last_resort then
     local response = next(request:with { key = key })
-    verdict.apply(self, response, key, model, true)
+    verdict.apply(self, response, key, request, true)
     return response
   end
   if is_disabled then return request:refuse(503, "every key of the provider is disabled", wait) end
@@ -32,21 +32,20 @@ local function refuse_or_insist(self, request, next, keys, model)
 end
 
 function rotation:run(request, next)
-  local keys, target = request.keys, request.target
+  local keys = request.keys
   if not keys[1] then return next(request) end
-  local model = target and target.model
   local best, tried = nil, 0
   for _, key in ipairs(keys) do
     local is_ready = key.state == "ready"
     if is_ready or key:probe() then
       local response = next(request:with { key = key })
       best, tried = better.response(best, response), tried + 1
-      local is_keys_fault = verdict.apply(self, response, key, model, not is_ready)
+      local is_keys_fault = verdict.apply(self, response, key, request, not is_ready)
       if not is_keys_fault then return response end
       if tried == self.settings.tries then break end
     end
   end
-  return best or refuse_or_insist(self, request, next, keys, model)
+  return best or refuse_or_insist(self, request, next, keys)
 end
 
 return rotation

@@ -28,8 +28,8 @@ local function is_spent_quota(status, body)
 end
 
 -- Returns what, why, seconds. what: "well", "nothing" (it says nothing about the key), "rest",
--- "rest_model" (for the target's model alone) or "disable". chance: from 0 to 1.
-function verdict.of(response, key, chance)
+-- "rest_model" (for the target's model alone) or "disable". policy: whose random() is asked.
+function verdict.of(response, key, policy)
   local status = response.status
   -- What has no time was answered by neap itself: no key was asked.
   if not status or not response.seconds then return "nothing" end
@@ -52,7 +52,7 @@ function verdict.of(response, key, chance)
   end
   if status == 429 then
     return "rest", "its rate is limited (429)",
-      response.retry_after or backoff(key.rests, chance)
+      response.retry_after or backoff(key.rests, policy:random())
   end
   return "nothing"
 end
@@ -75,13 +75,13 @@ end
 
 -- Does what the response says about the key; returns whether the failure was the key's own, so
 -- that another one may do better. is_test: the key was asked though it was not ready.
-function verdict.apply(policy, response, key, model, is_test)
-  local what, why, seconds = verdict.of(response, key, policy:random())
+function verdict.apply(policy, response, key, request, is_test)
+  local what, why, seconds = verdict.of(response, key, policy)
   if what == "well" then note_success(policy, key, is_test) end
   if what == "well" or what == "nothing" then return false end
   if what == "disable" then key:disable(why, PROBE_SECONDS) end
   if what == "rest" then key:rest(seconds, why) end
-  if what == "rest_model" then key:rest(seconds, why, model) end
+  if what == "rest_model" then key:rest(seconds, why, request.target and request.target.model) end
   count_refusal(policy, key, response.status)
   policy:note("%s: %s", key.id, why)
   return true

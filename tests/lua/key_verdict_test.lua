@@ -4,7 +4,8 @@ local verdict = test.lib "key_verdict"
 
 local function of(response, rests, chance)
   response.seconds = response.seconds or 1
-  return { verdict.of(response, { rests = rests or 0 }, chance or 0.5) }
+  local policy = { random = function() return chance or 0.5 end }
+  return { verdict.of(response, { rests = rests or 0 }, policy) }
 end
 
 test("a failure says nothing about a key", function()
@@ -12,8 +13,8 @@ test("a failure says nothing about a key", function()
 end)
 
 test("what neap itself answered says nothing: no key was asked", function()
-  test.equal({ verdict.of({ status = 429 }, { rests = 0 }, 0.5) }, { "nothing" })
-  test.equal({ verdict.of({ status = 200 }, { rests = 0 }, 0.5) }, { "nothing" })
+  test.equal({ verdict.of({ status = 429 }, { rests = 0 }) }, { "nothing" })
+  test.equal({ verdict.of({ status = 200 }, { rests = 0 }) }, { "nothing" })
 end)
 
 test("a success is well", function()
