@@ -29,6 +29,12 @@ local function make(inside)
   return latest, inside
 end
 
+--- A policy may change the list that it is given. Most have one element.
+local function copy(list)
+  if not list[2] then return { list[1] } end
+  return host.copy_list(list)
+end
+
 -- ------------------------------------------------------------------------------------
 -- What is read
 
@@ -186,8 +192,8 @@ local function with(self, changes)
   local before = target and target ~= inside.target and NONE or inside
   return (make {
     context = inside.context, target = target or inside.target, key = key or before.key,
-    targets = targets and host.copy_list(targets) or inside.targets,
-    keys = keys and host.copy_list(keys) or before.keys,
+    targets = targets and copy(targets) or inside.targets,
+    keys = keys and copy(keys) or before.keys,
     changed = is_changed and changed(inside.changed, changes) or inside.changed,
   })
 end
@@ -235,8 +241,8 @@ Request = object.class("request", {
     told_conversation = function(self) return self.context.told_conversation end,
     tokens_estimate = function(self) return usage.estimate_prompt(self.context.handle:size()) end,
     attempts = attempts_of,
-    targets = function(self) return host.copy_list(targets_of(self)) end,
-    keys = function(self) return host.copy_list(keys_of(self)) end,
+    targets = function(self) return copy(targets_of(self)) end,
+    keys = function(self) return copy(keys_of(self)) end,
   },
   methods = {
     json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
