@@ -32,43 +32,28 @@ local function may_be_tried(target, is_first)
 end
 
 function breaker:run(request, next)
-  local targets, well = request.targets, {}
-  for _, target in ipairs(targets) do
-    if may_be_tried(target, #well == 0) then well[#well + 1] = target end
+  local targets, well = request.targets, 0 -- a list of our own: those that are well move to its front
+  local all = #targets
+  for place = 1, all do
+    local target = targets[place]
+    if may_be_tried(target, well == 0) then
+      well = well + 1
+      targets[well] = target
+    end
   end
-  if #well == #targets then return next(request) end
-  if well[1] then return next(request:with { targets = well }) end
-  self:note("all %d targets rest: trying them nevertheless", #targets)
-  return next(request)
-end
-
--- The place of the attempt that the client was answered with: in a race others may come behind it.
-local function answered_with(attempts, target)
-  for place = #attempts, 1, -1 do
-    local attempt = attempts[place]
-    if attempt.failure ~= "lost" and (not target or attempt.target == target) then return place end
+  if well == all then return next(request) end
+  if well == 0 then
+    self:note("all %d targets rest: trying them nevertheless", all)
+    return next(request)
   end
+  for place = well + 1, all do targets[place] = nil end
+  return next(request:with { targets = targets })
 end
 
 function breaker:done(request, outcome)
   local target = outcome.target
   if outcome.at_once and target and target.is_well then return end -- it still is
-  local attempts = request.attempts
-  local last = answered_with(attempts, target)
-  for index, attempt in ipairs(attempts) do
-    local status, failure = attempt.status, attempt.failure
-    local is_answer = not failure and status and status < 400
-    local at = attempt.started + (attempt.seconds or 0)
-    if is_answer and index == last and outcome.failure and not outcome.aborted then
-      is_answer, failure, at = false, outcome.failure, self:now() -- it broke off later
-    end
-    if attempt.target and is_answer then
-      attempt.target:well(at)
-    elseif attempt.target and (status or failure) -- neither: it was cut short
-      and self.settings.counts:covers { status = status, failure = failure } then
-      tally.failure(self, attempt.target, at)
-    end
-  end
+  tally.count(self, request.attempts, outcome)
 end
 
 return breaker

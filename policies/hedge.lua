@@ -1,11 +1,10 @@
 -- Asks a second target when the first has brought no content after a while; the first content
 -- wins, the other is cancelled (Dean and Barroso, "The Tail at Scale", 2013). Stands right outside
 -- of what walks the targets: the first leg has all of them, the second all but the first.
-local policy   = require "neap.policy"
-local setting  = require "neap.setting"
-local quantile = require "policies.lib.quantile"
+local policy  = require "neap.policy"
+local setting = require "neap.setting"
+local times   = require "policies.lib.hedge_times"
 
-local TIMES_MIN = 30 -- that must be known before a delay follows from them
 local SAVED_MAX = 10 -- second attempts that quiet times may save up
 
 local hedge = policy.define {
@@ -18,16 +17,6 @@ local hedge = policy.define {
       help = "Second attempts, as a share of the requests." },
   },
 }
-
-local function name_of(target, request)
-  return target.name .. (request.stream and " streamed" or " whole")
-end
-
-local function delay_of(self, name)
-  if self.settings.after > 0 then return self.settings.after end
-  local seconds, times = quantile.get(self.shared, name)
-  return times >= TIMES_MIN and seconds or nil
-end
 
 -- What is spent, less what was earned: never above 0.
 local function earn(self)
@@ -43,7 +32,7 @@ function hedge:run(request, next)
   local targets = request.targets
   local first, second = targets[1], targets[2]
   earn(self)
-  local delay = second and second.state == "ready" and delay_of(self, name_of(first, request))
+  local delay = second and second.state == "ready" and times.delay(self, first, request)
   if not delay then return next(request) end
   local has_failed = false
   local function run_leg(leg, place)
@@ -62,14 +51,7 @@ function hedge:run(request, next)
 end
 
 function hedge:done(request)
-  if self.settings.after > 0 then return end
-  for _, attempt in ipairs(request.attempts) do
-    local seconds = attempt.first_event_seconds or attempt.seconds
-    if attempt.target and seconds then
-      quantile.learn(self.shared, name_of(attempt.target, request), seconds,
-        attempt.first_event_seconds == nil)
-    end
-  end
+  times.learn(self, request)
 end
 
 return hedge

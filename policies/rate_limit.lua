@@ -33,8 +33,7 @@ local function refuse(request, kind, allowed, wait)
 end
 
 function limit:run(request, next)
-  -- It may come here again, where this stands inside of a policy that tries more than once.
-  if self:remembered() then return next(request) end
+  if self:remembered() then return next(request) end -- again, for a policy outside that retries
   local who, taken = request[self.settings.by] or "nobody", {}
   for _, kind in ipairs(quota.KINDS) do
     local allowed = self.settings[kind.setting]
