@@ -78,7 +78,7 @@ static void let_go(struct transfer *transfer, bool is_reusable)
 	transfer->carrier->stop(transfer, is_reusable);
 	transfer->body = (struct transfer_body) { 0 };
 	transfer->pool->open_count--;
-	event_del(&transfer->timer);
+	transfer_disarm(transfer);
 }
 
 static void free_transfer(struct transfer *transfer)
@@ -151,6 +151,7 @@ void transfers_init(struct transfers *pool, struct event_base *base)
 	list_init(&pool->transfers);
 	list_init(&pool->pending);
 	event_assign(&pool->kick, base, -1, 0, run_all_pending, pool);
+	transfers_clock_init(pool);
 }
 
 /* -- for whoever holds it ---------------------------------------------------------- */

@@ -1,6 +1,10 @@
-/* The deadlines of a transfer: one timer for whichever is next. */
+/* The deadlines of a transfer. Most transfers end long before any of them: the pool looks at
+ * all of its transfers now and then, and only one with a deadline before the next look has a
+ * timer of its own, for whichever is next. */
 #include "base/clock.h"
 #include "upstream/transfer_inside.h"
+
+#define LOOK_MS 1000 /* between two looks of the pool */
 
 static int64_t earlier(int64_t one, int64_t other)
 {
@@ -31,23 +35,69 @@ static int64_t nearest_deadline(const struct transfer *transfer)
 	return earlier(nearest, idle_deadline(transfer));
 }
 
+static void add_timer(struct event *timer, int64_t wait_ms)
+{
+	struct timeval wait = { 0 };
+
+	if (wait_ms > 0) {
+		wait.tv_sec = wait_ms / 1000;
+		wait.tv_usec = wait_ms % 1000 * 1000;
+	}
+	evtimer_add(timer, &wait);
+}
+
+static void arm_look(struct transfers *pool)
+{
+	pool->look_at = clock_ms() + LOOK_MS;
+	add_timer(&pool->look, LOOK_MS);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+
 void transfer_arm(struct transfer *transfer)
 {
+	struct transfer_clock *clock = &transfer->clock;
+	struct transfers *pool = transfer->pool;
 	int64_t nearest = transfer->is_stopped ? 0 : nearest_deadline(transfer);
-	int64_t wait_ms;
 
 	/* A timer that fires too early looks again: bytes that arrive only move a
 	 * number. */
-	if (!nearest || (transfer->clock.armed && transfer->clock.armed <= nearest))
+	if (!nearest || (clock->armed && clock->armed <= nearest))
 		return;
-	wait_ms = nearest - clock_ms();
-	if (wait_ms < 0)
-		wait_ms = 0;
-	struct timeval wait = { .tv_sec = wait_ms / 1000,
-		.tv_usec = wait_ms % 1000 * 1000 };
+	if (!pool->look_at)
+		arm_look(pool);
+	if (nearest > pool->look_at)
+		return;
+	if (!clock->armed)
+		evtimer_assign(&transfer->timer, pool->base, on_timer, transfer);
+	add_timer(&transfer->timer, nearest - clock_ms());
+	clock->armed = nearest;
+}
 
-	evtimer_add(&transfer->timer, &wait);
-	transfer->clock.armed = nearest;
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct transfers *pool = arg;
+
+	(void)fd;
+	(void)what;
+	pool->look_at = 0;
+	if (!pool->open_count)
+		return;
+	arm_look(pool);
+	for (struct list *at = pool->transfers.next; at != &pool->transfers; at = at->next)
+		transfer_arm(CONTAINER_OF(at, struct transfer, link));
+}
+
+void transfers_clock_init(struct transfers *pool)
+{
+	evtimer_assign(&pool->look, pool->base, on_look, pool);
+}
+
+void transfer_disarm(struct transfer *transfer)
+{
+	if (transfer->clock.armed)
+		event_del(&transfer->timer);
+	transfer->clock.armed = 0;
 }
 
 static bool is_over(int64_t deadline, int64_t now)
@@ -92,7 +142,6 @@ void transfer_clock_start(struct transfer *transfer)
 	clock->connect = deadline_in(now, transfer->timeouts.connect);
 	clock->first_byte = deadline_in(now, transfer->timeouts.first_byte);
 	clock->total = deadline_in(now, transfer->timeouts.total);
-	evtimer_assign(&transfer->timer, transfer->pool->base, on_timer, transfer);
 	transfer_arm(transfer);
 }
 

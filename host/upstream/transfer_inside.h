@@ -44,7 +44,7 @@ struct transfer_clock { /* clock_ms() of each deadline, 0: none */
 	int64_t total;
 	int64_t extra; /* transfer_set_deadline() */
 	int64_t read;  /* the last bytes of the body */
-	int64_t armed; /* when the timer fires */
+	int64_t armed; /* when the timer fires, 0: it does not */
 };
 
 /* Who moves a transfer's bytes. None of these calls the handler, save begin and resume. */
@@ -95,7 +95,7 @@ struct transfer {
 	struct transfers *pool;
 	struct transfer_body body;
 	struct transfer_timeouts timeouts;
-	struct event timer;
+	struct event timer; /* in use while clock.armed says so */
 	uint64_t decoded; /* bytes of an encoded body */
 	uint64_t decoded_max;
 	char *error;
@@ -110,6 +110,8 @@ struct transfers {
 	struct list transfers; /* all that are not freed */
 	struct list pending;   /* those with something to be done from the loop */
 	struct event kick;     /* does it */
+	struct event look;     /* at the deadlines of all transfers */
+	int64_t look_at;       /* when it fires, 0: it does not */
 	size_t open_count;
 	int depth; /* > 0: a carrier is on the stack, only its questions are allowed */
 };
@@ -136,9 +138,12 @@ const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
 void transfers_init(struct transfers *pool, struct event_base *base);
 
 /* transfer_clock.c */
+void transfers_clock_init(struct transfers *pool);
 void transfer_clock_start(struct transfer *transfer);
 /* Looks at the deadlines again after one may have come nearer. */
 void transfer_arm(struct transfer *transfer);
+/* When it has stopped: no deadline counts any more. */
+void transfer_disarm(struct transfer *transfer);
 /* The wait for the next bytes begins anew. */
 void transfer_restart_idle(struct transfer *transfer);
 /* So does the way to a connection. */

@@ -46,6 +46,7 @@ void transfers_free(struct transfers *pool)
 	while (!list_is_empty(&pool->transfers))
 		transfer_close(CONTAINER_OF(pool->transfers.next, struct transfer, link));
 	event_del(&pool->kick);
+	event_del(&pool->look);
 	channels_free(pool->channels);
 	curl_pool_free(pool->curl);
 	free(pool);

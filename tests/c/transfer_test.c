@@ -456,6 +456,8 @@ static void timers_end_a_transfer(void **state)
 		{ { .idle = 5000, .first_byte = 6000, .total = 50 }, 0, OK_HEAD "he",
 			"not finished" },
 		{ { .total = 5000 }, 50, OK_HEAD "he", "deadline" },
+		/* Of later deadlines the pool is told by its own timer. */
+		{ { .total = 1300 }, 0, OK_HEAD "he", "not finished" },
 	};
 	struct scripted upstream;
 	struct world world;
