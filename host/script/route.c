@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "http/exchange.h"
 #include "script/api.h"
+#include "upstream/outline.h"
 
 static const char type_name[] = "neap.route";
 #define HEADERS_MAX 200
@@ -99,7 +100,7 @@ static int l_route(lua_State *L)
 	route->request.proxy = get_text(L, "proxy", route->arena);
 	route->request.headers = get_list(L, "headers", route->arena, &count);
 	route->request.header_count = count;
-	route->forward = get_list(L, "forward", route->arena, &count);
+	route->forward = get_list(L, "forward", route->arena, &route->forward_count);
 	route->request.timeouts = (struct transfer_timeouts) {
 		.connect = get_ms(L, "connect"),
 		.first_byte = get_ms(L, "first_byte"),
@@ -115,6 +116,8 @@ static int l_route(lua_State *L)
 	route->request.is_private_allowed = lua_toboolean(L, -1);
 	lua_pop(L, 2);
 	get_health(L, route);
+	route->request.outline = arena_alloc(route->arena, sizeof(struct outline));
+	outline_init(route->request.outline, &route->request);
 	return 1;
 }
 
@@ -122,6 +125,9 @@ static int l_collect(lua_State *L)
 {
 	struct route *route = api_check_type(L, 1, type_name);
 
+	if (route->request.outline)
+		outline_clear(route->request.outline);
+	route->request.outline = NULL;
 	if (route->arena) {
 		arena_clear(route->arena);
 		free(route->arena);
@@ -154,12 +160,10 @@ static const char *join(struct arena *arena, const char *name, const char *value
 void route_headers(const struct route *route, const struct exchange *exchange,
 	struct arena *arena, struct transfer_request *out)
 {
-	size_t fixed = route->request.header_count, count = 0, room = fixed + 1;
-	const char **headers;
+	size_t count = 0;
+	const char **headers = arena_alloc(arena,
+		(route->forward_count + 1) * sizeof(*headers));
 
-	for (const char **name = route->forward; *name; name++)
-		room++;
-	headers = arena_alloc(arena, room * sizeof(*headers));
 	for (const char **name = route->forward; *name; name++) {
 		const char *value = exchange_header(exchange, *name);
 
@@ -168,7 +172,6 @@ void route_headers(const struct route *route, const struct exchange *exchange,
 		else if (strcmp(*name, "content-type") == 0)
 			headers[count++] = "content-type: application/json";
 	}
-	memcpy(headers + count, route->request.headers, fixed * sizeof(*headers));
-	out->headers = headers;
-	out->header_count = count + fixed;
+	out->own_headers = headers;
+	out->own_header_count = count;
 }

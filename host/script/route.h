@@ -17,17 +17,18 @@ struct health;
 
 struct route {
 	struct arena *arena;
-	struct transfer_request request; /* without a body; headers: the fixed ones */
+	/* Without a body; with the fixed headers and an outline. */
+	struct transfer_request request;
 	/* Lower-case names of the client's headers that go on; NULL ends it. */
 	const char **forward;
+	size_t forward_count;
 	struct health *health[2]; /* where it counts as in flight */
 	double first_event;       /* seconds; 0: none */
 };
 
 /* The route of the handle at index; raises for anything else. */
 const struct route *route_check(lua_State *L, int index);
-/* All headers for this client's request, in the arena: the client's that go on,
- * then the fixed ones. */
+/* Adds the client's headers that go on, in the arena. */
 void route_headers(const struct route *route, const struct exchange *exchange,
 	struct arena *arena, struct transfer_request *out);
 /* Adds host.route. */

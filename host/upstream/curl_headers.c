@@ -51,6 +51,18 @@ static int add_given(struct headers *headers, const char *header)
 	return 0;
 }
 
+static size_t header_count(const struct transfer_request *request)
+{
+	return request->header_count + request->own_header_count;
+}
+
+static const char *header_at(const struct transfer_request *request, size_t i)
+{
+	return i < request->header_count
+		? request->headers[i]
+		: request->own_headers[i - request->header_count];
+}
+
 bool headers_are_for(const struct headers *headers,
 	const struct transfer_request *request)
 {
@@ -58,8 +70,8 @@ bool headers_are_for(const struct headers *headers,
 
 	if (!headers->list)
 		return false;
-	for (size_t i = 0; i < request->header_count; i++) {
-		const char *header = request->headers[i];
+	for (size_t i = 0; i < header_count(request); i++) {
+		const char *header = header_at(request, i);
 
 		if (at == size || strcmp(buf_data(&headers->given) + at, header) != 0)
 			return false;
@@ -73,8 +85,8 @@ int headers_make(struct headers *headers, const struct transfer_request *request
 	bool has_type = false, has_accept = false, has_encoding = false;
 
 	headers_clear(headers);
-	for (size_t i = 0; i < request->header_count; i++) {
-		const char *header = request->headers[i];
+	for (size_t i = 0; i < header_count(request); i++) {
+		const char *header = header_at(request, i);
 
 		has_type |= has_name(header, "content-type");
 		has_accept |= has_name(header, "accept");

@@ -68,11 +68,11 @@ static struct transfer *new_transfer(struct transfers *pool)
 }
 
 static void prepare(struct transfer *transfer, const struct transfer_request *request,
-	const struct url *url)
+	struct outline *outline)
 {
 	struct curl_transfer *own = curl_transfer_of(transfer);
 
-	(void)url;
+	(void)outline;
 	own->handle = handle_take(transfer->pool->curl, request);
 	request_prepare(own, request);
 	transfer_push_pending(transfer);

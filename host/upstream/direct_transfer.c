@@ -7,9 +7,9 @@
 
 #include "upstream/decode.h"
 #include "upstream/dial.h"
+#include "upstream/outline.h"
 #include "upstream/tls_client.h"
 #include "upstream/trust.h"
-#include "upstream/url.h"
 
 #define KEY_ROOM 512 /* bytes: scheme, a plain URL's authority, and a pointer */
 #define TURNS_MAX 8  /* reads of a full room before others have their turn */
@@ -260,48 +260,65 @@ static void dial_fresh(struct direct_transfer *own)
 
 /* Channels are shared by what is trusted, so that those that were verified with another
  * ca_file, or with what stood in it before, are no way in. */
-static enum transfer_result find_origin(struct direct_transfer *own,
-	const struct url *url, const struct transfer_request *request, struct err *err)
+static struct channel_origin *find_origin(struct channels *channels,
+	const struct outline *outline, const struct trust *trust)
 {
-	size_t size = (size_t)(url->authority - request->url) + url->authority_size;
-	struct trust *trust = NULL;
-	uintptr_t trusted;
+	const struct url *url = &outline->url;
+	size_t size = (size_t)(url->authority - outline->text) + url->authority_size;
+	uintptr_t trusted = (uintptr_t)trust;
 	char key[KEY_ROOM];
 	struct channel_origin *origin;
 
-	/* Looked up each time: the file may have changed. */
-	if (url->is_tls && trust_find(&trust, request->ca_file, err) != 0)
-		return TRANSFER_TLS;
-	trusted = (uintptr_t)trust;
 	assert(size + sizeof(trusted) <= sizeof(key)); /* a plain URL's host is short */
-	memcpy(key, request->url, size);
+	memcpy(key, outline->text, size);
 	memcpy(key + size, &trusted, sizeof(trusted));
-	origin = channels_origin(own->transfer.pool->channels, key,
-		size + sizeof(trusted));
-	own->origin = origin;
+	origin = channels_origin(channels, key, size + sizeof(trusted));
 	if (origin->host)
-		return TRANSFER_OK;
+		return origin;
 	origin->host = xmemdup(url->host, url->host_size);
 	origin->port = url->port;
 	if (trust)
 		origin->tls = tls_client_new(trust, origin->host);
-	return TRANSFER_OK;
+	return origin;
+}
+
+/* Returns 0, or a negative errno. */
+static int choose_origin(struct direct_transfer *own, struct outline *outline,
+	const char *ca_file, struct err *err)
+{
+	struct channels *channels = own->transfer.pool->channels;
+	struct trust *trust = NULL;
+	int rc = 0;
+
+	/* Looked up each time: the file may have changed. */
+	if (outline->url.is_tls)
+		rc = trust_find(&trust, ca_file, err);
+	if (rc != 0)
+		return rc;
+	if (!outline->origin || outline->trust != trust) {
+		outline->origin = find_origin(channels, outline, trust);
+		outline->trust = trust;
+	}
+	own->origin = outline->origin;
+	assert(own->origin->channels == channels);
+	return 0;
 }
 
 static void prepare(struct transfer *transfer, const struct transfer_request *request,
-	const struct url *url)
+	struct outline *outline)
 {
 	struct direct_transfer *own = direct_of(transfer);
-	enum transfer_result failure;
 	struct channel *channel;
 	struct err err;
 
-	direct_write_head(own, url, request);
-	if (transfer->failure)
+	own->has_no_body = strcmp(request->method, "HEAD") == 0;
+	if (outline_write(outline, request, transfer->body.size, &own->head) != 0) {
+		transfer_fail(transfer, TRANSFER_PROTOCOL,
+			"a header to be sent is malformed");
 		return;
-	failure = find_origin(own, url, request, &err);
-	if (failure) {
-		transfer_fail(transfer, failure, "%s", err.text);
+	}
+	if (choose_origin(own, outline, request->ca_file, &err) != 0) {
+		transfer_fail(transfer, TRANSFER_TLS, "%s", err.text);
 		return;
 	}
 	transfer->is_begun = true;

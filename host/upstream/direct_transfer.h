@@ -1,9 +1,9 @@
 /* direct_transfer.h - a transfer that goes over a channel of our own, for the files that make
  * it up.
  *
- * direct_transfer.c is its life, direct_request.c what is sent, direct_response.c what comes
- * back. It speaks HTTP/1.1 to plain URLs without a proxy; all else is libcurl's. Inside of
- * upstream/ only. */
+ * direct_transfer.c is its life, direct_request.c how the request goes out, direct_response.c
+ * what comes back. It speaks HTTP/1.1 to plain URLs without a proxy; all else is libcurl's.
+ * Inside of upstream/ only. */
 #pragma once
 
 #include "base/chunk.h"
@@ -12,7 +12,6 @@
 
 struct decoder;
 struct dial;
-struct url;
 
 enum direct_state {
 	DIRECT_HEAD, /* the head, or what of it has not come yet */
@@ -56,10 +55,7 @@ static inline struct direct_transfer *direct_of(const struct transfer *transfer)
 	return CONTAINER_OF(transfer, struct direct_transfer, transfer);
 }
 
-/* direct_request.c: writes the head. On a failure it is noted. */
-void direct_write_head(struct direct_transfer *own, const struct url *url,
-	const struct transfer_request *request);
-/* Sends as much as the socket takes. */
+/* direct_request.c: sends as much as the socket takes. */
 void direct_send(struct direct_transfer *own);
 /* Before it is sent once more. */
 void direct_rewind(struct direct_transfer *own);

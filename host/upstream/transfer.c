@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "upstream/outline.h"
 #include "upstream/transfer_inside.h"
-#include "upstream/url.h"
 
 #define DECODED_MAX (32u * 1024 * 1024)
 
@@ -160,11 +160,16 @@ struct transfer *transfer_start(struct transfers *pool,
 	const struct transfer_request *request, const struct transfer_handler *handler,
 	void *arg)
 {
-	struct url url;
-	const struct url *plain = url_parse(&url, request->url) ? &url : NULL;
-	const struct transfer_carrier *carrier = transfers_carrier(pool, request, plain);
-	struct transfer *transfer = carrier->new (pool);
+	struct outline *outline = request->outline, own_outline;
+	const struct transfer_carrier *carrier;
+	struct transfer *transfer;
 
+	if (!outline) {
+		outline = &own_outline;
+		outline_init(outline, request);
+	}
+	carrier = transfers_carrier(pool, request, outline);
+	transfer = carrier->new (pool);
 	transfer->carrier = carrier;
 	transfer->pool = pool;
 	transfer->handler = handler;
@@ -179,7 +184,9 @@ struct transfer *transfer_start(struct transfers *pool,
 	list_init(&transfer->pending);
 	pool->open_count++;
 	body_init(&transfer->body, request->pieces, request->piece_count);
-	carrier->prepare(transfer, request, plain);
+	carrier->prepare(transfer, request, outline);
+	if (outline == &own_outline)
+		outline_clear(outline);
 	if (transfer->failure)
 		transfer_push_pending(transfer);
 	transfer_clock_start(transfer);

@@ -18,6 +18,7 @@
 #include "base/piece.h"
 
 struct event_base;
+struct outline;
 struct transfer;
 struct transfers;
 
@@ -46,6 +47,11 @@ struct transfer_request {
 	const char *url;            /* absolute http or https; a fragment is cut off */
 	const char *const *headers; /* "Name: value"; copied */
 	size_t header_count;
+	/* Those of this request alone, behind the others; no Host is among them. */
+	const char *const *own_headers;
+	size_t own_header_count;
+	/* Made of this method, URL and headers; NULL: an own one is made. */
+	struct outline *outline;
 	/* The body; borrowed, the array too, until the transfer is closed. POST without
 	 * any sends Content-Length: 0. */
 	const struct piece *pieces;

@@ -84,7 +84,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	if (!pool->open_count)
 		return;
 	arm_look(pool);
-	for (struct list *at = pool->transfers.next; at != &pool->transfers; at = at->next)
+	for (struct list *at = pool->transfers.next; at != &pool->transfers;
+		at = at->next)
 		transfer_arm(CONTAINER_OF(at, struct transfer, link));
 }
 

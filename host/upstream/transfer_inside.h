@@ -22,8 +22,8 @@
 #define TRANSFER_HEAD_MAX (64 * 1024) /* bytes of all heads and trailers of one answer */
 
 struct channels;
-struct url;
 struct curl_pool;
+struct outline;
 
 /* The answer's head as it arrives. */
 struct transfer_head {
@@ -51,10 +51,9 @@ struct transfer_clock { /* clock_ms() of each deadline, 0: none */
 struct transfer_carrier {
 	/* A transfer with the carrier's own part around it, all zero. */
 	struct transfer *(*new)(struct transfers *pool);
-	/* From within transfer_start(). url: NULL where it is not plain. What fails is
-	 * noted with transfer_fail(). */
+	/* From within transfer_start(). What fails is noted with transfer_fail(). */
 	void (*prepare)(struct transfer *transfer, const struct transfer_request *request,
-		const struct url *url);
+		struct outline *outline);
 	/* From the loop, if prepare() has asked for it by transfer_push_pending(). */
 	void (*begin)(struct transfer *transfer);
 	/* From the loop: it was stalled and is not paused any more. */
@@ -96,7 +95,7 @@ struct transfer {
 	struct transfer_body body;
 	struct transfer_timeouts timeouts;
 	struct event timer; /* in use while clock.armed says so */
-	uint64_t decoded; /* bytes of an encoded body */
+	uint64_t decoded;   /* bytes of an encoded body */
 	uint64_t decoded_max;
 	char *error;
 	char peer[INET6_ADDRSTRLEN];
@@ -132,9 +131,9 @@ void transfer_connected(struct transfer *transfer, const char *peer);
 /* The carrier is through with it. Calls on_end; the transfer may be freed then. */
 void transfer_end(struct transfer *transfer, enum transfer_result result);
 
-/* Who carries a request. url: NULL where it is not plain. */
+/* Who carries a request. */
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
-	const struct transfer_request *request, const struct url *url);
+	const struct transfer_request *request, const struct outline *outline);
 void transfers_init(struct transfers *pool, struct event_base *base);
 
 /* transfer_clock.c */

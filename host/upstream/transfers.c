@@ -5,13 +5,13 @@
 
 #include "upstream/channel.h"
 #include "upstream/curl_pool.h"
+#include "upstream/outline.h"
 #include "upstream/transfer_inside.h"
-#include "upstream/url.h"
 
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
-	const struct transfer_request *request, const struct url *url)
+	const struct transfer_request *request, const struct outline *outline)
 {
-	if (pool->is_all_curl || request->proxy || !url)
+	if (pool->is_all_curl || request->proxy || !outline->is_plain)
 		return &curl_carrier;
 	return &direct_carrier;
 }

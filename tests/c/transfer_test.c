@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "scripted_upstream.h"
+#include "upstream/outline.h"
 #include "upstream/address.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
@@ -213,6 +214,63 @@ static bool script_close_idle(struct scripted *upstream, int fd, int nth)
 }
 
 /* A connection that the provider closed while it was idle costs nothing but a new one. */
+static size_t count_of(const char *text, const char *part)
+{
+	size_t count = 0;
+
+	for (; (text = strstr(text, part)); text++)
+		count++;
+	return count;
+}
+
+/* The first request finds what the second one uses again. */
+static void an_outline_serves_one_request_after_another(void **state)
+{
+	static const char *const common[] = { "X-Common: 1", "expect: nothing" };
+	static const char *const own[] = { "X-Own: a", "X-Own: b", "accept-encoding: x" };
+	struct scripted upstream;
+	struct world world;
+	struct outline outline;
+
+	(void)state;
+	scripted_start(&upstream, script_answer, OK_HEAD "hello");
+	world_open(&world);
+	struct transfer_request request = request_to(&upstream);
+	request.headers = common;
+	request.header_count = COUNT_OF(common);
+	outline_init(&outline, &request);
+	request.outline = &outline;
+	for (size_t i = 0; i < COUNT_OF(own); i++) {
+		struct noted noted;
+
+		request.own_headers = own + i;
+		request.own_header_count = 1;
+		noted_start(&noted, &world, &request);
+		world_wait(&world, &noted.ends, 1);
+		assert_int_equal(noted.result, TRANSFER_OK);
+		assert_body(&noted, "hello");
+		noted_clear(&noted);
+		assert_int_equal(upstream.requests, i + 1);
+		assert_non_null(strstr(upstream.request, own[i]));
+		assert_int_equal(count_of(upstream.request, "X-Common: 1\r\n"), 1);
+		assert_int_equal(count_of(upstream.request, "X-Own:"), i < 2);
+		assert_int_equal(count_of(upstream.request, "Host: "), 1);
+		assert_int_equal(count_of(upstream.request,
+					 "Accept-Encoding: identity\r\n"),
+			i < 2);
+		assert_null(strstr(upstream.request, "expect"));
+	}
+	request.own_headers = (const char *const[]) { "no colon" };
+	struct noted bad;
+	noted_start(&bad, &world, &request);
+	world_wait(&world, &bad.ends, 1);
+	assert_int_equal(bad.result, TRANSFER_PROTOCOL);
+	noted_clear(&bad);
+	outline_clear(&outline);
+	world_close(&world);
+	scripted_stop(&upstream);
+}
+
 static void a_dead_idle_connection_is_replaced(void **state)
 {
 	struct scripted upstream;
@@ -1026,6 +1084,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_arrives),
+		cmocka_unit_test(an_outline_serves_one_request_after_another),
 		cmocka_unit_test(methods_are_sent),
 		cmocka_unit_test(connections_are_used_again),
 		cmocka_unit_test(a_dead_idle_connection_is_replaced),
