@@ -19,8 +19,10 @@ size_t response_head_line(char *line, size_t size, size_t count, void *arg)
 		return left; /* trailers */
 	while (left && (line[left - 1] == '\n' || line[left - 1] == '\r'))
 		left--;
-	is_good = transfer_take_line(transfer, line, left);
-	return is_good && !transfer->is_closed ? size * count : 0;
+	is_good = !transfer->is_closed && transfer_take_line(transfer, line, left);
+	if (is_good && transfer->head.is_complete)
+		is_good = transfer_told(transfer);
+	return is_good ? size * count : 0;
 }
 
 static bool is_within_limits(struct curl_transfer *own, size_t size)
@@ -52,5 +54,5 @@ size_t response_data(char *data, size_t size, size_t count, void *arg)
 	transfer->clock.read = clock_ms();
 	if (transfer->handler->on_data)
 		transfer->handler->on_data(transfer, data, size, transfer->arg);
-	return transfer->is_closed ? size + 1 : size;
+	return !transfer->is_closed && transfer_told(transfer) ? size : size + 1;
 }

@@ -12,11 +12,6 @@
 
 /* -- the head ---------------------------------------------------------------------- */
 
-static enum direct_taken after_call(const struct direct_transfer *own)
-{
-	return own->transfer.is_closed ? DIRECT_CLOSED : DIRECT_FAILED;
-}
-
 static enum direct_taken fail(struct direct_transfer *own, enum transfer_result failure,
 	const char *text)
 {
@@ -56,7 +51,7 @@ static bool check_version(struct direct_transfer *own, const char *line, size_t 
 	return true;
 }
 
-/* Where the body ends, told from the whole head, before on_head hears of it. */
+/* Where the body ends, told from the whole head. */
 static void begin_body(struct direct_transfer *own)
 {
 	const struct transfer_head *head = &own->transfer.head;
@@ -157,7 +152,7 @@ static enum direct_taken take_head(struct direct_transfer *own, const char *data
 			line_size--;
 		if (!transfer_count_head(transfer, (size_t)(end - line) + 1) ||
 			!take_line(own, line, line_size))
-			return after_call(own);
+			return DIRECT_FAILED;
 	}
 	return DIRECT_MORE;
 }

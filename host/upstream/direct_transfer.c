@@ -48,14 +48,17 @@ static bool take(struct direct_transfer *own, const char *data, size_t size, boo
 
 	transfer->pool->depth++;
 	taken = direct_take(own, data, size, &used);
+	if (taken == DIRECT_MORE || taken == DIRECT_STALLED) {
+		hold(own, data + used, size - used, is_held);
+		transfer->is_stalled = taken == DIRECT_STALLED;
+		if (!transfer_told(transfer))
+			taken = DIRECT_CLOSED;
+	}
 	transfer->pool->depth--;
 	switch (taken) {
 	case DIRECT_MORE:
-		hold(own, data + used, size - used, is_held);
 		return true;
 	case DIRECT_STALLED:
-		hold(own, data + used, size - used, is_held);
-		transfer->is_stalled = true;
 		return false;
 	case DIRECT_END: /* a failure may have been noted meanwhile */
 		own->is_clean = used == size && !channel_has_more(own->channel);

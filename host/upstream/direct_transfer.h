@@ -68,7 +68,7 @@ enum direct_taken {
 	DIRECT_CLOSED,  /* by a callback */
 };
 
-/* direct_response.c: takes bytes that came; used says how many. Calls on_head and
+/* direct_response.c: takes bytes that came; used says how many. Calls
  * on_data. */
 enum direct_taken direct_take(struct direct_transfer *own, const char *data, size_t size,
 	size_t *used);

@@ -25,12 +25,6 @@ static void tell(struct gate *gate)
 		gate->on_change(gate, gate->arg);
 }
 
-static void on_head(struct transfer *transfer, void *arg)
-{
-	(void)transfer;
-	tell(arg);
-}
-
 static void on_data(struct transfer *transfer, const char *data, size_t size, void *arg)
 {
 	struct gate *gate = arg;
@@ -38,7 +32,12 @@ static void on_data(struct transfer *transfer, const char *data, size_t size, vo
 	buf_append(&gate->held, data, size);
 	if (gate_is_full(gate))
 		transfer_pause(transfer);
-	tell(gate);
+}
+
+static void on_told(struct transfer *transfer, void *arg)
+{
+	(void)transfer;
+	tell(arg);
 }
 
 static void on_end(struct transfer *transfer, enum transfer_result result, void *arg)
@@ -52,8 +51,8 @@ static void on_end(struct transfer *transfer, enum transfer_result result, void 
 }
 
 static const struct transfer_handler handler = {
-	.on_head = on_head,
 	.on_data = on_data,
+	.on_told = on_told,
 	.on_end = on_end,
 };
 

@@ -67,6 +67,13 @@ void transfer_connected(struct transfer *transfer, const char *peer)
 	transfer->is_connected = true;
 }
 
+bool transfer_told(struct transfer *transfer)
+{
+	if (transfer->handler->on_told)
+		transfer->handler->on_told(transfer, transfer->arg);
+	return !transfer->is_closed;
+}
+
 /* -- its end ----------------------------------------------------------------------- */
 
 /* Gives back what moved bytes; head and error stay for whoever holds the transfer. */

@@ -67,11 +67,12 @@ struct transfer_request {
 };
 
 struct transfer_handler {
-	/* The final head is complete (1xx are swallowed). */
-	void (*on_head)(struct transfer *transfer, void *arg);
-	/* Decoded bytes of the body. */
+	/* Decoded bytes of the body; the head is complete. */
 	void (*on_data)(struct transfer *transfer, const char *data, size_t size,
 		void *arg);
+	/* Of all that came at once, the handler was told, and the final head can be asked
+	 * for if it is complete (1xx are swallowed). Not before on_end. */
+	void (*on_told)(struct transfer *transfer, void *arg);
 	void (*on_end)(struct transfer *transfer, enum transfer_result result, void *arg);
 };
 

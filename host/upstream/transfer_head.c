@@ -138,9 +138,7 @@ static bool finish_head(struct transfer *transfer)
 	}
 	transfer->clock.read = clock_ms();
 	transfer_arm(transfer);
-	if (!transfer->is_closed && transfer->handler->on_head)
-		transfer->handler->on_head(transfer, transfer->arg);
-	return !transfer->is_closed;
+	return true;
 }
 
 bool transfer_count_head(struct transfer *transfer, size_t size)

@@ -128,6 +128,9 @@ bool transfer_may_connect(struct transfer *transfer, enum address_kind kind);
 void transfer_push_pending(struct transfer *transfer);
 /* The connection stands: to this address, in text. */
 void transfer_connected(struct transfer *transfer, const char *peer);
+/* All that came at once was handed on, or waits. Calls on_told; false: the transfer was closed
+ * by it. */
+bool transfer_told(struct transfer *transfer);
 /* The carrier is through with it. Calls on_end; the transfer may be freed then. */
 void transfer_end(struct transfer *transfer, enum transfer_result result);
 
@@ -149,7 +152,7 @@ void transfer_restart_idle(struct transfer *transfer);
 void transfer_restart_connect(struct transfer *transfer);
 
 /* transfer_head.c: one line of a head, without its end; "" ends it. False: a failure was
- * noted, or the transfer was closed meanwhile. Calls on_head behind the last one. */
+ * noted. */
 bool transfer_take_line(struct transfer *transfer, const char *line, size_t size);
 /* Counts bytes of a head or a trailer. */
 bool transfer_count_head(struct transfer *transfer, size_t size);

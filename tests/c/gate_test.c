@@ -80,6 +80,21 @@ static void events_are_read_at_offsets(void **state)
 	close_story(&story);
 }
 
+/* Whoever waits for the head finds the rest as well. */
+static void what_came_at_once_is_told_once(void **state)
+{
+	struct story story;
+
+	(void)state;
+	open_story(&story, script_answer,
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+	world_wait(&story.world, &story.ends, 1);
+	assert_int_equal(story.changes, 1);
+	assert_int_equal(story.heads, 1);
+	assert_int_equal(gate_size(story.gate), 5);
+	close_story(&story);
+}
+
 static void a_broken_rest_is_no_event(void **state)
 {
 	struct story story;
@@ -224,6 +239,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_are_read_at_offsets),
+		cmocka_unit_test(what_came_at_once_is_told_once),
 		cmocka_unit_test(a_broken_rest_is_no_event),
 		cmocka_unit_test(an_event_may_not_be_there_yet),
 		cmocka_unit_test(a_full_gate_holds_the_provider_back),

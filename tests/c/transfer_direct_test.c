@@ -469,7 +469,7 @@ static void what_has_no_end_is_cut(void **state)
 
 /* -- what callbacks do ------------------------------------------------------------- */
 
-static const struct transfer_handler at_head_handler, at_end_handler;
+static const struct transfer_handler at_end_handler;
 
 struct meddler {
 	struct place *place;
@@ -479,7 +479,7 @@ struct meddler {
 	int done;
 };
 
-static void close_at_head(struct transfer *transfer, void *arg)
+static void close_when_told(struct transfer *transfer, void *arg)
 {
 	struct meddler *meddler = arg;
 
@@ -507,9 +507,9 @@ static void never_end(struct transfer *transfer, enum transfer_result result, vo
 	fail_msg("a closed transfer ends");
 }
 
-static const struct transfer_handler at_head_handler = {
-	.on_head = close_at_head,
+static const struct transfer_handler when_told_handler = {
 	.on_data = never_data,
+	.on_told = close_when_told,
 	.on_end = never_end,
 };
 
@@ -532,13 +532,14 @@ static void a_callback_may_close_transfers(void **state)
 	for (int i = 0; i < 20; i++) {
 		struct meddler meddler = { .done = 0 };
 
-		open_place(&place, script_side_by_side, HELLO);
+		open_place(&place, script_side_by_side,
+			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
 		struct transfer_request request = request_to(&place);
 		meddler.transfer = transfer_start(place.world.transfers, &request,
-			&at_head_handler, &meddler);
+			&when_told_handler, &meddler);
 		request.url = silent.url;
 		meddler.other = transfer_start(place.world.transfers, &request,
-			&at_head_handler, &meddler);
+			&when_told_handler, &meddler);
 		world_wait(&place.world, &meddler.done, 1);
 		event_base_loop(place.world.base, EVLOOP_NONBLOCK);
 		world_close(&place.world);

@@ -18,12 +18,13 @@ struct reading {
 	enum direct_taken taken;
 };
 
-static void on_head(struct transfer *transfer, void *arg)
+static void check_head(const struct transfer *transfer)
 {
 	size_t count = transfer_header_count(transfer);
 	const char *name, *value;
 
-	(void)arg;
+	if (!transfer_status(transfer))
+		return;
 	assert(transfer_status(transfer) >= 200 && count <= 256);
 	for (size_t i = 0; i < count; i++) {
 		transfer_header_at(transfer, i, &name, &value);
@@ -35,12 +36,12 @@ static void on_data(struct transfer *transfer, const char *data, size_t size, vo
 {
 	struct reading *reading = arg;
 
-	assert(size && !transfer->is_paused);
+	assert(size && !transfer->is_paused && transfer_status(transfer));
 	buf_append(&reading->body, data, size);
 	transfer->is_paused = reading->pauses;
 }
 
-static const struct transfer_handler handler = { .on_head = on_head, .on_data = on_data };
+static const struct transfer_handler handler = { .on_data = on_data };
 
 static void take(struct reading *reading, const char *data, size_t size)
 {
@@ -53,6 +54,7 @@ static void take(struct reading *reading, const char *data, size_t size)
 		reading->taken = direct_take(&reading->own,
 			buf_size(held) ? buf_data(held) : "", buf_size(held), &used);
 		assert(used <= buf_size(held));
+		check_head(&reading->own.transfer);
 		buf_consume(held, used);
 	} while (reading->taken == DIRECT_STALLED);
 }
