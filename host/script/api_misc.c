@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
@@ -65,7 +66,9 @@ void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	}
 	lua_pushboolean(L, 0);
 	lua_setfield(L, -2, "__metatable");
-	lua_pop(L, 1);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)name);
+	lua_insert(L, -2);
+	lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
 void *api_new_handle(lua_State *L, size_t size, const char *name)
@@ -74,7 +77,9 @@ void *api_new_handle(lua_State *L, size_t size, const char *name)
 
 	memset(handle, 0, sizeof(*handle) + size);
 	handle->type = name;
-	luaL_getmetatable(L, name);
+	/* By the name's place: a text would be interned anew for each handle. */
+	lua_pushlightuserdata(L, (void *)(uintptr_t)name);
+	lua_rawget(L, LUA_REGISTRYINDEX);
 	lua_setmetatable(L, -2);
 	return handle->content;
 }
