@@ -74,7 +74,7 @@ static void note_connection(struct direct_transfer *own, const char *line, size_
 {
 	char value[128];
 
-	if (size < 11 || strncasecmp(line, "connection:", 11) != 0)
+	if (size < 11 || line[10] != ':' || strncasecmp(line, "connection", 10) != 0)
 		return;
 	if (size - 11 < sizeof(value)) {
 		memcpy(value, line + 11, size - 11);
