@@ -75,20 +75,35 @@ static int check_edits(const struct splice_edit *edits, size_t count, struct err
 	return 0;
 }
 
+static size_t count_staying(const struct scan *scan, const struct splice_edit *edits,
+	size_t edit_count)
+{
+	size_t i, staying = 0;
+
+	for (i = 0; i < scan_member_count(scan); i++) {
+		const char *name = scan_member_at(scan, i)->name;
+		const struct splice_edit *edit = find_edit(edits, edit_count, name);
+
+		staying += !edit || edit->value;
+	}
+	return staying;
+}
+
 /* Each new member brings its comma, but for one that nothing follows. */
 static void add_members(struct draft *draft, const struct scan *scan,
-	const struct splice_edit *edits, size_t count, size_t staying)
+	const struct splice_edit *edits, size_t count)
 {
 	char *comma = NULL;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		size_t name_size = strlen(edits[i].name);
-		size_t size = name_size + edits[i].value_size + 4;
+		size_t name_size, size;
 		char *text;
 
 		if (!edits[i].value || scan_find(scan, edits[i].name))
 			continue;
+		name_size = strlen(edits[i].name);
+		size = name_size + edits[i].value_size + 4;
 		text = arena_alloc(draft->arena, size);
 		text[0] = '"';
 		memcpy(text + 1, edits[i].name, name_size);
@@ -98,7 +113,7 @@ static void add_members(struct draft *draft, const struct scan *scan,
 		*comma = ',';
 		insert(draft, text, size);
 	}
-	if (comma && staying == 0)
+	if (comma && count_staying(scan, edits, count) == 0)
 		draft->pieces[draft->count - 1].size--;
 }
 
@@ -122,20 +137,6 @@ static void remove_member(struct draft *draft, const struct scan *scan, size_t i
 	skip_until(draft, end);
 }
 
-static size_t count_staying(const struct scan *scan, const struct splice_edit *edits,
-	size_t edit_count)
-{
-	size_t i, staying = 0;
-
-	for (i = 0; i < scan_member_count(scan); i++) {
-		const char *name = scan_member_at(scan, i)->name;
-		const struct splice_edit *edit = find_edit(edits, edit_count, name);
-
-		staying += !edit || edit->value;
-	}
-	return staying;
-}
-
 int splice(struct piece **pieces, size_t *piece_count, struct arena *arena,
 	const struct scan *scan, const char *memory, struct source *source, uint64_t size,
 	const struct splice_edit *edits, size_t edit_count, struct err *err)
@@ -154,8 +155,7 @@ int splice(struct piece **pieces, size_t *piece_count, struct arena *arena,
 	 * more are the parts around the new members. */
 	draft.pieces = arena_alloc(arena, (2 * edit_count + 2) * sizeof(*draft.pieces));
 	keep_until(&draft, scan_open_offset(scan));
-	add_members(&draft, scan, edits, edit_count,
-		count_staying(scan, edits, edit_count));
+	add_members(&draft, scan, edits, edit_count);
 	for (i = 0; i < scan_member_count(scan); i++) {
 		const struct scan_member *member = scan_member_at(scan, i);
 		const struct splice_edit *edit = find_edit(edits, edit_count,
