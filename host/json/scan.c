@@ -3,14 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "json/text.h"
 
-#define FAILURE_MAX 128 /* bytes of the text of a failure */
+#define MEMBERS_FEW 8 /* most documents have no more */
 
 enum state {
 	AT_VALUE,
@@ -29,10 +28,11 @@ enum state {
 
 struct scan {
 	const char *const *wanted;
-	struct arena arena; /* names and kept values */
-	struct scan_member *members;
+	struct arena arena;          /* the scan itself, names, kept values */
+	struct scan_member *members; /* few, or a longer list */
 	size_t member_count;
 	size_t member_capacity;
+	struct scan_member few[MEMBERS_FEW];
 	enum json_kind kind;
 	uint64_t open_offset;
 
@@ -45,6 +45,7 @@ struct scan {
 	const char *literal; /* what is still to come of it */
 	uint64_t name_offset;
 	size_t name_size;
+	unsigned char name_bits; /* that any of its bytes has */
 	char name[SCAN_NAME_MAX + 1];
 
 	/* The bytes that are being fed, and how far they are used. */
@@ -60,26 +61,31 @@ struct scan {
 	struct buf kept;
 
 	int code;
-	char failure[FAILURE_MAX];
+	const char *failure;
 };
 
 struct scan *scan_new(const char *const *wanted)
 {
-	struct scan *scan = xcalloc(1, sizeof(*scan));
+	struct arena arena = { 0 };
+	struct scan *scan = arena_calloc(&arena, sizeof(*scan));
 
+	scan->arena = arena;
 	scan->wanted = wanted;
+	scan->members = scan->few;
+	scan->member_capacity = MEMBERS_FEW;
 	scan->state = AT_VALUE;
 	return scan;
 }
 
 void scan_free(struct scan *scan)
 {
+	struct arena arena;
+
 	if (!scan)
 		return;
-	arena_clear(&scan->arena);
 	buf_clear(&scan->kept);
-	free(scan->members);
-	free(scan);
+	arena = scan->arena;
+	arena_clear(&arena);
 }
 
 static uint64_t here(const struct scan *scan)
@@ -90,7 +96,7 @@ static uint64_t here(const struct scan *scan)
 static void fail(struct scan *scan, uint64_t offset, const char *what)
 {
 	scan->code = -EINVAL;
-	snprintf(scan->failure, sizeof(scan->failure), "%s at byte %llu", what,
+	scan->failure = arena_printf(&scan->arena, "%s at byte %llu", what,
 		(unsigned long long)offset);
 }
 
@@ -123,19 +129,22 @@ static bool is_wanted(const struct scan *scan, const char *name)
 	return wanted && *wanted;
 }
 
-static void start_value(struct scan *scan, enum json_kind kind)
+static void start_member(struct scan *scan, enum json_kind kind)
 {
-	struct scan_member *member;
+	struct scan_member *member = &scan->members[scan->member_count - 1];
 
-	if (scan->depth == 0)
-		scan->kind = kind;
-	if (!is_at_top(scan))
-		return;
-	member = &scan->members[scan->member_count - 1];
 	member->kind = kind;
 	member->offset = here(scan);
 	scan->is_keeping = is_wanted(scan, member->name);
 	scan->keep_at = scan->at;
+}
+
+static inline void start_value(struct scan *scan, enum json_kind kind)
+{
+	if (scan->depth == 0)
+		scan->kind = kind;
+	else if (is_at_top(scan))
+		start_member(scan, kind);
 }
 
 static bool can_keep(struct scan *scan, size_t size)
@@ -175,18 +184,21 @@ static const char *take_kept(struct scan *scan)
 	return value;
 }
 
-/* The value ended before the current byte. */
-static void end_value(struct scan *scan)
+static void end_member(struct scan *scan)
 {
-	struct scan_member *member;
+	struct scan_member *member = &scan->members[scan->member_count - 1];
 
-	scan->state = scan->depth == 0 ? AT_END : AT_NEXT;
-	if (!is_at_top(scan))
-		return;
-	member = &scan->members[scan->member_count - 1];
 	member->size = here(scan) - member->offset;
 	if (scan->is_keeping)
 		member->value = take_kept(scan);
+}
+
+/* The value ended before the current byte. */
+static inline void end_value(struct scan *scan)
+{
+	scan->state = scan->depth == 0 ? AT_END : AT_NEXT;
+	if (is_at_top(scan))
+		end_member(scan);
 }
 
 static void open_bracket(struct scan *scan, bool is_object)
@@ -266,6 +278,7 @@ static void take_name(struct scan *scan, char byte)
 	scan->state = is_at_top(scan) ? IN_TOP_NAME : IN_NAME;
 	scan->name_offset = here(scan);
 	scan->name_size = 0;
+	scan->name_bits = 0;
 	scan->at++;
 }
 
@@ -274,11 +287,9 @@ static void take_byte(struct scan *scan, char byte)
 {
 	bool in_object = scan->objects & 1;
 
-	if (scan->state == AT_VALUE) {
-		take_value(scan, byte);
-	} else if (scan->state == AT_FIRST_ELEMENT && byte == ']') {
+	if (scan->state == AT_FIRST_ELEMENT && byte == ']') {
 		close_bracket(scan);
-	} else if (scan->state == AT_FIRST_ELEMENT) {
+	} else if (scan->state == AT_VALUE || scan->state == AT_FIRST_ELEMENT) {
 		take_value(scan, byte);
 	} else if (scan->state == AT_FIRST_NAME && byte == '}') {
 		close_bracket(scan);
@@ -299,34 +310,26 @@ static void take_byte(struct scan *scan, char byte)
 
 static void add_member(struct scan *scan)
 {
-	struct scan_member *member;
-	size_t at;
+	struct scan_member *members;
 
 	scan->name[scan->name_size] = '\0';
-	for (at = 0; at < scan->name_size;) {
-		size_t step = (unsigned char)scan->name[at] < 0x80
-			? 1
-			: text_utf8(scan->name + at, scan->name_size - at);
-
-		if (!step) {
-			fail(scan, scan->name_offset,
-				"a top-level name that is no UTF-8");
-			return;
-		}
-		at += step;
+	if (scan->name_bits & 0x80 &&
+		text_clean(scan->name, scan->name_size) < scan->name_size) {
+		fail(scan, scan->name_offset, "a top-level name that is no UTF-8");
+		return;
 	}
 	if (scan_find(scan, scan->name)) {
 		fail(scan, scan->name_offset, "a duplicate top-level name");
 		return;
 	}
 	if (scan->member_count == scan->member_capacity) {
-		scan->member_capacity = scan->member_capacity ? 2 * scan->member_capacity
-							      : 16;
-		scan->members = xrealloc(scan->members,
-			scan->member_capacity * sizeof(*scan->members));
+		scan->member_capacity *= 2;
+		members = arena_alloc(&scan->arena,
+			scan->member_capacity * sizeof(*members));
+		memcpy(members, scan->members, scan->member_count * sizeof(*members));
+		scan->members = members;
 	}
-	member = &scan->members[scan->member_count++];
-	*member = (struct scan_member) {
+	scan->members[scan->member_count++] = (struct scan_member) {
 		.name = arena_strdup(&scan->arena, scan->name, scan->name_size),
 		.name_offset = scan->name_offset,
 	};
@@ -339,11 +342,19 @@ static bool is_plain(char byte)
 
 static void pass_top_name(struct scan *scan)
 {
+	const char *from = scan->data + scan->at;
+	size_t left = scan->size - scan->at;
+	size_t room = SCAN_NAME_MAX - scan->name_size;
+	size_t most = left < room ? left : room, size = 0;
+	unsigned char bits = 0;
 	char byte;
 
-	while (scan->at < scan->size && scan->name_size < SCAN_NAME_MAX &&
-		is_plain(scan->data[scan->at]))
-		scan->name[scan->name_size++] = scan->data[scan->at++];
+	while (size < most && is_plain(from[size]))
+		bits |= (unsigned char)from[size++];
+	memcpy(scan->name + scan->name_size, from, size);
+	scan->name_bits |= bits;
+	scan->name_size += size;
+	scan->at += size;
 	if (scan->at == scan->size)
 		return;
 	byte = scan->data[scan->at];
@@ -420,9 +431,9 @@ static void pass(struct scan *scan)
 		pass_literal(scan);
 		break;
 	default:
-		while (scan->at < scan->size && text_is_space(scan->data[scan->at]))
+		if (text_is_space(scan->data[scan->at]))
 			scan->at++;
-		if (scan->at < scan->size)
+		else
 			take_byte(scan, scan->data[scan->at]);
 	}
 }

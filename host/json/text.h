@@ -58,7 +58,9 @@ bool text_number_is_whole(enum text_number number);
 
 static inline bool text_is_space(char byte)
 {
-	return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+	/* Most bytes are none: they are through with one comparison. */
+	return (unsigned char)byte <= ' ' &&
+		(byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t');
 }
 
 /* text_string_end() of a string of any length. */
