@@ -11,6 +11,8 @@
 
 #define KNOWN_MAX 256 /* digests that a thread remembers */
 
+_Static_assert(crypto_shorthash_siphashx24_BYTES == crypto_verify_16_BYTES, "a mark");
+
 static unsigned char process_key[CREDENTIAL_KEY_SIZE];
 static unsigned char mark_key[crypto_shorthash_siphashx24_KEYBYTES];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -55,7 +57,7 @@ static void find_digest(unsigned char digest[CREDENTIAL_DIGEST], const char *sec
 	pthread_once(&once, make_key);
 	crypto_shorthash_siphashx24(mark, (const unsigned char *)secret, size, mark_key);
 	at = &known[mark[0] % KNOWN_MAX];
-	if (!at->is_used || sodium_memcmp(at->mark, mark, sizeof(mark)) != 0) {
+	if (!at->is_used || crypto_verify_16(at->mark, mark) != 0) {
 		credential_digest(at->digest, secret, size);
 		memcpy(at->mark, mark, sizeof(mark));
 		at->is_used = true;

@@ -37,10 +37,12 @@ static bool is_prefetched(const struct exchange *exchange)
  * admin side takes forms and lists, too. */
 static bool is_scanned(const struct request *request)
 {
-	const char *type = exchange_header(request->exchange, "content-type");
+	const char *type;
 
-	return generation_side(request->generation) == GENERATION_CLIENTS ||
-		(type && strstr(type, "json"));
+	if (generation_side(request->generation) == GENERATION_CLIENTS)
+		return true;
+	type = exchange_header(request->exchange, "content-type");
+	return type && strstr(type, "json");
 }
 
 static void on_request(struct exchange *exchange, void *arg)
