@@ -23,62 +23,66 @@ static int step_lead(struct head_scan *scan, unsigned char byte)
 	return byte_is_token(byte) ? SCAN_REQUEST : SCAN_BAD;
 }
 
-static int step(struct head_scan *scan, unsigned char byte)
+static int step_start(unsigned char byte)
 {
-	switch (scan->state) {
-	case SCAN_LEAD:
-		return step_lead(scan, byte);
-	case SCAN_LEAD_CR:
-		scan->has_led = true;
-		return byte == '\n' ? SCAN_LEAD : SCAN_BAD;
-	case SCAN_REQUEST:
-		if (byte == '\r')
-			return SCAN_CR;
-		return byte_is_visible(byte) ? SCAN_REQUEST : SCAN_BAD;
-	case SCAN_CR:
-		scan->lines++;
-		return byte == '\n' ? SCAN_START : SCAN_BAD;
-	case SCAN_START:
-		/* A space here would be a folded line. */
-		if (byte == '\r')
-			return SCAN_LAST_CR;
-		return byte_is_token(byte) ? SCAN_NAME : SCAN_BAD;
-	case SCAN_NAME:
-		if (byte == ':')
-			return SCAN_VALUE;
-		return byte_is_token(byte) ? SCAN_NAME : SCAN_BAD;
-	case SCAN_VALUE:
-		if (byte == '\r')
-			return SCAN_CR;
-		return byte_is_text(byte) ? SCAN_VALUE : SCAN_BAD;
-	case SCAN_LAST_CR:
-		return byte == '\n' ? SCAN_DONE : SCAN_BAD;
-	default:
-		return SCAN_BAD;
-	}
+	/* A space here would be a folded line. */
+	if (byte == '\r')
+		return SCAN_LAST_CR;
+	return byte_is_token(byte) ? SCAN_NAME : SCAN_BAD;
 }
 
-/* How many bytes from the start of data leave the state as it is. */
-static size_t run_of(int state, const char *data, size_t size)
+/* Passes over a run of bytes, and the one that must stand behind it. Returns how many bytes
+ * that is. */
+static inline size_t end_run(struct head_scan *scan, const char *data, size_t size,
+	size_t run, char end, int next)
 {
-	switch (state) {
+	if (run == size)
+		return size;
+	scan->state = data[run] == end ? next : SCAN_BAD;
+	return run + 1;
+}
+
+/* Takes one byte at least; returns how many it took. */
+static size_t step(struct head_scan *scan, const char *data, size_t size)
+{
+	bool is_line_end = *data == '\n';
+
+	switch (scan->state) {
 	case SCAN_REQUEST:
-		return visible_run(data, size);
+		return end_run(scan, data, size, visible_run(data, size), '\r', SCAN_CR);
 	case SCAN_NAME:
-		return token_run(data, size);
+		return end_run(scan, data, size, token_run(data, size), ':', SCAN_VALUE);
 	case SCAN_VALUE:
-		return text_run(data, size);
+		return end_run(scan, data, size, text_run(data, size), '\r', SCAN_CR);
+	case SCAN_LEAD:
+		scan->state = step_lead(scan, (unsigned char)*data);
+		break;
+	case SCAN_LEAD_CR:
+		scan->has_led = true;
+		scan->state = is_line_end ? SCAN_LEAD : SCAN_BAD;
+		break;
+	case SCAN_CR:
+		scan->lines++;
+		scan->state = is_line_end ? SCAN_START : SCAN_BAD;
+		break;
+	case SCAN_START:
+		scan->state = step_start((unsigned char)*data);
+		break;
+	case SCAN_LAST_CR:
+		scan->state = is_line_end ? SCAN_DONE : SCAN_BAD;
+		break;
 	default:
-		return 0;
+		scan->state = SCAN_BAD;
 	}
+	return 1;
 }
 
 enum head_state head_scan(struct head_scan *scan, const char *data, size_t size)
 {
 	size_t at = 0;
 
-	while ((at += run_of(scan->state, data + at, size - at)) < size) {
-		scan->state = step(scan, (unsigned char)data[at++]);
+	while (at < size) {
+		at += step(scan, data + at, size - at);
 		if (scan->state == SCAN_DONE || scan->state == SCAN_BAD)
 			break;
 	}
