@@ -177,9 +177,9 @@ struct fiber *fiber_of(lua_State *L)
 	return running && running->lua == L ? running : NULL;
 }
 
-void *fiber_owner(const struct fiber *fiber)
+void *fiber_owner(const struct fiber *fiber, fiber_fn *on_end)
 {
-	return fiber->owner;
+	return fiber->on_end == on_end ? fiber->owner : NULL;
 }
 
 lua_State *fiber_lua(struct fiber *fiber)

@@ -48,7 +48,8 @@ enum fiber_status fiber_start(struct fiber **out, struct state *state, int argum
 /* The running fiber if L is its coroutine, else NULL: outside of a fiber, or in a
  * coroutine that Lua made. */
 struct fiber *fiber_of(lua_State *L);
-void *fiber_owner(const struct fiber *fiber);
+/* The owner of a fiber that was started with this on_end, which tells its kind; else NULL. */
+void *fiber_owner(const struct fiber *fiber, fiber_fn *on_end);
 lua_State *fiber_lua(struct fiber *fiber);
 
 /* The running fiber; raises where nothing can wait: outside of a fiber, and in a callback

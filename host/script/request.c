@@ -77,17 +77,9 @@ struct request *request_check(lua_State *L, int index)
 struct request *request_of(lua_State *L)
 {
 	struct fiber *fiber = fiber_of(L);
-	void *owner = fiber ? fiber_owner(fiber) : NULL;
-	bool has_handle;
 
 	/* A fiber that belongs to no request has an owner of another kind. */
-	if (!owner)
-		return NULL;
-	lua_pushlightuserdata(L, owner);
-	lua_rawget(L, LUA_REGISTRYINDEX);
-	has_handle = !lua_isnil(L, -1);
-	lua_pop(L, 1);
-	return has_handle ? owner : NULL;
+	return fiber ? fiber_owner(fiber, end_fiber) : NULL;
 }
 
 /* -- life ------------------------------------------------------------------------- */

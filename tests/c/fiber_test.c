@@ -59,9 +59,18 @@ static int l_wait_blindly(lua_State *L)
 	return lua_yield(L, 0);
 }
 
+static void on_other_end(struct fiber *fiber, enum fiber_status status,
+	const char *message, void *arg)
+{
+	(void)fiber, (void)status, (void)message, (void)arg;
+}
+
 static int l_owner(lua_State *L)
 {
-	lua_pushlightuserdata(L, fiber_owner(fiber_check(L)));
+	struct fiber *fiber = fiber_check(L);
+
+	assert_null(fiber_owner(fiber, on_other_end));
+	lua_pushlightuserdata(L, fiber_owner(fiber, on_end));
 	return 1;
 }
 
