@@ -205,18 +205,19 @@ void api_make_id(char text[API_ID_SIZE], int64_t wall_us)
 	uint64_t ms = (uint64_t)(wall_us / 1000);
 	unsigned char b[16];
 	static const char hex[] = "0123456789abcdef";
-	size_t at = 0;
+	/* Of each byte in the text, between the hyphens. */
+	static const unsigned char places[] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26,
+		28, 30, 32, 34 };
 
 	random_bytes(b, sizeof(b));
 	for (int i = 0; i < 6; i++)
 		b[i] = (unsigned char)(ms >> (40 - 8 * i));
 	b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
 	b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
-	for (int i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			text[at++] = '-';
-		text[at++] = hex[b[i] >> 4];
-		text[at++] = hex[b[i] & 15];
+	text[8] = text[13] = text[18] = text[23] = '-';
+	for (size_t i = 0; i < sizeof(b); i++) {
+		text[places[i]] = hex[b[i] >> 4];
+		text[places[i] + 1] = hex[b[i] & 15];
 	}
 }
 
