@@ -10,6 +10,7 @@ local one_api = require "admin.import.one_api"
 local record_values = require "neap.record_values"
 local router = require "neap.router"
 local source = require "admin.import.source"
+local usage = require "neap.usage"
 
 local import = {}
 
@@ -119,9 +120,16 @@ local function run(given)
   return not given.is_dry and done.ops or nil
 end
 
+--- No old log says how many calls of a provider's tools there were.
+local function usage_of(counts)
+  counts.requests = 0
+  return usage.new(counts)
+end
+
 local function finish(journal)
   function journal.add(record, attempts, mark)
     record.attempts = attempts
+    record.usage = record.usage and usage_of(record.usage)
     journal.mark(mark)
     return record_values.tell(record, journal)
   end

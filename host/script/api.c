@@ -19,6 +19,8 @@ int api_l_open(lua_State *L)
 	api_shared_register(L);
 	api_request_register(L);
 	api_record_register(L);
+	usage_register(L);
+	rates_register(L);
 	attempt_register(L);
 	legs_register(L);
 	fetch_register(L);

@@ -43,6 +43,9 @@ void api_object_register(lua_State *L);
 void api_request_register(lua_State *L);
 void api_secret_register(lua_State *L);
 void api_storage_register(lua_State *L);
+/* In usage.c and rates.c: what an answer took, and what that costs. */
+void usage_register(lua_State *L);
+void rates_register(lua_State *L);
 void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
 /* In api_body.c: host.said, and methods of a request's handle. */
@@ -66,6 +69,8 @@ void *api_new_handle(lua_State *L, size_t size, const char *name);
 /* The memory of the handle at index; raises for anything else. Handles belong to the library,
  * so that this finds mistakes: policies cannot get at them. */
 void *api_check_type(lua_State *L, int index, const char *name);
+/* The same; NULL for anything else. */
+void *api_to_type(lua_State *L, int index, const char *name);
 /* Sets a number of the table at the top of the stack. */
 void api_set_number(lua_State *L, const char *name, double number);
 /* Seconds from Lua; negative counts as 0, more than 24 days as that. */

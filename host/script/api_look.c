@@ -9,6 +9,7 @@
 #include "json/text.h"
 #include "json/value.h"
 #include "script/api.h"
+#include "script/usage.h"
 
 static const char type_name[] = "neap.look";
 
@@ -176,6 +177,18 @@ static int l_of(lua_State *L)
 	return look_push(L, box, answers);
 }
 
+/* usage(text) -> usage | nil */
+static int l_usage(lua_State *L)
+{
+	struct look_box *box = look_check(L, 1);
+	struct look_answer answers[LOOK_QUESTIONS_MAX];
+	size_t size;
+	const char *text = luaL_checklstring(L, 2, &size);
+
+	look_read(box->look, text, size, NULL, answers);
+	return usage_push_said(L, answers, look_question_count(box->look));
+}
+
 static int l_collect(lua_State *L)
 {
 	struct look_box *box = look_check(L, 1);
@@ -188,7 +201,8 @@ static int l_collect(lua_State *L)
 
 void look_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "of", l_of }, { NULL, NULL } };
+	static const luaL_Reg methods[] = { { "of", l_of }, { "usage", l_usage },
+		{ NULL, NULL } };
 
 	api_new_type(L, type_name, methods, l_collect);
 	lua_pushcfunction(L, l_look);

@@ -84,13 +84,22 @@ void *api_new_handle(lua_State *L, size_t size, const char *name)
 	return handle->content;
 }
 
-void *api_check_type(lua_State *L, int index, const char *name)
+void *api_to_type(lua_State *L, int index, const char *name)
 {
 	struct handle *handle = lua_touserdata(L, index);
 
 	if (!handle || lua_objlen(L, index) < sizeof(*handle) || handle->type != name)
-		luaL_typerror(L, index, name);
+		return NULL;
 	return handle->content;
+}
+
+void *api_check_type(lua_State *L, int index, const char *name)
+{
+	void *content = api_to_type(L, index, name);
+
+	if (!content)
+		luaL_typerror(L, index, name);
+	return content;
 }
 
 void api_set_number(lua_State *L, const char *name, double number)

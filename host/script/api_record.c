@@ -16,14 +16,7 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
-/* record_usage(in_fresh, …) */
-static int l_record_usage(lua_State *L)
-{
-	record_read_usage(L, 1, api_script(L)->reading);
-	return 0;
-}
-
-/* end_record(attempt_count, has_usage, …). The line is JSON; where lines are text the library
+/* end_record(attempt_count, usage, …). The line is JSON; where lines are text the library
  * writes its own. */
 static int l_end_record(lua_State *L)
 {
@@ -48,7 +41,6 @@ void api_record_register(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "record_attempt", l_record_attempt },
-		{ "record_usage", l_record_usage },
 		{ "end_record", l_end_record },
 		{ NULL, NULL },
 	};

@@ -423,6 +423,7 @@ static const luaL_Reg methods[] = {
 	{ "bytes", l_bytes },
 	{ "text", attempt_l_text },
 	{ "look", attempt_l_look },
+	{ "usage", attempt_l_usage },
 	{ "find", attempt_l_find },
 	{ "measure", attempt_l_measure },
 	{ "header", l_header },

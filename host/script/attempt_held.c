@@ -8,6 +8,7 @@
 #include "script/api_look.h"
 #include "script/attempt_inside.h"
 #include "script/request.h"
+#include "script/usage.h"
 #include "upstream/gate.h"
 
 /* An answer is looked into several times, and marked the first time; one that still grows
@@ -43,6 +44,16 @@ int attempt_l_text(lua_State *L)
 	return 1;
 }
 
+static void look_at(struct attempt *attempt, const struct look_box *box,
+	struct look_answer *answers)
+{
+	if (attempt->marks && attempt->marks->is_whole)
+		look_read_marked(look_of(box), attempt->marks, answers);
+	else
+		look_read(look_of(box), gate_data(attempt->gate),
+			gate_size(attempt->gate), new_marks(attempt), answers);
+}
+
 /* look(look) -> answer, …: of what is held */
 int attempt_l_look(lua_State *L)
 {
@@ -50,12 +61,19 @@ int attempt_l_look(lua_State *L)
 	struct look_box *box = look_check(L, 2);
 	struct look_answer answers[LOOK_QUESTIONS_MAX];
 
-	if (attempt->marks && attempt->marks->is_whole)
-		look_read_marked(look_of(box), attempt->marks, answers);
-	else
-		look_read(look_of(box), gate_data(attempt->gate),
-			gate_size(attempt->gate), new_marks(attempt), answers);
+	look_at(attempt, box, answers);
 	return look_push(L, box, answers);
+}
+
+/* usage(look) -> usage | nil: as a look's, of what is held */
+int attempt_l_usage(lua_State *L)
+{
+	struct attempt *attempt = attempt_check(L, 1);
+	struct look_box *box = look_check(L, 2);
+	struct look_answer answers[LOOK_QUESTIONS_MAX];
+
+	look_at(attempt, box, answers);
+	return usage_push_said(L, answers, look_question_count(look_of(box)));
 }
 
 /* find(path…) -> raw text, kind | nil; as neap.json.find, in what is held */

@@ -37,5 +37,6 @@ struct attempt *attempt_check(lua_State *L, int index);
 /* In attempt_held.c: methods. */
 int attempt_l_text(lua_State *L);
 int attempt_l_look(lua_State *L);
+int attempt_l_usage(lua_State *L);
 int attempt_l_find(lua_State *L);
 int attempt_l_measure(lua_State *L);

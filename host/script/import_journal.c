@@ -132,12 +132,6 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
-static int l_record_usage(lua_State *L)
-{
-	record_read_usage(L, 1, owner_of(L)->reading);
-	return 0;
-}
-
 /* mark(name | nil): of the record that is ended next */
 static int l_mark(lua_State *L)
 {
@@ -274,7 +268,6 @@ void import_journal_push(lua_State *L, struct import_journal *journal)
 		{ "marks", l_marks },
 		{ "mark", l_mark },
 		{ "record_attempt", l_record_attempt },
-		{ "record_usage", l_record_usage },
 		{ "end_record", l_end_record },
 	};
 

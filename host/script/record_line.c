@@ -130,10 +130,7 @@ static void add_usage(struct buf *line, const struct record_reading *reading)
 	add_part(line, "cache_write_5m", usage->cache_write_5m);
 	add_part(line, "cache_write_1h", usage->cache_write_1h);
 	add_part(line, "in_audio", usage->in_audio);
-	if (reading->out_audio > 0) {
-		buf_append_text(line, ",\"out_audio\":");
-		value_write_number(line, reading->out_audio);
-	}
+	add_part(line, "out_audio", reading->out_audio);
 	add_part(line, "reasoning", usage->reasoning);
 	if (usage->audio_ms) {
 		buf_append_text(line, ",\"seconds\":");

@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 
 #include "base/mem.h"
+#include "script/usage.h"
 #include "storage/record_id.h"
 
 #define EXACT_MAX 9007199254740992.0 /* whole numbers below are exact */
@@ -23,25 +24,9 @@ enum attempt_value {
 	ATTEMPT_FIRST_EVENT,
 };
 
-enum usage_value {
-	USAGE_IN_FRESH,
-	USAGE_CACHE_READ,
-	USAGE_CACHE_WRITE_5M,
-	USAGE_CACHE_WRITE_1H,
-	USAGE_IN_AUDIO,
-	USAGE_OUT_TOTAL,
-	USAGE_OUT_AUDIO,
-	USAGE_REASONING,
-	USAGE_REQUESTS,
-	USAGE_SECONDS,
-	USAGE_IMAGES,
-	USAGE_IS_ESTIMATE,
-	USAGE_RAW,
-};
-
 enum record_value {
 	ATTEMPT_COUNT,
-	HAS_USAGE,
+	USAGE,
 	UUID,
 	ID,
 	ORIGIN,
@@ -192,24 +177,15 @@ void record_read_attempt(lua_State *L, int first, struct record_reading *reading
 	attempt->first_event_ms = ms(L, first + ATTEMPT_FIRST_EVENT);
 }
 
-void record_read_usage(lua_State *L, int first, struct record_reading *reading)
+static void read_usage(lua_State *L, int index, struct record_reading *reading)
 {
-	struct record_usage *usage = &reading->record.usage;
+	const struct usage *usage = usage_at(L, index);
+	struct record *record = &reading->record;
 
-	usage->is_estimate = lua_toboolean(L, first + USAGE_IS_ESTIMATE);
-	usage->is_known = !usage->is_estimate;
-	usage->in_fresh = count(L, first + USAGE_IN_FRESH);
-	usage->cache_read = count(L, first + USAGE_CACHE_READ);
-	usage->cache_write_5m = count(L, first + USAGE_CACHE_WRITE_5M);
-	usage->cache_write_1h = count(L, first + USAGE_CACHE_WRITE_1H);
-	usage->in_audio = count(L, first + USAGE_IN_AUDIO);
-	usage->out_total = count(L, first + USAGE_OUT_TOTAL);
-	usage->reasoning = count(L, first + USAGE_REASONING);
-	usage->requests = count(L, first + USAGE_REQUESTS);
-	usage->audio_ms = whole(number(L, first + USAGE_SECONDS, 0) * 1000 + 0.5);
-	usage->images = count(L, first + USAGE_IMAGES);
-	reading->out_audio = number(L, first + USAGE_OUT_AUDIO, 0);
-	reading->record.raw_usage = text(L, first + USAGE_RAW);
+	record->usage = usage ? usage->counted : (struct record_usage) { 0 };
+	record->raw_usage = usage ? (struct bytes) { usage->raw, usage->raw_size }
+				  : (struct bytes) { 0 };
+	reading->out_audio = usage ? usage->out_audio : 0;
 }
 
 static enum record_outcome outcome_of(struct bytes text)
@@ -245,21 +221,15 @@ static void read_texts(lua_State *L, int first, struct record *record)
 	record->trace = text(L, first + TRACE);
 }
 
-/* Only the record knows which of the parts are its own: one before it may never have come to
- * its end. */
-static void take_parts(lua_State *L, int first, struct record_reading *reading)
+/* Only the record knows which of the attempts are its own: one before it may never have come
+ * to its end. */
+static void take_attempts(lua_State *L, int index, struct record_reading *reading)
 {
-	struct record *record = &reading->record;
-	size_t attempts = (size_t)count(L, first + ATTEMPT_COUNT);
+	size_t attempts = (size_t)count(L, index);
 
-	record->attempt_count = attempts < reading->attempts_read
+	reading->record.attempt_count = attempts < reading->attempts_read
 		? attempts
 		: reading->attempts_read;
-	if (lua_toboolean(L, first + HAS_USAGE))
-		return;
-	record->usage = (struct record_usage) { 0 };
-	record->raw_usage = (struct bytes) { 0 };
-	reading->out_audio = 0;
 }
 
 void record_read(lua_State *L, int first, struct record_reading *reading)
@@ -268,7 +238,8 @@ void record_read(lua_State *L, int first, struct record_reading *reading)
 	double cost = number(L, first + COST_MICROS, -1);
 	struct bytes origin = text(L, first + ORIGIN);
 
-	take_parts(L, first, reading);
+	take_attempts(L, first + ATTEMPT_COUNT, reading);
+	read_usage(L, first + USAGE, reading);
 	reading->has_id = record_id_read(text(L, first + UUID), record->id) == 0;
 	reading->path = text(L, first + PATH);
 	reading->policy = text(L, first + POLICY);

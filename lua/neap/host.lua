@@ -37,6 +37,37 @@ function host.fold(text) end
 ---@return string # 32 bytes, keyed for this storage folder, or for the process where it has none
 function host.digest(text) end
 
+--- What an answer took; neap.usage has the names, and reads its members. What is no number that a
+--- count can be is 0.
+---@param in_fresh number
+---@param cache_read number
+---@param cache_write_5m number
+---@param cache_write_1h number
+---@param in_audio number
+---@param out_total number
+---@param out_audio number
+---@param reasoning number
+---@param requests number
+---@param seconds number
+---@param images number
+---@param is_estimate boolean
+---@param raw string? of which 4 KiB are kept
+---@param reported_cost number?
+---@return userdata
+function host.usage(in_fresh, cache_read, cache_write_5m, cache_write_1h, in_audio, out_total,
+  out_audio, reasoning, requests, seconds, images, is_estimate, raw, reported_cost) end
+
+---@class neap.host_rates prices in the form in which costs are made of them
+local rates = {}
+
+---@param prices table as neap.price compiles them
+---@return neap.host_rates
+function host.rates(prices) end
+
+---@param used userdata a usage
+---@return number # whole micros
+function rates:cost(used) end
+
 --- An attempt of the record that ends next. They are told in their order, and their texts must stay
 --- until end_record.
 ---@param place integer from 1; what was told of later ones is forgotten
@@ -50,33 +81,16 @@ function host.digest(text) end
 function host.record_attempt(place, target, key, status, failure, why, seconds,
   first_event_seconds) end
 
---- The usage of the record that ends next: neap.usage has the names.
----@param in_fresh number
----@param cache_read number
----@param cache_write_5m number
----@param cache_write_1h number
----@param in_audio number
----@param out_total number
----@param out_audio number
----@param reasoning number
----@param requests number
----@param seconds number
----@param images number
----@param is_estimate boolean
----@param raw string?
-function host.record_usage(in_fresh, cache_read, cache_write_5m, cache_write_1h, in_audio,
-  out_total, out_audio, reasoning, requests, seconds, images, is_estimate, raw) end
-
 --- A request is over: its line goes to the log, where that is JSON, and its record to the journal.
---- Its attempts and its usage were told before. neap.record has the other names.
+--- Its attempts were told before. neap.record has the other names.
 ---@param attempt_count integer
----@param has_usage boolean
+---@param used userdata? a usage
 ---@param uuid string
 ---@param ... string|number|boolean|nil id, origin, client, path, endpoint, wall, seconds,
 ---generation, token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome,
 ---provider, target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds,
 ---cost_micros, price_version, error, policy, trace
-function host.end_record(attempt_count, has_usage, uuid, ...) end
+function host.end_record(attempt_count, used, uuid, ...) end
 
 ---@return string # a UUIDv7
 function host.id() end
@@ -544,6 +558,12 @@ function host.look(questions) end
 ---@return any ...
 function look:of(text) end
 
+--- What a look says that asks for usage: its questions are those of neap.usage, in their order.
+--- Nil where no count is said.
+---@param text string
+---@return userdata?
+function look:usage(text) end
+
 -- ------------------------------------------------------------------------------------
 -- A client's request (api_request.c)
 
@@ -724,6 +744,11 @@ function attempt:text(from, size) end
 ---@param look neap.host_look
 ---@return any ...
 function attempt:look(look) end
+
+--- The usage that a look finds in what is held: as look:usage.
+---@param look neap.host_look
+---@return userdata?
+function attempt:usage(look) end
 
 ---@param ... string|integer
 ---@return string? raw, string? kind

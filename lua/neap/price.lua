@@ -7,7 +7,6 @@
 --- is below 2e15, that of the millionths below 2e15, and a number holds 9e15.
 
 local host = require "neap.host"
-local usage = require "neap.usage"
 
 local price = {}
 
@@ -94,47 +93,18 @@ function price.compile(given, factors)
   return self
 end
 
-local function row_for(self, prompt)
-  local rows = self.rows
-  for index = #rows, 2, -1 do
-    if prompt > rows[index].above then return rows[index] end
-  end
-  return rows[1]
-end
-
---- What is paid by the call, the image or the time: micros, and their millionths.
-local function beside_tokens(self, used)
-  local micros, rest = 0, 0
-  local function add(count, rate)
-    local whole, left = split(rate)
-    micros, rest = micros + count * whole, rest + count * left
-  end
-  add(used.requests, self.call)
-  add(used.images, self.image)
-  add(math.floor(used.seconds * 1000 + 0.5), self.ms)
-  return micros, rest
-end
+-- The host's form of prices, by their tables: these stay plain, so that a record can carry them.
+local rates_of = setmetatable({}, { __mode = "k" })
 
 --- What a usage costs: whole micros.
 ---@return number
 function price.cost(self, used)
-  local row = self.rows[2] and row_for(self, usage.prompt(used)) or self.rows[1]
-  local fresh, read, audio = used.in_fresh, used.cache_read, used.in_audio
-  local written, written_1h = used.cache_write_5m, used.cache_write_1h
-  local reasoning, out_audio = used.reasoning, used.out_audio
-  local text = used.out_total - reasoning - out_audio -- the only kind that is no count of its own
-  if text < 0 then text = 0 end
-  local rate = row.micros
-  local micros = fresh * rate[1] + read * rate[2] + written * rate[3] + written_1h * rate[4]
-    + audio * rate[5] + text * rate[6] + reasoning * rate[7] + out_audio * rate[8]
-  rate = row.rest
-  local rest = fresh * rate[1] + read * rate[2] + written * rate[3] + written_1h * rate[4]
-    + audio * rate[5] + text * rate[6] + reasoning * rate[7] + out_audio * rate[8] + 5e5
-  if self.call + self.image + self.ms > 0 then
-    local more_micros, more_rest = beside_tokens(self, used)
-    micros, rest = micros + more_micros, rest + more_rest
+  local rates = rates_of[self]
+  if not rates then
+    rates = host.rates(self)
+    rates_of[self] = rates
   end
-  return micros + (rest - rest % 1e6) / 1e6
+  return rates:cost(used)
 end
 
 return price

@@ -7,21 +7,16 @@ local record_values = {}
 --- Tells all of a record (neap.record) to who takes its values; returns what that says of it.
 --- An attempt that has no end was under way when the request ended.
 ---@param self table
----@param to table record_attempt, record_usage and end_record, as neap.host has them
+---@param to table record_attempt and end_record, as neap.host has them
 function record_values.tell(self, to)
-  local attempts, used = self.attempts, self.usage
+  local attempts = self.attempts
   for place = 1, #attempts do
     local attempt = attempts[place]
     to.record_attempt(place, attempt.target_name, attempt.key_id, attempt.status, attempt.failure,
       attempt.why, attempt.seconds or self.start + self.seconds - attempt.started,
       attempt.first_event_seconds)
   end
-  if used then
-    to.record_usage(used.in_fresh, used.cache_read, used.cache_write_5m, used.cache_write_1h,
-      used.in_audio, used.out_total, used.out_audio, used.reasoning, used.requests, used.seconds,
-      used.images, used.is_estimate, used.raw)
-  end
-  return to.end_record(#attempts, used and true, self.uuid, self.id, self.origin or "client",
+  return to.end_record(#attempts, self.usage, self.uuid, self.id, self.origin or "client",
     self.client, self.path, self.endpoint, self.wall, self.seconds, self.generation, self.token,
     self.group, self.model, self.stream, self.conversation, self.dialect_in, self.bytes_in,
     self.status, self.outcome, self.provider, self.target_model, self.key, self.dialect_out,

@@ -14,7 +14,7 @@
 --- `is_estimate`, `raw` (the provider's own text, at most 4 KiB of it) and `reported_cost` (USD,
 --- where the provider says what it charged). A number that is none, or that no request can reach,
 --- counts as not said: what is read here never is NaN, negative or so large that a sum is not
---- exact.
+--- exact. A usage is one of the host's, and never changes.
 
 local host = require "neap.host"
 
@@ -24,7 +24,6 @@ local COUNT_MAX = 1e8          -- of tokens, each; contexts end far below
 usage.COUNT_MAX = COUNT_MAX
 usage.SECONDS_MAX = 1e6
 
-local RAW_MAX = 4096           -- bytes of the provider's text that are kept
 local READ_MAX = 64 * 1024     -- bytes of it that are read
 local COST_MAX = 1e6           -- USD
 local BYTES_PER_TOKEN = 4      -- where nobody says how many there are
@@ -40,14 +39,10 @@ local FILE_BYTES = 4000        -- that stand for a file or an image in a body, w
 --- A usage of these counts; what is not given is 0, and one request.
 ---@param given table<string, any>
 function usage.new(given)
-  return {
-    in_fresh = given.in_fresh or 0, cache_read = given.cache_read or 0,
-    cache_write_5m = given.cache_write_5m or 0, cache_write_1h = given.cache_write_1h or 0,
-    in_audio = given.in_audio or 0, out_total = given.out_total or 0,
-    out_audio = given.out_audio or 0, reasoning = given.reasoning or 0,
-    requests = given.requests or 1, seconds = given.seconds or 0, images = given.images or 0,
-    is_estimate = given.is_estimate or false, raw = given.raw, reported_cost = given.reported_cost,
-  }
+  return host.usage(given.in_fresh or 0, given.cache_read or 0, given.cache_write_5m or 0,
+    given.cache_write_1h or 0, given.in_audio or 0, given.out_total or 0, given.out_audio or 0,
+    given.reasoning or 0, given.requests or 1, given.seconds or 0, given.images or 0,
+    given.is_estimate or false, given.raw, given.reported_cost)
 end
 
 --- All tokens of the prompt.
@@ -77,7 +72,8 @@ local function cost(...) return { take = "number", max = COST_MAX, ... } end
 local function count(...) return { take = "count", max = COUNT_MAX, ... } end
 local function greatest(...) return { take = "greatest", max = COUNT_MAX, ... } end
 
---- A look for the usage object at a path of a document, as used_of takes it.
+--- A look for the usage object at a path of a document, with the questions that the host has
+--- in its list (host/script/usage_said.h): there they become one usage.
 local function look_at(path)
   local function at(name) return path .. "/" .. name end
   -- Where the parts of the prompt and the answer are: of these objects a provider writes one.
@@ -123,60 +119,32 @@ local timings_look = host.look {
   count "timings/prompt_n", count "timings/predicted_n", greatest "timings/cache_n",
 }
 
---- Reasoning is part of the completion, but some providers count it beside.
-local function is_beside(reasoning, completion, total, prompt, prompt_said)
-  local rest = (total or 0) - completion - reasoning
-  return reasoning > completion or rest == prompt or rest == prompt_said
-end
-
---- The usage of what a look has found, or nil where that holds no count.
-local function used_of(raw, said, completion, total, cached, written_5m, written_1h, written, audio,
-    reasoning, out_audio, seconds, charged, is_byok, upstream_charged)
-  if not raw or #raw > READ_MAX then return nil end
-  if not said and not completion and not total and not seconds then return nil end
-  -- One of the three may be missing.
-  said = said or math.max(0, (total or 0) - (completion or 0))
-  completion = completion or math.max(0, (total or 0) - said)
-  if written_5m + written_1h > written then written = written_5m + written_1h end
-  -- Parts that are more than the prompt were not counted in it.
-  local rest = said - cached - written
-  if rest < 0 then rest = said end
-  if audio > rest then audio = rest end
-  if reasoning > 0 and is_beside(reasoning, completion, total, rest + cached + written, said) then
-    completion = completion + reasoning
-  end
-  -- A provider that passes the bill of the user's own key on adds that.
-  if charged and is_byok then charged = charged + (upstream_charged or 0) end
-  if out_audio > completion - reasoning then out_audio = completion - reasoning end
-  return {
-    in_fresh = rest - audio, cache_read = cached, cache_write_5m = written - written_1h,
-    cache_write_1h = written_1h, in_audio = audio, out_total = completion,
-    out_audio = out_audio, reasoning = reasoning, requests = 1, seconds = seconds or 0,
-    images = 0, is_estimate = false, raw = #raw <= RAW_MAX and raw or raw:sub(1, RAW_MAX),
-    reported_cost = charged,
-  }
-end
-
 local function used_of_timings(raw, prompt, answered, cached)
   if not prompt or not answered or #raw > READ_MAX then return nil end
   return usage.new { in_fresh = prompt, cache_read = cached, out_total = answered,
-    raw = raw:sub(1, RAW_MAX) }
+    raw = raw }
 end
 
 --- The usage in a provider's usage object, or nil where it holds no count.
 ---@param raw string
-function usage.read(raw) return used_of(usage_look:of("{\"usage\":" .. raw .. "}")) end
+function usage.read(raw) return usage_look:usage("{\"usage\":" .. raw .. "}") end
 
-local function look_into(from, look)
-  if type(from) == "string" then return look:of(from) end
-  return from:look(look)
+local function timings_of(from)
+  if type(from) == "string" then return timings_look:of(from) end
+  return from:look(timings_look)
+end
+
+local function said_in(from, look)
+  if type(from) == "string" then return look:usage(from) end
+  return from:usage(look)
 end
 
 --- The usage of an answer or an event, wherever a provider of OpenAI's protocol puts it; nil where
---- there is none. from: its text, or what holds it and has the method look, as an attempt does.
+--- there is none. from: its text, or what holds it and has the methods look and usage, as an
+--- attempt does.
 function usage.find(from)
-  return used_of(look_into(from, usage_look)) or used_of(look_into(from, groq_look))
-    or used_of(look_into(from, choice_look)) or used_of_timings(look_into(from, timings_look))
+  return said_in(from, usage_look) or said_in(from, groq_look) or said_in(from, choice_look)
+    or used_of_timings(timings_of(from))
 end
 
 --- The usage at the end of a long answer of which only that end is known. It is the last object of

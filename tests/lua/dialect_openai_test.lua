@@ -82,7 +82,8 @@ end)
 
 test("usage: of a text, or of what holds it; or nothing", function()
   local text = "{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}"
-  local held = { look = function(_, look) return look:of(text) end }
+  local held = { look = function(_, look) return look:of(text) end,
+    usage = function(_, look) return look:usage(text) end }
   for _, from in ipairs { text, held } do
     local used = openai.usage(from)
     test.equal({ used.in_fresh, used.out_total, used.raw },

@@ -25,7 +25,7 @@ test("functions of the module", function()
 end)
 
 for kind, name in pairs { health = "neap.health", request = "neap.request",
-  attempt = "neap.attempt", legs = "neap.legs", look = "neap.look" } do
+  attempt = "neap.attempt", legs = "neap.legs", look = "neap.look", rates = "neap.rates" } do
   test("methods of a " .. kind, function()
     test.equal(written(kind .. ":"), names_of(debug.getregistry()[name].__index))
   end)

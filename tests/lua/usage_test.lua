@@ -4,14 +4,16 @@ local openai = require "neap.dialect.openai"
 local test = require "neap.tap"
 local usage = require "neap.usage"
 
+local NAMES = { "in_fresh", "cache_read", "cache_write_5m", "cache_write_1h", "in_audio",
+  "out_total", "out_audio", "reasoning", "seconds", "images", "is_estimate", "reported_cost" }
+
 --- The counts that are not 0, without the text that they came from.
 local function counts(used)
   if not used then return nil end
   local some = {}
-  for name, value in pairs(used) do
-    if value ~= 0 and value ~= false and name ~= "raw" and name ~= "requests" then
-      some[name] = value
-    end
+  for _, name in ipairs(NAMES) do
+    local value = used[name]
+    if value ~= 0 and value ~= false then some[name] = value end
   end
   return some
 end

@@ -51,7 +51,6 @@ host.log_line = function() end
 host.route = function(given) return given end
 host.filter = function(names) return names end
 host.record_attempt = function() end
-host.record_usage = function() end
 host.end_record = function() end
 host.start = function(handle, route, body)
   return upstream.start(handle.world, handle, route, body)

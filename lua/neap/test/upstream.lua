@@ -188,6 +188,8 @@ end
 
 function Attempt:look(look) return look:of(self.held) end
 
+function Attempt:usage(look) return look:usage(self.held) end
+
 function Attempt:find(...) return host.json_find(self.held, ...) end
 
 function Attempt:measure(...)
