@@ -143,29 +143,8 @@ static size_t write_special(struct buf *buf, const char *text, size_t size)
 	return 1;
 }
 
-/* Copies the text before it is looked at: most have nothing special, and what lies in the
- * buffer can be read beyond its end. Returns how much of it stands for itself, which stays. */
-static size_t write_plain(struct buf *buf, const char *text, size_t size)
+static void write_rest(struct buf *buf, const char *text, size_t size)
 {
-	char *out = buf_reserve(buf, size + TEXT_ROOM);
-	size_t plain;
-
-	if (!size)
-		return 0;
-	memcpy(out, text, size);
-	plain = text_plain_in_room(out, size);
-	buf_grow(buf, plain);
-	return plain;
-}
-
-void value_write_string(struct buf *buf, const char *text, size_t size)
-{
-	size_t plain;
-
-	buf_append(buf, "\"", 1);
-	plain = write_plain(buf, text, size);
-	text += plain;
-	size -= plain;
 	while (size) {
 		size_t step = text_clean(text, size);
 
@@ -176,4 +155,23 @@ void value_write_string(struct buf *buf, const char *text, size_t size)
 		size -= step;
 	}
 	buf_append(buf, "\"", 1);
+}
+
+/* Copies the text before it is looked at: most have nothing special, and what lies in the
+ * buffer can be read beyond its end. */
+void value_write_string(struct buf *buf, const char *text, size_t size)
+{
+	char *out = buf_reserve(buf, size + TEXT_ROOM + 2);
+	size_t plain = 0;
+
+	*out++ = '"';
+	if (size) {
+		memcpy(out, text, size);
+		plain = text_plain_in_room(out, size);
+	}
+	if (plain == size)
+		out[plain++] = '"';
+	buf->end += 1 + plain;
+	if (plain < size)
+		write_rest(buf, text + plain, size - plain);
 }

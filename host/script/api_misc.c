@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -262,12 +262,6 @@ static int l_log_line(lua_State *L)
 	return 0;
 }
 
-static int l_log_is_text(lua_State *L)
-{
-	lua_pushboolean(L, log_is_text());
-	return 1;
-}
-
 /* figures() -> what health shows of the process */
 static int l_figures(lua_State *L)
 {
@@ -399,7 +393,6 @@ static const luaL_Reg functions[] = {
 	{ "id", l_id },
 	{ "log", l_log },
 	{ "log_line", l_log_line },
-	{ "log_is_text", l_log_is_text },
 	{ "figures", l_figures },
 	{ "generation", l_generation },
 	{ "tally", l_tally },

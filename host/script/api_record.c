@@ -16,7 +16,7 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
-/* end_record(attempt_count, usage, …). The line is JSON; where lines are text the library
+/* end_record(attempt_count, usage, …) -> is_text. The line is JSON; where lines are text the library
  * writes its own. */
 static int l_end_record(lua_State *L)
 {
@@ -24,9 +24,10 @@ static int l_end_record(lua_State *L)
 	struct journal *journal = script->process->journal;
 	struct record_reading *reading = script->reading;
 	struct request *request = request_of(L);
+	bool is_text = log_is_text();
 
 	record_read(L, 1, reading);
-	if (log_covers(LOG_INFO) && !log_is_text()) {
+	if (log_covers(LOG_INFO) && !is_text) {
 		record_line_write(&script->line, reading);
 		log_line(buf_data(&script->line), buf_size(&script->line));
 	}
@@ -34,7 +35,8 @@ static int l_end_record(lua_State *L)
 	if (journal && reading->has_id)
 		journal_push(journal, (size_t)script->worker, &reading->record,
 			request ? kept_bodies_take(request, &reading->record) : NULL);
-	return 0;
+	lua_pushboolean(L, is_text);
+	return 1;
 }
 
 void api_record_register(lua_State *L)

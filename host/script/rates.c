@@ -136,7 +136,7 @@ static double cost_of(const struct rates *rates, const struct usage *usage)
 	return cost.micros + floor(cost.rest / MILLION);
 }
 
-/* cost(usage) -> micros */
+/* cost(rates, usage) -> micros */
 static int l_cost(lua_State *L)
 {
 	const struct rates *rates = api_check_type(L, 1, type_name);
@@ -149,9 +149,9 @@ static int l_cost(lua_State *L)
 
 void rates_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "cost", l_cost }, { NULL, NULL } };
+	static const luaL_Reg functions[] = { { "rates", l_rates }, { "cost", l_cost },
+		{ NULL, NULL } };
 
-	api_new_type(L, type_name, methods, NULL);
-	lua_pushcfunction(L, l_rates);
-	lua_setfield(L, -2, "rates");
+	api_new_type(L, type_name, NULL, NULL);
+	luaL_register(L, NULL, functions);
 }

@@ -46,15 +46,18 @@ static int digit(char c)
 int record_id_read(struct bytes text, unsigned char id[16])
 {
 	const char *at = text.data;
+	int high, low;
 
 	if (text.size != RECORD_ID_TEXT)
 		return -EINVAL;
 	for (int i = 0; i < 16; i++, at += 2) {
 		if (is_dashed(i) && *at++ != '-')
 			return -EINVAL;
-		if (digit(at[0]) < 0 || digit(at[1]) < 0)
+		high = digit(at[0]);
+		low = digit(at[1]);
+		if (high < 0 || low < 0)
 			return -EINVAL;
-		id[i] = (unsigned char)(digit(at[0]) << 4 | digit(at[1]));
+		id[i] = (unsigned char)(high << 4 | low);
 	}
 	return 0;
 }

@@ -57,16 +57,14 @@ function host.digest(text) end
 function host.usage(in_fresh, cache_read, cache_write_5m, cache_write_1h, in_audio, out_total,
   out_audio, reasoning, requests, seconds, images, is_estimate, raw, reported_cost) end
 
----@class neap.host_rates prices in the form in which costs are made of them
-local rates = {}
-
 ---@param prices table as neap.price compiles them
----@return neap.host_rates
+---@return userdata # their form in which costs are made of them
 function host.rates(prices) end
 
+---@param rates userdata
 ---@param used userdata a usage
 ---@return number # whole micros
-function rates:cost(used) end
+function host.cost(rates, used) end
 
 --- An attempt of the record that ends next. They are told in their order, and their texts must stay
 --- until end_record.
@@ -90,6 +88,7 @@ function host.record_attempt(place, target, key, status, failure, why, seconds,
 ---generation, token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome,
 ---provider, target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds,
 ---cost_micros, price_version, error, policy, trace
+---@return boolean # whether the log's lines are text: then there is none of this record yet
 function host.end_record(attempt_count, used, uuid, ...) end
 
 ---@return string # a UUIDv7
@@ -102,9 +101,6 @@ function host.log(level, area, text) end
 
 ---@param text string a finished line of level info
 function host.log_line(text) end
-
----@return boolean
-function host.log_is_text() end
 
 ---@return table<string, number|boolean> figures of the process, for health
 function host.figures() end

@@ -8,6 +8,8 @@
 
 local host = require "neap.host"
 
+local cost_of = host.cost
+
 local price = {}
 
 -- What a price may be at most: USD per million tokens; USD for a call or an image; for a second.
@@ -104,7 +106,7 @@ function price.cost(self, used)
     rates = host.rates(self)
     rates_of[self] = rates
   end
-  return rates:cost(used)
+  return cost_of(rates, used)
 end
 
 return price

@@ -85,8 +85,7 @@ end
 local function keep(self, of)
   if self.is_quiet then return end
   put_trace(self, of)
-  if host.log_is_text() then write_text(self) end
-  record_values.tell(self, host)
+  if record_values.tell(self, host) then write_text(self) end
 end
 
 --- A new record for a request that has just arrived. of: its context; the others as

@@ -167,6 +167,17 @@ test("what policies see has sums", function()
     { 15, 6, 21, nil, 1 })
 end)
 
+test("a count that cannot be is 0, the provider's text is cut, and nothing changes", function()
+  local used = usage.new { in_fresh = 0 / 0, cache_read = -1, out_total = 1e300, seconds = 1.2344,
+    images = 2, raw = ("x"):rep(5000), reported_cost = 0 }
+  test.equal({ used.in_fresh, used.cache_read, used.out_total, used.seconds, used.images },
+    { 0, 0, 0, 1.234, 2 })
+  test.equal({ #used.raw, used.reported_cost, used.nowhere }, { 4096, 0, nil })
+  test.equal({ usage.new({}).raw == nil, usage.new({}).reported_cost == nil }, { true, true })
+  test.equal(pcall(function() used.in_fresh = 1 end), false)
+  test.equal(usage.new(used).images, 2)
+end)
+
 -- ------------------------------------------------------------------------------------
 -- Estimates
 
