@@ -28,8 +28,8 @@
 #define STACK_MAX 20000     /* slots: overflow; LuaJIT itself would go on to 65,500 */
 #define WORK_MAX 100000     /* charged work between two looks at the clock */
 #define C_STACK_MAX (512 * 1024) /* bytes of the stack of C that a run may use */
-#define GARBAGE_MIB 20           /* between two collections */
-#define PAUSE_MIN 150            /* per cent of what is alive, between two collections */
+#define GARBAGE_MIB 4 /* between two collections: it lies in the processor's cache */
+#define PAUSE_MIN 150 /* per cent of what is alive, between two collections */
 #define PAUSE_MAX 400
 #define STEP_KIB 256 /* of collection at the start of a run in a full state */
 #define MIB ((size_t)1024 * 1024)
