@@ -32,7 +32,7 @@ local function may_be_tried(target, is_first)
 end
 
 function breaker:run(request, next)
-  local targets, well = request.targets, 0 -- a list of our own: those that are well move to its front
+  local targets, well = request.targets, 0 -- a list of our own: who is well moves to its front
   local all = #targets
   for place = 1, all do
     local target = targets[place]
