@@ -123,7 +123,8 @@ static int find_target(struct head *head, char *line, size_t size, struct target
 	char *last = memrchr(line, ' ', size);
 	const char *version = last ? last + 1 : line;
 
-	if (!first || first == last || memchr(first + 1, ' ', (size_t)(last - first - 1)))
+	if (!first || !last || first == last ||
+		memchr(first + 1, ' ', (size_t)(last - first - 1)))
 		return refuse(message, 400, "the request line is malformed");
 	if (last == first + 1 || line + size - version != 8 ||
 		memcmp(version, "HTTP/", 5) != 0 || !byte_is_digit(version[5]) ||
