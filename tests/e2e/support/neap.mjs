@@ -113,9 +113,11 @@ class Neap {
   }
 
   /* Resident memory in bytes. */
+  /* Bytes of memory of its own. Without files: what the journal has written lies in the page
+   * cache, and counts as resident where it is mapped. */
   rss() {
     const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)[1]) * 1024;
+    return Number(/RssAnon:\s+(\d+) kB/.exec(status)[1]) * 1024;
   }
 
   fds() {
