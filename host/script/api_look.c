@@ -165,27 +165,32 @@ int look_push(lua_State *L, struct look_box *box, const struct look_answer *answ
 	return count;
 }
 
-/* of(text) -> answer, … */
-static int l_of(lua_State *L)
+/* Looks into the text at index 2. */
+static struct look_box *read_text(lua_State *L, struct look_answer *answers)
 {
 	struct look_box *box = look_check(L, 1);
-	struct look_answer answers[LOOK_QUESTIONS_MAX];
 	size_t size;
 	const char *text = luaL_checklstring(L, 2, &size);
 
 	look_read(box->look, text, size, NULL, answers);
+	return box;
+}
+
+/* of(text) -> answer, … */
+static int l_of(lua_State *L)
+{
+	struct look_answer answers[LOOK_QUESTIONS_MAX];
+	struct look_box *box = read_text(L, answers);
+
 	return look_push(L, box, answers);
 }
 
 /* usage(text) -> usage | nil */
 static int l_usage(lua_State *L)
 {
-	struct look_box *box = look_check(L, 1);
 	struct look_answer answers[LOOK_QUESTIONS_MAX];
-	size_t size;
-	const char *text = luaL_checklstring(L, 2, &size);
+	struct look_box *box = read_text(L, answers);
 
-	look_read(box->look, text, size, NULL, answers);
 	return usage_push_said(L, answers, look_question_count(box->look));
 }
 

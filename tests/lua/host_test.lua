@@ -1,8 +1,11 @@
--- The signatures of lua/neap/host.lua are those that the host has.
+-- The signatures of lua/neap/host*.lua are those that the host has.
 local host = require "neap.host"
 local test = require "neap.tap"
 
-local text = host.read(host.home() .. "/lua/neap/host.lua")
+local text = ""
+for _, file in ipairs { "host", "host_storage", "host_request" } do
+  text = text .. host.read(("%s/lua/neap/%s.lua"):format(host.home(), file))
+end
 
 local function names_of(functions)
   local names = {}
