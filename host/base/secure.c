@@ -6,6 +6,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "base/secure_socket.h"
+
 #define RECORD_MAX (16 * 1024) /* bytes that one TLS record carries */
 
 /* What a failed call means, as a negative errno; 0: the other side has ended. */
@@ -42,28 +44,69 @@ struct gather {
 	size_t offset; /* in that part */
 };
 
-/* Copies up to a record's worth from where gather stands and moves it on. */
-static size_t fill_record(struct gather *gather, char *record)
+/* The piece of at most size bytes at which gather stands, which it moves on over; 0: there
+ * is none. */
+static size_t next_piece(struct gather *gather, size_t size, const char **piece)
 {
-	size_t size = 0;
+	const struct iovec *part = &gather->parts[gather->part];
+	size_t left = part->iov_len - gather->offset;
 
+	*piece = (const char *)part->iov_base + gather->offset;
+	if (left > size) {
+		gather->offset += size;
+		return size;
+	}
+	gather->part++;
+	gather->offset = 0;
+	return left;
+}
+
+static void pass_empty(struct gather *gather)
+{
+	while (gather->part < gather->count &&
+		gather->parts[gather->part].iov_len == gather->offset) {
+		gather->part++;
+		gather->offset = 0;
+	}
+}
+
+/* What fills the next record, or all that is left: bytes of one part where they lie, or those
+ * of several, for which room is given. */
+static size_t next_record(struct gather *gather, char *room, const char **record)
+{
+	size_t size = next_piece(gather, RECORD_MAX, record);
+
+	pass_empty(gather);
+	if (size == RECORD_MAX || gather->part == gather->count)
+		return size;
+	memcpy(room, *record, size);
+	*record = room;
 	while (gather->part < gather->count && size < RECORD_MAX) {
-		const struct iovec *part = &gather->parts[gather->part];
-		size_t piece = part->iov_len - gather->offset;
+		const char *piece;
+		size_t got = next_piece(gather, RECORD_MAX - size, &piece);
 
-		if (piece > RECORD_MAX - size)
-			piece = RECORD_MAX - size;
-		if (piece)
-			memcpy(record + size, (char *)part->iov_base + gather->offset,
-				piece);
-		size += piece;
-		gather->offset += piece;
-		if (gather->offset == part->iov_len) {
-			gather->part++;
-			gather->offset = 0;
-		}
+		memcpy(room + size, piece, got);
+		size += got;
+		pass_empty(gather);
 	}
 	return size;
+}
+
+static ssize_t write_record(SSL *ssl, const char *record, size_t size, bool has_more)
+{
+	size_t sent;
+	int result;
+
+	ERR_clear_error();
+	if (has_more)
+		secure_socket_expect(ssl, true);
+	result = SSL_write_ex(ssl, record, size, &sent);
+	if (has_more)
+		secure_socket_expect(ssl, false);
+	if (result == 1)
+		return (ssize_t)sent;
+	result = failure(ssl, result);
+	return result ? result : -EPIPE;
 }
 
 /* Small parts share a record. A write that the socket did not take is repeated by the
@@ -72,25 +115,21 @@ static size_t fill_record(struct gather *gather, char *record)
 ssize_t secure_write(struct ssl_st *ssl, const struct iovec *parts, size_t count)
 {
 	struct gather gather = { .parts = parts, .count = count };
-	char record[RECORD_MAX];
+	char room[RECORD_MAX];
 	ssize_t total = 0;
-	size_t size;
 
-	while ((size = fill_record(&gather, record)) > 0) {
-		size_t sent;
-		int result, reason;
+	pass_empty(&gather);
+	while (gather.part < gather.count) {
+		const char *record;
+		size_t size = next_record(&gather, room, &record);
+		ssize_t sent = write_record(ssl, record, size,
+			gather.part < gather.count);
 
-		ERR_clear_error();
-		result = SSL_write_ex(ssl, record, size, &sent);
-		if (result != 1) {
-			reason = failure(ssl, result);
-			if (reason == -EAGAIN && total)
-				return total;
-			return reason ? reason : -EPIPE;
-		}
-		total += (ssize_t)sent;
-		if (sent < size)
-			return total;
+		if (sent < 0)
+			return sent == -EAGAIN && total ? total : sent;
+		total += sent;
+		if ((size_t)sent < size)
+			break;
 	}
 	return total;
 }

@@ -1,7 +1,7 @@
 /* secure.h - the bytes of one TLS connection, straight over its socket, which does not block.
  *
- * Who makes the connection (a listener, a transfer) also says what it verifies. The process
- * must ignore SIGPIPE: OpenSSL writes to sockets without MSG_NOSIGNAL. */
+ * Who makes the connection (a listener, a transfer) also says what it verifies, and attaches
+ * its socket (secure_socket.h). */
 #pragma once
 
 #include <stdbool.h>

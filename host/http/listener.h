@@ -67,7 +67,7 @@ void listener_drain(struct listener *listener);
 void listener_close(struct listener *listener);
 
 /* A server certificate and its key (PEM files). Counted: whoever keeps it takes a
- * reference. A process that serves TLS must ignore SIGPIPE. */
+ * reference. */
 MUST_CHECK
 int tls_new(struct tls **out, const char *certificate_path, const char *key_path,
 	struct err *err);

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include "base/err.h"
+#include "base/secure_socket.h"
 #include "http/listener.h"
 
 struct tls {
@@ -100,7 +101,7 @@ struct ssl_st *tls_accept(struct tls *tls, int fd)
 	SSL *ssl = SSL_new(tls->context);
 
 	assert(ssl);
-	SSL_set_fd(ssl, fd);
+	secure_socket_attach(ssl, fd);
 	SSL_set_accept_state(ssl);
 	return ssl;
 }

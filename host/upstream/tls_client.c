@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secure_socket.h"
 #include "upstream/trust.h"
 
 struct tls_client {
@@ -31,7 +32,12 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 static void set_context(SSL_CTX *context, const struct trust *trust)
 {
 	static const unsigned char protocols[] = "\x08http/1.1";
+	/* The shorter key first, as browsers have it: nobody breaks either, and of a body of
+	 * 100 KB the longer one takes half as much again. */
+	static const char ciphers[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+				      "TLS_CHACHA20_POLY1305_SHA256";
 
+	SSL_CTX_set_ciphersuites(context, ciphers);
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	/* An idle connection gives its buffers back, which are 34 KiB. */
@@ -89,7 +95,7 @@ struct ssl_st *tls_client_open(struct tls_client *client, int fd)
 	if (client->session)
 		SSL_set_session(ssl, client->session);
 	SSL_set_app_data(ssl, client);
-	SSL_set_fd(ssl, fd);
+	secure_socket_attach(ssl, fd);
 	SSL_set_connect_state(ssl);
 	return ssl;
 }
