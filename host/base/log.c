@@ -7,12 +7,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/buf.h"
 #include "base/clock.h"
 
 #define QUEUE_MAX (4 * 1024 * 1024) /* bytes; more than that waits for nobody */
 #define LINE_MAX_SIZE 4096          /* bytes of one formatted message */
-#define GATHER_MS 5                 /* the writer joins the lines of so many ms */
+#define GATHER_MS 20                /* the writer joins the lines of so many ms */
+#define PIECE_SIZE (16 * 1024)      /* bytes of one write, which takes 20 µs */
 #define STOP_MS 1000
 
 static struct {
@@ -31,13 +33,16 @@ static _Atomic int least_level = LOG_INFO;
 
 static void write_all(const char *data, size_t size)
 {
+	background_begin_steps();
 	while (size) {
-		ssize_t written = write(STDERR_FILENO, data, size);
+		size_t piece = size < PIECE_SIZE ? size : PIECE_SIZE;
+		ssize_t written = write(STDERR_FILENO, data, piece);
 
 		if (written <= 0)
 			return; /* nobody reads it: there is nowhere to complain */
 		data += written;
 		size -= (size_t)written;
+		background_give_way();
 	}
 }
 

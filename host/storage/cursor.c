@@ -163,9 +163,12 @@ bool cursor_is_page_full(const struct cursor *cursor)
 
 int cursor_delete(struct cursor *cursor)
 {
+	int rc;
+
 	assert(cursor->has_begun && !cursor->has_ended);
-	cursor->txn->writes++;
-	return txn_note(cursor->txn, mdb_cursor_del(cursor->handle, 0));
+	rc = txn_note(cursor->txn, mdb_cursor_del(cursor->handle, 0));
+	txn_wrote(cursor->txn, rc);
+	return rc;
 }
 
 int cursor_replace(struct cursor *cursor, struct bytes key, struct bytes value)
@@ -176,7 +179,7 @@ int cursor_replace(struct cursor *cursor, struct bytes key, struct bytes value)
 	assert(cursor->has_begun && !cursor->has_ended);
 	rc = txn_note(cursor->txn,
 		mdb_cursor_put(cursor->handle, &name, &content, MDB_CURRENT));
-	cursor->txn->writes += rc == 0;
+	txn_wrote(cursor->txn, rc);
 	return rc;
 }
 

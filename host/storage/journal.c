@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "storage/record_batch.h"
@@ -179,12 +180,15 @@ static void gather(struct journal *journal)
 	size_t weight = 0;
 
 	journal->gathered_ms = clock_ms();
+	background_begin_steps();
 	for (size_t i = 0; i < journal->worker_count; i++) {
 		struct bytes message;
 
 		while (!record_batch_is_full(journal->batch) &&
-			ring_read(journal->rings[i], &message))
+			ring_read(journal->rings[i], &message)) {
 			weight += record_batch_add(journal->batch, message);
+			background_step();
+		}
 	}
 	if (weight)
 		atomic_fetch_sub(&journal->body_bytes, weight);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/log.h"
 #include "storage/folder.h"
 #include "storage/store_inside.h"
@@ -101,6 +102,12 @@ MDB_dbi txn_table(const struct txn *txn, const struct table *table)
 	abort();
 }
 
+void txn_wrote(struct txn *txn, int rc)
+{
+	txn->writes += rc == 0;
+	background_step();
+}
+
 /* One run of fn. *failure is what the database library had against it, or 0. */
 static int run_once(struct store *store, unsigned flags, store_fn *fn, void *arg,
 	int *failure, struct err *err)
@@ -156,6 +163,7 @@ static int transact(struct store *store, unsigned flags, store_fn *fn, void *arg
 
 int store_write(struct store *store, store_fn *fn, void *arg, struct err *err)
 {
+	background_begin_steps();
 	return transact(store, 0, fn, arg, err);
 }
 

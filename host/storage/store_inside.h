@@ -55,6 +55,8 @@ int store_error(const struct store *store, int result, struct err *err);
 
 /* Notes a result of the library's and returns its errno. */
 int txn_note(struct txn *txn, int result);
+/* After each row that was to be written, with what it returned. */
+void txn_wrote(struct txn *txn, int rc);
 MDB_dbi txn_table(const struct txn *txn, const struct table *table);
 
 static inline MDB_val store_val(struct bytes bytes)

@@ -34,7 +34,7 @@ static int put(struct txn *txn, const struct table *table, struct bytes key,
 		return -ENAMETOOLONG;
 	rc = txn_note(txn,
 		mdb_put(txn->handle, txn_table(txn, table), &name, &content, flags));
-	txn->writes += rc == 0;
+	txn_wrote(txn, rc);
 	return rc;
 }
 
@@ -66,7 +66,7 @@ int table_delete(struct txn *txn, const struct table *table, struct bytes key)
 	if (!is_name(key))
 		return -ENAMETOOLONG;
 	rc = txn_note(txn, mdb_del(txn->handle, txn_table(txn, table), &name, NULL));
-	txn->writes += rc == 0;
+	txn_wrote(txn, rc);
 	return rc;
 }
 
