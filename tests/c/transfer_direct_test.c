@@ -1,95 +1,41 @@
 /* Transfers over channels of our own: what is kept, what is sent once more, what waits, and
  * what callbacks may do meanwhile. libcurl differs in some of it: it takes bytes on a kept
  * connection for an answer, and repeats what was answered in part. */
-#include "transfer_world.h"
+#include "transfer_place.h"
 
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <zlib.h>
 
 #include "base/mem.h"
-#include "scripted_upstream.h"
+#include "scripted_sides.h"
 
 #define HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define LARGE 3000000
 #define LARGE_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n"
 
-struct place {
-	struct scripted upstream;
-	struct world world;
-};
-
-static void open_place(struct place *place, script_fn *script, const char *text)
-{
-	scripted_start(&place->upstream, script, text);
-	world_open(&place->world);
-}
-
-static void close_place(struct place *place)
-{
-	world_close(&place->world);
-	scripted_stop(&place->upstream);
-}
-
-static struct transfer_request request_to(const struct place *place)
-{
-	return (struct transfer_request) {
-		.method = "GET",
-		.url = place->upstream.url,
-		.is_private_allowed = true,
-	};
-}
-
-static enum transfer_result ask(struct place *place, struct noted *noted,
-	const struct transfer_request *request)
-{
-	noted_start(noted, &place->world, request);
-	world_wait(&place->world, &noted->ends, 1);
-	return noted->result;
-}
-
 static void assert_hello(struct place *place, const struct transfer_request *request)
 {
 	struct noted noted;
 
-	if (ask(place, &noted, request) != TRANSFER_OK)
+	if (place_ask(place, &noted, request) != TRANSFER_OK)
 		fail_msg("%s", transfer_error(noted.transfer));
 	assert_body(&noted, "hello");
 	noted_clear(&noted);
 }
 
-static struct side {
-	pthread_t thread;
-	struct scripted *upstream;
-	int fd;
-} sides[16];
-static int side_count;
-
-static void *serve_one(void *arg)
+static bool script_answers(struct scripted *upstream, int fd, int nth)
 {
-	struct side *side = arg;
-
-	while (scripted_read_request(side->upstream, side->fd))
-		scripted_send(side->fd, side->upstream->text);
-	return NULL;
+	(void)nth;
+	while (scripted_read_request(upstream, fd))
+		scripted_send(fd, upstream->text);
+	return false;
 }
 
-/* Each connection in a thread of its own, so that one that is kept does not stop the next. */
 static bool script_side_by_side(struct scripted *upstream, int fd, int nth)
 {
-	struct side *side = &sides[side_count++];
-
 	(void)nth;
-	side->upstream = upstream;
-	side->fd = fd;
-	pthread_create(&side->thread, NULL, serve_one, side);
-	return true;
-}
-
-static void join_sides(void)
-{
-	while (side_count)
-		pthread_join(sides[--side_count].thread, NULL);
+	return sides_serve(upstream, fd, script_answers);
 }
 
 /* -- what is kept ------------------------------------------------------------------ */
@@ -122,16 +68,16 @@ static void what_the_answer_says_of_the_connection_counts(void **state)
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct place place;
 
-		open_place(&place, script_side_by_side, cases[i].answer);
+		place_open(&place, script_side_by_side, cases[i].answer);
 		for (int n = 0; n < 3; n++) {
-			struct transfer_request request = request_to(&place);
+			struct transfer_request request = place_request(&place);
 
 			assert_hello(&place, &request);
 		}
 		if (place.upstream.connections != cases[i].connections)
 			fail_msg("%s: %d", cases[i].answer, place.upstream.connections);
 		world_close(&place.world);
-		join_sides();
+		sides_join();
 		scripted_stop(&place.upstream);
 	}
 }
@@ -160,16 +106,16 @@ static void bytes_on_a_kept_connection_close_it(void **state)
 	struct place place;
 
 	(void)state;
-	open_place(&place, script_garbage_later, NULL);
+	place_open(&place, script_garbage_later, NULL);
 	place.upstream.arg = &step;
-	struct transfer_request request = request_to(&place);
+	struct transfer_request request = place_request(&place);
 	assert_hello(&place, &request);
 	step = 1;
 	world_wait(&place.world, (const int *)&step, 2);
 	event_base_loop(place.world.base, EVLOOP_NONBLOCK);
 	assert_hello(&place, &request);
 	assert_int_equal(place.upstream.connections, 2);
-	close_place(&place);
+	place_close(&place);
 }
 
 /* -- what is sent once more -------------------------------------------------------- */
@@ -195,8 +141,8 @@ static void a_request_is_sent_once_more_only(void **state)
 	(void)state;
 	memset(text, 'x', LARGE);
 	/* On a fresh connection, and with all of its body. */
-	open_place(&place, script_die_with_request, HELLO);
-	struct transfer_request request = request_to(&place);
+	place_open(&place, script_die_with_request, HELLO);
+	struct transfer_request request = place_request(&place);
 	struct piece pieces[] = { { .data = text, .size = LARGE / 3 },
 		{ .data = text, .size = LARGE - LARGE / 3 } };
 	assert_hello(&place, &request);
@@ -206,16 +152,16 @@ static void a_request_is_sent_once_more_only(void **state)
 	assert_hello(&place, &request);
 	assert_int_equal(place.upstream.body_size, LARGE);
 	assert_int_equal(place.upstream.connections, 2);
-	close_place(&place);
+	place_close(&place);
 	/* One that ends without an answer as well is the end. */
-	open_place(&place, script_die_with_request, "");
+	place_open(&place, script_die_with_request, "");
 	request.url = place.upstream.url;
-	struct transfer_request first = request_to(&place);
+	struct transfer_request first = place_request(&place);
 	assert_hello(&place, &first);
-	assert_int_equal(ask(&place, &noted, &request), TRANSFER_RESET);
+	assert_int_equal(place_ask(&place, &noted, &request), TRANSFER_RESET);
 	noted_clear(&noted);
 	assert_int_equal(place.upstream.connections, 2);
-	close_place(&place);
+	place_close(&place);
 	free(text);
 }
 
@@ -235,13 +181,13 @@ static void what_was_answered_in_part_is_not_sent_again(void **state)
 	struct noted noted;
 
 	(void)state;
-	open_place(&place, script_die_in_answer, NULL);
-	struct transfer_request request = request_to(&place);
+	place_open(&place, script_die_in_answer, NULL);
+	struct transfer_request request = place_request(&place);
 	assert_hello(&place, &request);
-	assert_int_equal(ask(&place, &noted, &request), TRANSFER_RESET);
+	assert_int_equal(place_ask(&place, &noted, &request), TRANSFER_RESET);
 	noted_clear(&noted);
 	assert_int_equal(place.upstream.connections, 1);
-	close_place(&place);
+	place_close(&place);
 }
 
 /* Answers before it has read the body, which it never does. */
@@ -268,16 +214,16 @@ static void an_early_answer_is_taken(void **state)
 	struct noted noted;
 
 	(void)state;
-	open_place(&place, script_refuse_early, NULL);
-	struct transfer_request request = request_to(&place);
+	place_open(&place, script_refuse_early, NULL);
+	struct transfer_request request = place_request(&place);
 	request.method = "POST";
 	request.pieces = &piece;
 	request.piece_count = 1;
-	assert_int_equal(ask(&place, &noted, &request), TRANSFER_OK);
+	assert_int_equal(place_ask(&place, &noted, &request), TRANSFER_OK);
 	assert_int_equal(transfer_status(noted.transfer), 413);
 	assert_body(&noted, "large");
 	noted_clear(&noted);
-	close_place(&place);
+	place_close(&place);
 	free(text);
 }
 
@@ -311,14 +257,14 @@ static void record(const char *carrier, char *head, struct transfer_request requ
 	char url[200];
 
 	world_choose(carrier);
-	open_place(&place, script_answer_and_close, HELLO);
+	place_open(&place, script_answer_and_close, HELLO);
 	snprintf(url, sizeof(url), "%.*s%s",
 		(int)(strlen(place.upstream.url) - strlen("/v1/x")), place.upstream.url,
 		path);
 	request.url = url;
 	request.is_private_allowed = true;
 	assert_hello(&place, &request);
-	close_place(&place);
+	place_close(&place);
 	strcpy(head, place.upstream.request);
 	*strstr(head, "Host: 127.0.0.1:") = '#'; /* with its port */
 	memmove(strchr(head, '#') + 1, strchr(strchr(head, '#'), '\n'),
@@ -399,12 +345,12 @@ static void an_answer_may_come_byte_by_byte(void **state)
 	for (size_t i = 0; i < COUNT_OF(answers); i++) {
 		struct place place;
 
-		open_place(&place, script_bytewise, answers[i]);
-		struct transfer_request request = request_to(&place);
+		place_open(&place, script_bytewise, answers[i]);
+		struct transfer_request request = place_request(&place);
 		assert_hello(&place, &request);
 		assert_hello(&place, &request);
 		assert_int_equal(place.upstream.connections, 1);
-		close_place(&place);
+		place_close(&place);
 	}
 }
 
@@ -414,20 +360,20 @@ static void a_head_without_an_answer_has_no_body(void **state)
 	struct noted noted;
 
 	(void)state;
-	open_place(&place, script_answer,
+	place_open(&place, script_answer,
 		"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n"
 		"Content-Encoding: gzip\r\n\r\n");
-	struct transfer_request request = request_to(&place);
+	struct transfer_request request = place_request(&place);
 	request.method = "HEAD";
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(ask(&place, &noted, &request), TRANSFER_OK);
+		assert_int_equal(place_ask(&place, &noted, &request), TRANSFER_OK);
 		assert_string_equal(transfer_header(noted.transfer, "content-length"),
 			"1000");
 		assert_body(&noted, "");
 		noted_clear(&noted);
 	}
 	assert_int_equal(place.upstream.connections, 1);
-	close_place(&place);
+	place_close(&place);
 }
 
 /* A trailer without end, and a line without end. */
@@ -459,11 +405,11 @@ static void what_has_no_end_is_cut(void **state)
 		struct place place;
 		struct noted noted;
 
-		open_place(&place, script_endless, begins[i]);
-		struct transfer_request request = request_to(&place);
-		assert_int_not_equal(ask(&place, &noted, &request), TRANSFER_OK);
+		place_open(&place, script_endless, begins[i]);
+		struct transfer_request request = place_request(&place);
+		assert_int_not_equal(place_ask(&place, &noted, &request), TRANSFER_OK);
 		noted_clear(&noted);
-		close_place(&place);
+		place_close(&place);
 	}
 }
 
@@ -532,9 +478,9 @@ static void a_callback_may_close_transfers(void **state)
 	for (int i = 0; i < 20; i++) {
 		struct meddler meddler = { .done = 0 };
 
-		open_place(&place, script_side_by_side,
+		place_open(&place, script_side_by_side,
 			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-		struct transfer_request request = request_to(&place);
+		struct transfer_request request = place_request(&place);
 		meddler.transfer = transfer_start(place.world.transfers, &request,
 			&when_told_handler, &meddler);
 		request.url = silent.url;
@@ -543,7 +489,7 @@ static void a_callback_may_close_transfers(void **state)
 		world_wait(&place.world, &meddler.done, 1);
 		event_base_loop(place.world.base, EVLOOP_NONBLOCK);
 		world_close(&place.world);
-		join_sides();
+		sides_join();
 		scripted_stop(&place.upstream);
 	}
 	scripted_stop(&silent);
@@ -553,7 +499,7 @@ static void start_at_end(struct transfer *transfer, enum transfer_result result,
 	void *arg)
 {
 	struct meddler *meddler = arg;
-	struct transfer_request request = request_to(meddler->place);
+	struct transfer_request request = place_request(meddler->place);
 
 	assert_int_equal(result, TRANSFER_OK);
 	transfer_close(transfer);
@@ -570,13 +516,13 @@ static void an_end_may_start_the_next(void **state)
 	struct meddler meddler = { .place = &place };
 
 	(void)state;
-	open_place(&place, script_answer, HELLO);
-	struct transfer_request request = request_to(&place);
+	place_open(&place, script_answer, HELLO);
+	struct transfer_request request = place_request(&place);
 	transfer_start(place.world.transfers, &request, &at_end_handler, &meddler);
 	world_wait(&place.world, &meddler.done, 50);
 	assert_int_equal(place.upstream.connections, 1);
 	assert_int_equal(place.upstream.requests, 50);
-	close_place(&place);
+	place_close(&place);
 }
 
 static bool script_large(struct scripted *upstream, int fd, int nth)
@@ -672,8 +618,8 @@ static void a_slow_reader_gets_every_byte(void **state)
 		struct place place;
 		struct meddler meddler = { .done = 0 };
 
-		open_place(&place, cases[i].script, cases[i].framing);
-		struct transfer_request request = request_to(&place);
+		place_open(&place, cases[i].script, cases[i].framing);
+		struct transfer_request request = place_request(&place);
 		meddler.transfer = transfer_start(place.world.transfers, &request,
 			&pausing_handler, &meddler);
 		for (int64_t until = clock_ms() + WORLD_WAIT_MS; !meddler.done;) {
@@ -684,7 +630,7 @@ static void a_slow_reader_gets_every_byte(void **state)
 				transfer_resume(meddler.transfer);
 		}
 		assert_int_equal(meddler.size, LARGE);
-		close_place(&place);
+		place_close(&place);
 	}
 }
 
@@ -695,8 +641,8 @@ static void a_lingering_transfer_gives_its_connection_back(void **state)
 	struct noted noted;
 
 	(void)state;
-	open_place(&place, script_large, "");
-	struct transfer_request request = request_to(&place);
+	place_open(&place, script_large, "");
+	struct transfer_request request = place_request(&place);
 	for (int i = 0; i < 3; i++) {
 		noted_start(&noted, &place.world, &request);
 		world_wait(&place.world, &noted.heads, 1);
@@ -709,7 +655,7 @@ static void a_lingering_transfer_gives_its_connection_back(void **state)
 		noted_clear(&noted);
 	}
 	assert_int_equal(place.upstream.connections, 1);
-	close_place(&place);
+	place_close(&place);
 }
 
 int main(void)

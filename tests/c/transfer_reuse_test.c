@@ -1,36 +1,22 @@
 /* One transfer after another to the same place: nothing of the one is left in the next. */
-#include "transfer_world.h"
+#include "transfer_place.h"
 
 #include "base/mem.h"
-#include "scripted_upstream.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define LARGE 100000
 
-struct place {
-	struct scripted upstream;
-	struct world world;
-};
-
 static void open_place(struct place *place)
 {
-	scripted_start(&place->upstream, script_answer, OK_ANSWER);
-	world_open(&place->world);
+	place_open(place, script_answer, OK_ANSWER);
 }
 
-static void close_place(struct place *place)
+static struct transfer_request post_to(const struct place *place)
 {
-	world_close(&place->world);
-	scripted_stop(&place->upstream);
-}
+	struct transfer_request request = place_request(place);
 
-static struct transfer_request request_to(const struct place *place)
-{
-	return (struct transfer_request) {
-		.method = "POST",
-		.url = place->upstream.url,
-		.is_private_allowed = true,
-	};
+	request.method = "POST";
+	return request;
 }
 
 static void run(struct place *place, const struct transfer_request *request,
@@ -38,16 +24,14 @@ static void run(struct place *place, const struct transfer_request *request,
 {
 	struct noted noted;
 
-	noted_start(&noted, &place->world, request);
-	world_wait(&place->world, &noted.ends, 1);
-	assert_int_equal(noted.result, wanted);
+	assert_int_equal(place_ask(place, &noted, request), wanted);
 	noted_clear(&noted);
 }
 
 static void run_with(struct place *place, const char *const *headers, size_t count,
 	enum transfer_result wanted)
 {
-	struct transfer_request request = request_to(place);
+	struct transfer_request request = post_to(place);
 
 	request.headers = headers;
 	request.header_count = count;
@@ -84,7 +68,7 @@ static void headers_are_those_of_the_request(void **state)
 	assert_false(was_sent(&place, "authorization"));
 	run_with(&place, second, 1, TRANSFER_OK);
 	assert_true(was_sent(&place, "\r\nauthorization: two\r\n"));
-	close_place(&place);
+	place_close(&place);
 }
 
 /* A stream lets go of its headers once they are sent; the next request has them again. */
@@ -96,7 +80,7 @@ static void headers_stand_behind_a_stream(void **state)
 	(void)state;
 	open_place(&place);
 	for (int i = 0; i < 4; i++) {
-		struct transfer_request request = request_to(&place);
+		struct transfer_request request = post_to(&place);
 
 		request.headers = headers;
 		request.header_count = COUNT_OF(headers);
@@ -107,7 +91,7 @@ static void headers_stand_behind_a_stream(void **state)
 		assert_false(was_sent(&place, "\r\nAccept: "));
 	}
 	assert_int_equal(place.upstream.connections, 1);
-	close_place(&place);
+	place_close(&place);
 }
 
 /* In one run, from the pieces, and none: and an answer that is a stream in between. */
@@ -121,7 +105,7 @@ static void bodies_are_those_of_the_request(void **state)
 	memset(text, 'x', LARGE);
 	open_place(&place);
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-		struct transfer_request request = request_to(&place);
+		struct transfer_request request = post_to(&place);
 		const struct piece pieces[] = { { .data = text, .size = sizes[i] / 2 },
 			{ .data = text, .size = sizes[i] - sizes[i] / 2 } };
 
@@ -132,7 +116,7 @@ static void bodies_are_those_of_the_request(void **state)
 		assert_int_equal(place.upstream.body_size, sizes[i]);
 	}
 	assert_int_equal(place.upstream.connections, 1);
-	close_place(&place);
+	place_close(&place);
 	free(text);
 }
 
@@ -145,7 +129,7 @@ static void places_are_kept_apart(void **state)
 	(void)state;
 	open_place(&place);
 	for (int i = 0; i < 200; i++) {
-		struct transfer_request request = request_to(&place);
+		struct transfer_request request = post_to(&place);
 
 		snprintf(url, sizeof(url), "%s/%d?n=%d", place.upstream.url, i / 2,
 			i % 3);
@@ -155,7 +139,7 @@ static void places_are_kept_apart(void **state)
 		assert_true(was_sent(&place, line));
 	}
 	assert_int_equal(place.upstream.connections, 1);
-	close_place(&place);
+	place_close(&place);
 }
 
 static void a_malformed_place_fails_each_time(void **state)
@@ -174,14 +158,14 @@ static void a_malformed_place_fails_each_time(void **state)
 	(void)state;
 	open_place(&place);
 	for (size_t i = 0; i < 2 * COUNT_OF(cases); i++) {
-		struct transfer_request request = request_to(&place);
+		struct transfer_request request = post_to(&place);
 
 		request.url = cases[i / 2].url;
 		request.proxy = cases[i / 2].proxy;
 		run(&place, &request, cases[i / 2].wanted);
 	}
 	assert_int_equal(place.upstream.requests, 0);
-	close_place(&place);
+	place_close(&place);
 }
 
 int main(void)

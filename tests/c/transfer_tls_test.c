@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "scripted_sides.h"
 #include "tls_upstream.h"
 
 struct story {
@@ -105,31 +106,10 @@ static void an_unknown_authority_is_refused(void **state)
 	close_story(&story);
 }
 
-static struct side {
-	pthread_t thread;
-	struct scripted *upstream;
-	int fd;
-} sides[8];
-static int side_count;
-
-static void *serve_one(void *arg)
-{
-	struct side *side = arg;
-
-	script_tls(side->upstream, side->fd, 0);
-	return NULL;
-}
-
-/* Each connection in a thread of its own, so that an idle one does not stop the next. */
 static bool script_tls_side_by_side(struct scripted *upstream, int fd, int nth)
 {
-	struct side *side = &sides[side_count++];
-
 	(void)nth;
-	side->upstream = upstream;
-	side->fd = fd;
-	pthread_create(&side->thread, NULL, serve_one, side);
-	return true;
+	return sides_serve(upstream, fd, script_tls);
 }
 
 static void trusts_do_not_mix(void **state)
@@ -144,8 +124,7 @@ static void trusts_do_not_mix(void **state)
 	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
 	assert_int_equal(story.upstream.requests, 2);
 	world_close(&story.world);
-	while (side_count)
-		pthread_join(sides[--side_count].thread, NULL);
+	sides_join();
 	scripted_stop(&story.upstream);
 	free_identity(&story.identity);
 }
