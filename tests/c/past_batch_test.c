@@ -1,6 +1,7 @@
 /* Records of long ago come into a journal that goes on: all is found and adds up as if they
  * had always been there, and coming twice they are there once. */
 #include "rollup_world.h"
+#include "journal_world.h"
 
 #include "base/clock.h"
 #include "journal_check.h"
@@ -13,24 +14,12 @@
 #define SPAN_S (200 * ROLLUP_DAY_S)
 #define DAY_US (86400 * (int64_t)1000000)
 
-static char place[128];
-static struct store *store;
 static int64_t now_s;
 
 static int open_world(void **state)
 {
-	(void)state;
-	place_make(place);
-	store = world_open(place);
+	world_set_up(state);
 	now_s = clock_wall_us() / 1000000;
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	store_close(store);
-	place_remove(place);
 	return 0;
 }
 
@@ -346,7 +335,7 @@ static void what_is_too_young_or_in_the_way_of_a_rebuild_is_refused(void **state
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, world_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(they_lie_before_what_goes_on_being_written),
 		TEST(an_empty_journal_takes_them),

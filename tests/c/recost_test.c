@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "journal_check.h"
+#include "journal_world.h"
 #include "storage/recost.h"
 #include "storage/rollup_rebuild.h"
 #include "storage/stats.h"
@@ -16,8 +17,6 @@
 #define RECORDS 3000
 #define START_US 1795219200000000 /* 2026-11-21 */
 
-static char place[128];
-static struct store *store;
 static unsigned char ids[RECORDS][16];
 
 /* -- what there is ----------------------------------------------------------------- */
@@ -189,9 +188,7 @@ static int setup(void **state)
 	static char name[64];
 	struct journal *journal;
 
-	(void)state;
-	place_make(place);
-	assert_int_equal(store_open(&store, place, &journal_layout, NULL), 0);
+	world_set_up(state);
 	assert_int_equal(journal_start(&journal, store, &options, NULL), 0);
 	for (int i = 0; i < RECORDS; i++) {
 		struct record record = source_next(&source);
@@ -209,14 +206,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(store);
-	place_remove(place);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,5 +214,5 @@ int main(void)
 		cmocka_unit_test(not_while_sums_are_made_anew),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, world_tear_down);
 }

@@ -1,6 +1,7 @@
 /* Sums made anew from records are what they were: row by row, while records are written,
  * after a kill, and not where records are gone. */
 #include "rollup_world.h"
+#include "journal_world.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -10,25 +11,6 @@
 
 #define STEP_US 110000000
 #define COUNT 3000 /* nearly four days */
-
-static char place[128];
-static struct store *store;
-
-static int open_world(void **state)
-{
-	(void)state;
-	place_make(place);
-	store = world_open(place);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	store_close(store);
-	place_remove(place);
-	return 0;
-}
 
 /* -- doing ------------------------------------------------------------------------ */
 
@@ -250,13 +232,13 @@ static void it_goes_on_after_a_kill(void **state)
 		child = fork();
 		assert_true(child >= 0);
 		if (child == 0) {
-			store = world_open(place);
+			store = world_open();
 			for (int i = rand() % 5; i > 0; i--)
 				step_once();
 			kill(getpid(), SIGKILL);
 		}
 		assert_int_equal(waitpid(child, NULL, 0), child);
-		store = world_open(place);
+		store = world_open();
 	}
 	while (step_once())
 		;
@@ -309,7 +291,8 @@ static void one_at_a_time(void **state)
 	assert_non_null(strstr(span.err.text, "already"));
 }
 
-#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
+#define WITH_WORLD(test) \
+	cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
 
 int main(void)
 {

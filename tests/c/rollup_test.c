@@ -1,6 +1,7 @@
 /* Sums are those of the records to the unit: in every span, after a kill, when costs
  * change, and when what is old was thrown away. */
 #include "rollup_world.h"
+#include "journal_world.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -8,25 +9,6 @@
 
 #define COUNT 10000
 #define STEP_US 70000000 /* 10,000 of them are eight days */
-
-static char place[128];
-static struct store *store;
-
-static int open_world(void **state)
-{
-	(void)state;
-	place_make(place);
-	store = world_open(place);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	store_close(store);
-	place_remove(place);
-	return 0;
-}
 
 static const char *const dimension_values[ROLLUP_DIMENSIONS] = { [ROLLUP_ALL] = "",
 	[ROLLUP_PROVIDER] = "provider-1",
@@ -94,7 +76,7 @@ static void write_for_ever(int acknowledge)
 {
 	uint64_t first = 0;
 
-	store = world_open(place);
+	store = world_open();
 	for (;; first++) {
 		write_world(store, 40, STEP_US, 40);
 		if (write(acknowledge, "", 1) != 1)
@@ -121,7 +103,7 @@ static void kill_after(int transactions, useconds_t more_us)
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	close(pipes[0]);
-	store = world_open(place);
+	store = world_open();
 }
 
 static void a_kill_at_any_moment_loses_no_sum(void **state)
@@ -334,7 +316,8 @@ static void a_damaged_row_does_not_stop_the_others(void **state)
 	buf_clear(&asking.out);
 }
 
-#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
+#define WITH_WORLD(test) \
+	cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
 
 int main(void)
 {

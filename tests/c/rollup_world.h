@@ -394,12 +394,3 @@ static inline void assert_ties_out(struct store *store, const struct stats_query
 	buf_clear(&wanted);
 	buf_clear(&asking.out);
 }
-
-static inline struct store *world_open(const char *path)
-{
-	struct store *store;
-	struct err err;
-
-	assert_int_equal(store_open(&store, path, &journal_layout, &err), 0);
-	return store;
-}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "journal_check.h"
+#include "journal_world.h"
 #include "storage/rollup_batch.h"
 #include "storage/stats.h"
 
@@ -16,9 +17,6 @@
 #define END_US 1795219200000000 /* 2026-11-21 */
 #define STEP_US 1500000
 #define NAMES_MAX 400
-
-static char place[128];
-static struct store *store;
 
 struct name {
 	char text[80];
@@ -267,9 +265,7 @@ static int setup(void **state)
 	struct journal_options options = { .worker_count = 1 };
 	struct journal *journal;
 
-	(void)state;
-	place_make(place);
-	assert_int_equal(store_open(&store, place, &journal_layout, NULL), 0);
+	world_set_up(state);
 	assert_int_equal(journal_start(&journal, store, &options, NULL), 0);
 	for (int i = 0; i < RECORDS; i++) {
 		struct record record = source_next(&source);
@@ -293,14 +289,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(store);
-	place_remove(place);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,5 +297,5 @@ int main(void)
 		cmocka_unit_test(more_records_than_are_looked_at),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, world_tear_down);
 }

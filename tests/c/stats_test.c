@@ -1,5 +1,6 @@
 /* What statistics say: their JSON, series in any zone, breakdowns, and what is refused. */
 #include "rollup_world.h"
+#include "journal_world.h"
 
 #include <time.h>
 
@@ -8,25 +9,6 @@
 
 #define DAY_S ROLLUP_DAY_S
 #define HOUR_S ROLLUP_HOUR_S
-
-static char place[128];
-static struct store *store;
-
-static int open_world(void **state)
-{
-	(void)state;
-	place_make(place);
-	store = world_open(place);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	store_close(store);
-	place_remove(place);
-	return 0;
-}
 
 /* -- asking ----------------------------------------------------------------------- */
 
@@ -519,7 +501,8 @@ static void work_is_bounded(void **state)
 	buf_clear(&question.out);
 }
 
-#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
+#define WITH_WORLD(test) \
+	cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
 
 int main(void)
 {
