@@ -192,7 +192,12 @@ test("keywords and settings are neap's own", function()
   test.equal(call(world, "POST", "keywords/", { keyword = "QUOTA" }).status, 400)
   test.equal(ok(world, "PATCH", "keywords/" .. made.id, { is_active = false }).is_active, false)
   test.equal(#ok(world, "GET", "keywords/"), 1)
+  local other = ok(world, "POST", "keywords/", { keyword = "other words" })
   ok(world, "DELETE", "keywords/" .. made.id)
+  test.equal(call(world, "DELETE", "keywords/" .. made.id).status, 404)
+  test.equal(call(world, "PATCH", "keywords/" .. made.id, { is_active = true }).status, 404)
+  test.equal(#ok(world, "GET", "keywords/"), 1)
+  ok(world, "DELETE", "keywords/" .. other.id)
   test.equal(#ok(world, "GET", "keywords/"), 0)
 
   local key = "failover_threshold_period_minutes"
