@@ -309,6 +309,17 @@ local COPIED = { "type", "const", "enum", "minimum", "maximum", "minLength", "ma
   "minItems", "maxItems", "uniqueItems", "description", "default", "examples" }
 local LISTS = { type = true, enum = true, examples = true }
 
+local WORDS = { format = true, items = true, anyOf = true, properties = true, required = true,
+  additionalProperties = true, component = true, is_required = true }
+for _, word in ipairs(COPIED) do WORDS[word] = true end
+
+--- What is none of these would check nothing, and nobody would see it.
+local function check_words(self)
+  for word in pairs(self) do
+    if not WORDS[word] then error(("%q is no word of a schema"):format(tostring(word)), 0) end
+  end
+end
+
 local function add_format(result, name)
   local known = formats[name]
   if known.is_standard then result.format = name end
@@ -333,6 +344,7 @@ local function add_object(result, self, components)
 end
 
 local function plain(self, components)
+  check_words(self)
   local result = json.object {}
   for _, word in ipairs(COPIED) do
     local value = self[word]

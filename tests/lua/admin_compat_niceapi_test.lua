@@ -191,6 +191,10 @@ test("keywords and settings are neap's own", function()
   test.equal({ made.keyword, made.description, made.is_active }, { "quota", "spent", true })
   test.equal(call(world, "POST", "keywords/", { keyword = "QUOTA" }).status, 400)
   test.equal(ok(world, "PATCH", "keywords/" .. made.id, { is_active = false }).is_active, false)
+  for _, wrong in ipairs { 5, true, json.object {}, "" } do
+    local refused = call(world, "PATCH", "keywords/" .. made.id, { keyword = wrong })
+    test.equal(refused.json.error.field, "/keyword")
+  end
   test.equal(#ok(world, "GET", "keywords/"), 1)
   local other = ok(world, "POST", "keywords/", { keyword = "other words" })
   ok(world, "DELETE", "keywords/" .. made.id)

@@ -56,6 +56,11 @@ test("names the place and what it must be", function()
   for _, case in ipairs(cases) do test.equal(fault(provider, case[1]), case[2], case[1]) end
 end)
 
+test("does not describe what it would not check", function()
+  local _, text = pcall(schema.document, schema.object { name = { typ = "string" } }, {})
+  test.equal(text, "\"typ\" is no word of a schema")
+end)
+
 test("escapes names in a pointer", function()
   local open = { type = "object", additionalProperties = { type = "integer" } }
   test.equal(fault(open, '{"a/b~c":"x"}'), '/a~1b~0c: must be a whole number, not a text')

@@ -244,8 +244,8 @@ return {
     create_keyword, { body = schema.object({ keyword = keyword_text, description = maybe_text,
       is_active = flag }, { "keyword" }) }),
   op("update_keyword", "PATCH", "/api/keywords/{number}", "write", "Change a failure keyword",
-    keyword_schema, update_keyword, { body = schema.object({ keyword = keyword,
-      description = maybe_text, is_active = flag }) }),
+    keyword_schema, update_keyword, { body = schema.object({
+      keyword = schema.nullable(keyword_text), description = maybe_text, is_active = flag }) }),
   op("delete_keyword", "DELETE", "/api/keywords/{number}", "write", "Remove a failure keyword",
     detail, delete_keyword),
 
