@@ -178,6 +178,8 @@ local function put_text(of, text, note, action)
       before = json.object { version = before and before.version },
       after = json.object { version = row.version, note = note } })
   local texts, documents = stored_texts()
+  -- The answer is about this one, also where somebody has taken it away by now.
+  texts[name], documents[name] = text, row
   local view = view_of(name, loader_of(texts), documents)
   view.text = text
   return 200, view, { "etag", etag.of_version(row.version) }

@@ -169,8 +169,8 @@ function routes.statuses(op)
   if op.scope ~= "open" then note(set, 401) end
   if op.path:find("{", 1, true) then note(set, 404) end
   if op.body or op.takes then note(set, 413, 415, 422) end
-  if op.method ~= "GET" then note(set, 507) end
-  if op.has_etag then note(set, op.method == "GET" and 304 or 412) end
+  if op.method ~= "GET" then note(set, 412, 507) end
+  if op.has_etag and op.method == "GET" then note(set, 304) end
   return set
 end
 

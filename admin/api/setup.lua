@@ -154,7 +154,7 @@ setup.operations = {
     responses = { { 200, "The form.", { type = "string" }, "text/html" } } },
   { id = "create_account", method = "POST", path = "/setup", tag = "login", scope = "open",
     summary = "Set the first password, by the link in neap's log", takes = "form",
-    errors = { 401, 412, 429 }, run = create,
+    errors = { 401, 429 }, run = create,
     body = schema.object({ token = { type = "string", maxLength = 200 },
       username = { type = "string", minLength = 1, maxLength = 100, format = "name" },
       password = account.new_password }, { "token", "password" }),

@@ -42,19 +42,18 @@ end
 ---@param names string[]
 ---@return table<string, { id: integer }> by name; of names that are gone, too
 function ids.of(kind, names)
-  for try = 1, TRIES do
+  for _ = 1, TRIES do
     local known, missing = read(kind), {}
     for _, name in ipairs(names) do
       if not known[name] then missing[#missing + 1] = name end
     end
     if not missing[1] then return known end
     local is_done, raised = pcall(assign, kind, missing)
-    local refusal = not is_done and problem.of(raised)
-    if not is_done and (try == TRIES or not refusal or refusal.status ~= 412) then
-      error(raised, 0)
-    end
+    local refusal = problem.of(raised)
+    if is_done then return read(kind) end
+    if not (refusal and refusal.status == 412) then error(raised, 0) end
   end
-  return read(kind)
+  problem.busy("others are given numbers at this moment: try again")
 end
 
 --- The number of one name. Waits.

@@ -309,7 +309,7 @@ local message = schema.object({ timestamp = { type = "string", format = "date-ti
 local function op(name, method, path, scope, summary, answer, run, more)
   local given = { id = "hub_" .. name, method = method, path = path, scope = scope,
     tag = "compat", summary = summary, is_compat = true, run = run,
-    errors = { 404, 409, 412, 422 }, responses = { { 200, "Done.", answer } } }
+    errors = { 404, 409, 422 }, responses = { { 200, "Done.", answer } } }
   if path:find("{number}", 1, true) then given.params = { number = number } end
   for field, value in pairs(more or {}) do given[field] = value end
   return given

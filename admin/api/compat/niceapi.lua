@@ -310,7 +310,7 @@ end
 --- One row of a table of operations.
 function niceapi.op(name, method, path, scope, summary, answer, run, more)
   local op = { id = "niceapi_" .. name, method = method, path = path, scope = scope, tag = "compat",
-    summary = summary, is_compat = true, run = run, errors = { 409, 422, 429 },
+    summary = summary, is_compat = true, run = run, errors = { 404, 409, 422, 429 },
     responses = { { 200, "Done.", answer } } }
   for param in path:gmatch("{(%w+)}") do
     op.params = op.params or {}

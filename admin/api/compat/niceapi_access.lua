@@ -60,12 +60,14 @@ local function list_tokens()
   return 200, list
 end
 
+--- One of them; raises 404 where somebody has removed it by now.
 local function token_view(name)
   local _, list = list_tokens()
   local id = ids.one("token", name)
   for _, one in ipairs(list) do
     if one.id == id then return one end
   end
+  problem.not_found("key with this id any more")
 end
 
 --- The names of groups by their numbers; a key has one at least.

@@ -63,8 +63,8 @@ end
 function personal_keys.join(made, secret, provider)
   local digest = host.digest(secret)
   local name = find_stored(digest)
-  if not name then return check_written(digest) or create(made, digest, secret, provider) end
-  local record = made:get("token", name)
+  local record = name and made:get("token", name) -- nil, too, where it goes at this moment
+  if not record then return check_written(digest) or create(made, digest, secret, provider) end
   -- Without groups and providers it may use everything already.
   local is_narrow = record.groups or record.providers
   if is_narrow and not place_in(record.providers, provider) then
