@@ -9,7 +9,6 @@
 #define VERSION 1
 #define DETAILS_VERSION 1
 
-#define TEXTS 12
 #define TEXT_ROOM (RECORD_TEXT_MAX + 2)
 #define NUMBERS_ROOM 320 /* all that is no text: 16 bytes and up to 25 numbers */
 #define ATTEMPT_ROOM (4 * TEXT_ROOM + 32)
@@ -39,7 +38,16 @@ static struct bytes cut(struct bytes text, size_t size)
 	return (struct bytes) { text.data, text.size < size ? text.size : size };
 }
 
-static unsigned char *add_text(unsigned char *out, struct bytes text)
+/* Both as functions: a record has dozens of them, and the loop that packs a number is longer
+ * than its call. */
+static __attribute__((noinline)) unsigned char *add_number(unsigned char *out,
+	uint64_t number)
+{
+	return pack_number(out, number);
+}
+
+static __attribute__((noinline)) unsigned char *add_text(unsigned char *out,
+	struct bytes text)
 {
 	return pack_text(out, cut(text, RECORD_TEXT_MAX));
 }
@@ -47,7 +55,7 @@ static unsigned char *add_text(unsigned char *out, struct bytes text)
 /* Times that may not be: 0 is none. */
 static unsigned char *add_ms(unsigned char *out, uint32_t ms)
 {
-	return pack_number(out, ms == RECORD_NO_MS ? 0 : (uint64_t)ms + 1);
+	return add_number(out, ms == RECORD_NO_MS ? 0 : (uint64_t)ms + 1);
 }
 
 static uint32_t take_ms(struct unpack *from)
@@ -70,10 +78,10 @@ static unsigned char *add_usage(unsigned char *out, const struct record_usage *u
 
 	for (unsigned i = 0; i < USAGES; i++)
 		mask |= (kinds[i] != 0) << i;
-	out = pack_number(out, mask);
+	out = add_number(out, mask);
 	for (unsigned i = 0; i < USAGES; i++)
 		if (kinds[i])
-			out = pack_number(out, kinds[i]);
+			out = add_number(out, kinds[i]);
 	return out;
 }
 
@@ -122,8 +130,8 @@ static unsigned char *add_attempt(unsigned char *out, const struct record *recor
 	if (!(flags & ATTEMPT_SAME_KEY))
 		out = add_text(out, attempt->key);
 	out = add_text(out, attempt->failure);
-	out = pack_number(out, (unsigned)attempt->status);
-	out = pack_number(out, attempt->ms);
+	out = add_number(out, (unsigned)attempt->status);
+	out = add_number(out, attempt->ms);
 	out = add_ms(out, attempt->first_event_ms);
 	/* Its size in two bytes, whatever it is. */
 	size = (size_t)(out - start) - 2;
@@ -156,7 +164,7 @@ static unsigned char *add_attempts(unsigned char *out, const struct record *reco
 	size_t count = record->attempt_count;
 	size_t kept = count < RECORD_ATTEMPTS_MAX ? count : RECORD_ATTEMPTS_MAX;
 
-	out = pack_number(out, kept);
+	out = add_number(out, kept);
 	for (size_t i = 0; i < kept; i++)
 		out = add_attempt(out, record,
 			&record->attempts[i + 1 < kept ? i : count - 1]);
@@ -190,31 +198,20 @@ size_t record_size_max(const struct record *record)
 
 	if (count > RECORD_ATTEMPTS_MAX)
 		count = RECORD_ATTEMPTS_MAX;
-	return NUMBERS_ROOM + TEXTS * TEXT_ROOM + count * ATTEMPT_ROOM;
+	return NUMBERS_ROOM + RECORD_TEXTS * TEXT_ROOM + count * ATTEMPT_ROOM;
 }
 
 static unsigned char *add_texts(unsigned char *out, const struct record *record)
 {
-	const struct bytes texts[TEXTS] = { record->request_id, record->token,
-		record->group, record->endpoint, record->dialect_in, record->dialect_out,
-		record->model, record->provider, record->target_model, record->key,
-		record->conversation, record->client };
-
-	for (size_t i = 0; i < TEXTS; i++)
-		out = add_text(out, texts[i]);
+	for (size_t i = 0; i < RECORD_TEXTS; i++)
+		out = add_text(out, record->texts[i]);
 	return out;
 }
 
 static void take_texts(struct unpack *from, struct record *record)
 {
-	struct bytes *const texts[TEXTS] = { &record->request_id, &record->token,
-		&record->group, &record->endpoint, &record->dialect_in,
-		&record->dialect_out, &record->model, &record->provider,
-		&record->target_model, &record->key, &record->conversation,
-		&record->client };
-
-	for (size_t i = 0; i < TEXTS; i++)
-		*texts[i] = unpack_text(from);
+	for (size_t i = 0; i < RECORD_TEXTS; i++)
+		record->texts[i] = unpack_text(from);
 }
 
 size_t record_encode(const struct record *record, unsigned char *out)
@@ -230,18 +227,18 @@ size_t record_encode(const struct record *record, unsigned char *out)
 
 	*out++ = VERSION;
 	out = pack_raw(out, record->id, sizeof(record->id));
-	out = pack_number(out, (uint64_t)record->start_us);
-	out = pack_number(out, flags);
+	out = add_number(out, (uint64_t)record->start_us);
+	out = add_number(out, flags);
 	out = add_texts(out, record);
-	out = pack_number(out, (unsigned)record->status);
-	out = pack_number(out, record->ms);
+	out = add_number(out, (unsigned)record->status);
+	out = add_number(out, record->ms);
 	out = add_ms(out, record->first_byte_ms);
 	out = add_ms(out, record->first_event_ms);
 	out = pack_signed(out, record->cost_micros);
-	out = pack_number(out, record->price_version);
-	out = pack_number(out, record->bytes_in);
-	out = pack_number(out, record->bytes_out);
-	out = pack_number(out, record->generation);
+	out = add_number(out, record->price_version);
+	out = add_number(out, record->bytes_in);
+	out = add_number(out, record->bytes_out);
+	out = add_number(out, record->generation);
 	out = add_usage(out, &record->usage);
 	out = add_attempts(out, record);
 	return (size_t)(out - start);

@@ -18,6 +18,7 @@
 	240 /* bytes of each text, so that it is part of a key; longer is cut */
 #define RECORD_DETAIL_MAX 65536 /* bytes of raw usage, error, trace each */
 #define RECORD_NO_MS UINT32_MAX /* it never happened */
+#define RECORD_TEXTS 12
 
 enum record_outcome {
 	RECORD_OK,
@@ -55,20 +56,27 @@ struct record_attempt {
 };
 
 struct record {
-	unsigned char id[16];    /* UUIDv7, neap's own */
-	int64_t start_us;        /* since 1970 */
-	struct bytes request_id; /* x-request-id, as the client has seen it */
-	struct bytes token;
-	struct bytes group;
-	struct bytes endpoint; /* "chat", "embeddings", … */
-	struct bytes dialect_in;
-	struct bytes dialect_out;
-	struct bytes model; /* as asked for */
-	struct bytes provider;
-	struct bytes target_model;
-	struct bytes key;
-	struct bytes conversation;
-	struct bytes client; /* address */
+	unsigned char id[16]; /* UUIDv7, neap's own */
+	int64_t start_us;     /* since 1970 */
+	union {
+		struct bytes
+			texts[RECORD_TEXTS]; /* in the order in which they are kept */
+		struct {
+			struct bytes
+				request_id; /* x-request-id, as the client has seen it */
+			struct bytes token;
+			struct bytes group;
+			struct bytes endpoint; /* "chat", "embeddings", … */
+			struct bytes dialect_in;
+			struct bytes dialect_out;
+			struct bytes model; /* as asked for */
+			struct bytes provider;
+			struct bytes target_model;
+			struct bytes key;
+			struct bytes conversation;
+			struct bytes client; /* address */
+		};
+	};
 	struct record_attempt *attempts;
 	size_t attempt_count;
 	int status; /* the client's; 0: it got none */
