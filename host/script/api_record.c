@@ -16,7 +16,7 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
-/* end_record(attempt_count, usage, …) -> is_text. The line is JSON; where lines are text the library
+/* end_record(usage, is_stream, …) -> is_text. The line is JSON; where lines are text the library
  * writes its own. */
 static int l_end_record(lua_State *L)
 {

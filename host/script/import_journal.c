@@ -151,7 +151,7 @@ static int l_end_record(lua_State *L)
 
 	record_read(L, 1, reading);
 	if (!reading->has_id)
-		return luaL_argerror(L, 3, "a record has an id");
+		return luaL_error(L, "a record has an id");
 	reading->record.is_import = true;
 	if (past_batch_is_full(journal->batch) && flush(journal, &err) != 0)
 		return push_failure(L, err.text);

@@ -11,52 +11,52 @@
 #include "storage/record_id.h"
 
 #define EXACT_MAX 9007199254740992.0 /* whole numbers below are exact */
+#define NONE (-1.0)
 
-/* What the library tells of an attempt, in this order: lua/neap/record_values.lua. */
-enum attempt_value {
+/* What the library tells of an attempt: first numbers, then texts, each in this order, which is
+ * that of lua/neap/record_values.lua. */
+enum attempt_number {
 	ATTEMPT_PLACE,
-	ATTEMPT_TARGET,
-	ATTEMPT_KEY,
 	ATTEMPT_STATUS,
-	ATTEMPT_FAILURE,
-	ATTEMPT_WHY,
 	ATTEMPT_SECONDS,
 	ATTEMPT_FIRST_EVENT,
+	ATTEMPT_NUMBERS,
 };
 
-enum record_value {
+enum attempt_text {
+	ATTEMPT_TARGET,
+	ATTEMPT_KEY,
+	ATTEMPT_FAILURE,
+	ATTEMPT_WHY,
+	ATTEMPT_TEXTS
+};
+
+/* Of a record: usage, whether it is a stream, and then these. */
+enum record_number {
 	ATTEMPT_COUNT,
-	USAGE,
-	UUID,
-	ID,
-	ORIGIN,
-	CLIENT,
-	PATH,
-	ENDPOINT,
 	WALL,
 	SECONDS,
-	GENERATION,
-	TOKEN,
-	GROUP,
-	MODEL,
-	STREAM,
-	CONVERSATION,
-	DIALECT_IN,
-	BYTES_IN,
-	STATUS,
-	OUTCOME,
-	PROVIDER,
-	TARGET_MODEL,
-	KEY,
-	DIALECT_OUT,
-	BYTES_OUT,
 	FIRST_BYTE,
 	FIRST_EVENT,
+	STATUS,
+	BYTES_IN,
+	BYTES_OUT,
 	COST_MICROS,
 	PRICE_VERSION,
-	ERROR,
+	GENERATION,
+	NUMBERS,
+};
+
+/* After record.texts, in their order. */
+enum record_text {
+	UUID,
+	PATH,
 	POLICY,
+	ERROR,
 	TRACE,
+	ORIGIN,
+	OUTCOME,
+	TEXTS,
 };
 
 struct record_reading *record_reading_new(void)
@@ -75,57 +75,46 @@ void record_reading_free(struct record_reading *reading)
 
 /* -- values ----------------------------------------------------------------------- */
 
-/* Of the value at an index, which Lua holds. */
-static struct bytes text(lua_State *L, int index)
+/* Of so many values, which Lua holds. */
+static void read_texts(lua_State *L, int first, struct bytes *texts, int count)
 {
-	struct bytes text = { 0 };
-
-	if (lua_type(L, index) == LUA_TSTRING)
-		text.data = lua_tolstring(L, index, &text.size);
-	return text;
+	for (int i = 0; i < count; i++) {
+		texts[i] = (struct bytes) { 0 };
+		if (lua_type(L, first + i) == LUA_TSTRING)
+			texts[i].data = lua_tolstring(L, first + i, &texts[i].size);
+	}
 }
 
-/* otherwise: where there is no number, or one below 0, or none at all (NaN). */
-static double number(lua_State *L, int index, double otherwise)
+/* Each 0 or more, or NONE. */
+static void read_numbers(lua_State *L, int first, double *numbers, int count)
 {
-	double number = otherwise;
+	for (int i = 0; i < count; i++) {
+		double number = NONE;
 
-	if (lua_type(L, index) == LUA_TNUMBER)
-		number = lua_tonumber(L, index);
-	return number >= 0 ? number : otherwise;
+		if (lua_type(L, first + i) == LUA_TNUMBER)
+			number = lua_tonumber(L, first + i);
+		numbers[i] = number >= 0 ? number : NONE; /* NaN is none */
+	}
 }
 
 static uint64_t whole(double number)
 {
-	return number < EXACT_MAX ? (uint64_t)number : 0;
+	return number >= 0 && number < EXACT_MAX ? (uint64_t)(int64_t)number : 0;
 }
 
-static uint64_t count(lua_State *L, int index)
+static int status_of(double number)
 {
-	double count = lua_tonumber(L, index);
-
-	return count >= 0 ? whole(count) : 0;
+	return number >= 0 && number < 1000 ? (int)number : 0;
 }
 
-static int status(lua_State *L, int index)
-{
-	uint64_t status = count(L, index);
-
-	return status < 1000 ? (int)status : 0;
-}
-
-static uint32_t to_ms(double seconds)
+/* none: what stands for no time at all. */
+static uint32_t ms_of(double seconds, uint32_t none)
 {
 	double ms = seconds * 1000 + 0.5;
 
+	if (seconds < 0)
+		return none;
 	return ms < RECORD_NO_MS ? (uint32_t)ms : RECORD_NO_MS - 1;
-}
-
-static uint32_t ms(lua_State *L, int index)
-{
-	double seconds = number(L, index, -1);
-
-	return seconds < 0 ? RECORD_NO_MS : to_ms(seconds);
 }
 
 /* -- parts ------------------------------------------------------------------------ */
@@ -155,26 +144,31 @@ static void make_room(struct record_reading *reading, size_t size)
 
 void record_read_attempt(lua_State *L, int first, struct record_reading *reading)
 {
-	size_t place = (size_t)count(L, first + ATTEMPT_PLACE);
+	double numbers[ATTEMPT_NUMBERS];
+	struct bytes texts[ATTEMPT_TEXTS];
 	struct record_attempt *attempt;
 	struct attempt_words *words;
+	size_t place;
 
+	read_numbers(L, first, numbers, ATTEMPT_NUMBERS);
+	read_texts(L, first + ATTEMPT_NUMBERS, texts, ATTEMPT_TEXTS);
+	place = (size_t)whole(numbers[ATTEMPT_PLACE]);
 	if (place == 0 || place > reading->attempts_read + 1)
 		return; /* there is nothing before it */
 	reading->attempts_read = place;
 	make_room(reading, place);
 	attempt = &reading->record.attempts[place - 1];
 	words = &reading->words[place - 1];
-	words->target = text(L, first + ATTEMPT_TARGET);
-	words->why = text(L, first + ATTEMPT_WHY);
+	words->target = texts[ATTEMPT_TARGET];
+	words->why = texts[ATTEMPT_WHY];
 	split_target(words->target, attempt);
-	attempt->key = text(L, first + ATTEMPT_KEY);
-	attempt->failure = text(L, first + ATTEMPT_FAILURE);
-	attempt->status = status(L, first + ATTEMPT_STATUS);
+	attempt->key = texts[ATTEMPT_KEY];
+	attempt->failure = texts[ATTEMPT_FAILURE];
+	attempt->status = status_of(numbers[ATTEMPT_STATUS]);
 	attempt->is_lost = attempt->failure.size == 4 &&
 		memcmp(attempt->failure.data, "lost", 4) == 0;
-	attempt->ms = to_ms(number(L, first + ATTEMPT_SECONDS, 0));
-	attempt->first_event_ms = ms(L, first + ATTEMPT_FIRST_EVENT);
+	attempt->ms = ms_of(numbers[ATTEMPT_SECONDS], 0);
+	attempt->first_event_ms = ms_of(numbers[ATTEMPT_FIRST_EVENT], RECORD_NO_MS);
 }
 
 static void read_usage(lua_State *L, int index, struct record_reading *reading)
@@ -203,59 +197,58 @@ static enum record_outcome outcome_of(struct bytes text)
 	}
 }
 
-static void read_texts(lua_State *L, int first, struct record *record)
-{
-	record->request_id = text(L, first + ID);
-	record->token = text(L, first + TOKEN);
-	record->group = text(L, first + GROUP);
-	record->endpoint = text(L, first + ENDPOINT);
-	record->dialect_in = text(L, first + DIALECT_IN);
-	record->dialect_out = text(L, first + DIALECT_OUT);
-	record->model = text(L, first + MODEL);
-	record->provider = text(L, first + PROVIDER);
-	record->target_model = text(L, first + TARGET_MODEL);
-	record->key = text(L, first + KEY);
-	record->conversation = text(L, first + CONVERSATION);
-	record->client = text(L, first + CLIENT);
-	record->error = text(L, first + ERROR);
-	record->trace = text(L, first + TRACE);
-}
-
 /* Only the record knows which of the attempts are its own: one before it may never have come
  * to its end. */
-static void take_attempts(lua_State *L, int index, struct record_reading *reading)
+static void take_attempts(size_t attempts, struct record_reading *reading)
 {
-	size_t attempts = (size_t)count(L, index);
-
 	reading->record.attempt_count = attempts < reading->attempts_read
 		? attempts
 		: reading->attempts_read;
 }
 
-void record_read(lua_State *L, int first, struct record_reading *reading)
+static void take_texts(const struct bytes *texts, struct record_reading *reading)
 {
 	struct record *record = &reading->record;
-	double cost = number(L, first + COST_MICROS, -1);
-	struct bytes origin = text(L, first + ORIGIN);
 
-	take_attempts(L, first + ATTEMPT_COUNT, reading);
-	read_usage(L, first + USAGE, reading);
-	reading->has_id = record_id_read(text(L, first + UUID), record->id) == 0;
-	reading->path = text(L, first + PATH);
-	reading->policy = text(L, first + POLICY);
-	read_texts(L, first, record);
-	record->start_us = (int64_t)whole(number(L, first + WALL, 0) * 1e6 + 0.5);
-	record->status = status(L, first + STATUS);
-	record->outcome = outcome_of(text(L, first + OUTCOME));
-	record->is_stream = lua_toboolean(L, first + STREAM);
-	record->is_test = origin.size == 4 && memcmp(origin.data, "test", 4) == 0;
-	record->ms = to_ms(number(L, first + SECONDS, 0));
-	record->first_byte_ms = ms(L, first + FIRST_BYTE);
-	record->first_event_ms = ms(L, first + FIRST_EVENT);
+	reading->has_id = record_id_read(texts[UUID], record->id) == 0;
+	reading->path = texts[PATH];
+	reading->policy = texts[POLICY];
+	record->error = texts[ERROR];
+	record->trace = texts[TRACE];
+	record->is_test = texts[ORIGIN].size == 4 &&
+		memcmp(texts[ORIGIN].data, "test", 4) == 0;
+	record->outcome = outcome_of(texts[OUTCOME]);
+}
+
+static void take_numbers(const double *numbers, struct record *record)
+{
+	double cost = numbers[COST_MICROS];
+
+	record->start_us = (int64_t)whole(numbers[WALL] * 1e6 + 0.5);
+	record->ms = ms_of(numbers[SECONDS], 0);
+	record->first_byte_ms = ms_of(numbers[FIRST_BYTE], RECORD_NO_MS);
+	record->first_event_ms = ms_of(numbers[FIRST_EVENT], RECORD_NO_MS);
+	record->status = status_of(numbers[STATUS]);
+	record->bytes_in = whole(numbers[BYTES_IN]);
+	record->bytes_out = whole(numbers[BYTES_OUT]);
 	record->has_cost = cost >= 0 && cost < EXACT_MAX;
-	record->cost_micros = record->has_cost ? (int64_t)cost : 0;
-	record->price_version = (uint32_t)count(L, first + PRICE_VERSION);
-	record->bytes_in = count(L, first + BYTES_IN);
-	record->bytes_out = count(L, first + BYTES_OUT);
-	record->generation = count(L, first + GENERATION);
+	record->cost_micros = (int64_t)whole(cost);
+	record->price_version = (uint32_t)whole(numbers[PRICE_VERSION]);
+	record->generation = whole(numbers[GENERATION]);
+}
+
+void record_read(lua_State *L, int first, struct record_reading *reading)
+{
+	struct bytes texts[TEXTS];
+	double numbers[NUMBERS];
+
+	read_usage(L, first++, reading);
+	reading->record.is_stream = lua_toboolean(L, first++);
+	read_numbers(L, first, numbers, NUMBERS);
+	first += NUMBERS;
+	read_texts(L, first, reading->record.texts, RECORD_TEXTS);
+	read_texts(L, first + RECORD_TEXTS, texts, TEXTS);
+	take_attempts((size_t)whole(numbers[ATTEMPT_COUNT]), reading);
+	take_numbers(numbers, &reading->record);
+	take_texts(texts, reading);
 }

@@ -70,27 +70,26 @@ function host.cost(rates, used) end
 --- An attempt of the record that ends next. They are told in their order, and their texts must stay
 --- until end_record.
 ---@param place integer from 1; what was told of later ones is forgotten
----@param target string? "provider/model"
----@param key string?
 ---@param status integer?
----@param failure string?
----@param why string?
 ---@param seconds number
 ---@param first_event_seconds number?
-function host.record_attempt(place, target, key, status, failure, why, seconds,
-  first_event_seconds) end
+---@param target string? "provider/model"
+---@param key string?
+---@param failure string?
+---@param why string?
+function host.record_attempt(place, status, seconds, first_event_seconds, target, key, failure,
+  why) end
 
 --- A request is over: its line goes to the log, where that is JSON, and its record to the journal.
 --- Its attempts were told before. neap.record has the other names.
----@param attempt_count integer
 ---@param used userdata? a usage
----@param uuid string
----@param ... string|number|boolean|nil id, origin, client, path, endpoint, wall, seconds,
----generation, token, group, model, stream, conversation, dialect_in, bytes_in, status, outcome,
----provider, target_model, key, dialect_out, bytes_out, first_byte_seconds, first_event_seconds,
----cost_micros, price_version, error, policy, trace
+---@param is_stream boolean
+---@param ... number|string|boolean|nil attempt_count, wall, seconds, first_byte_seconds,
+---first_event_seconds, status, bytes_in, bytes_out, cost_micros, price_version, generation; id,
+---token, group, endpoint, dialect_in, dialect_out, model, provider, target_model, key,
+---conversation, client, uuid, path, policy, error, trace, origin, outcome
 ---@return boolean # whether the log's lines are text: then there is none of this record yet
-function host.end_record(attempt_count, used, uuid, ...) end
+function host.end_record(used, is_stream, ...) end
 
 ---@return string # a UUIDv7
 function host.id() end

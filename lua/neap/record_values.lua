@@ -12,17 +12,17 @@ function record_values.tell(self, to)
   local attempts = self.attempts
   for place = 1, #attempts do
     local attempt = attempts[place]
-    to.record_attempt(place, attempt.target_name, attempt.key_id, attempt.status, attempt.failure,
-      attempt.why, attempt.seconds or self.start + self.seconds - attempt.started,
-      attempt.first_event_seconds)
+    to.record_attempt(place, attempt.status,
+      attempt.seconds or self.start + self.seconds - attempt.started, attempt.first_event_seconds,
+      attempt.target_name, attempt.key_id, attempt.failure, attempt.why)
   end
-  return to.end_record(#attempts, self.usage, self.uuid, self.id, self.origin or "client",
-    self.client, self.path, self.endpoint, self.wall, self.seconds, self.generation, self.token,
-    self.group, self.model, self.stream, self.conversation, self.dialect_in, self.bytes_in,
-    self.status, self.outcome, self.provider, self.target_model, self.key, self.dialect_out,
-    self.bytes_out, self.first_byte_seconds, self.first_event_seconds, self.cost_micros,
-    self.cost_micros and (self.prices and self.prices.version or 0), self.error, self.policy,
-    self.trace)
+  local cost = self.cost_micros
+  return to.end_record(self.usage, self.stream, #attempts, self.wall, self.seconds,
+    self.first_byte_seconds, self.first_event_seconds, self.status, self.bytes_in, self.bytes_out,
+    cost, cost and (self.prices and self.prices.version or 0), self.generation, self.id, self.token,
+    self.group, self.endpoint, self.dialect_in, self.dialect_out, self.model, self.provider,
+    self.target_model, self.key, self.conversation, self.client, self.uuid, self.path, self.policy,
+    self.error, self.trace, self.origin, self.outcome)
 end
 
 return record_values

@@ -197,8 +197,8 @@ static void test_broken_off(void **state)
 	(void)state;
 	read_record(WHOLE);
 	assert_int_equal(luaL_dostring(L,
-				 "record_attempt(1, 'x/y', 'k', 200)\n"
-				 "record_attempt(2, 'x/z', 'k', 200)"),
+				 "record_attempt(1, 200, 1, nil, 'x/y', 'k')\n"
+				 "record_attempt(2, 200, 1, nil, 'x/z', 'k')"),
 		0);
 	record = read_record("record = { seconds = 1, attempts = {"
 			     " { target_name = 'a/b', seconds = 1 } } }");
@@ -206,8 +206,8 @@ static void test_broken_off(void **state)
 	assert_text(record->attempts[0].provider, "a");
 	assert_false(record->usage.is_known);
 	assert_int_equal(record->usage.in_fresh, 0);
-	assert_int_equal(luaL_dostring(L, "record_attempt(9, 'far/off')"), 0);
-	assert_int_equal(luaL_dostring(L, "end_record(9, false)"), 0);
+	assert_int_equal(luaL_dostring(L, "record_attempt(9, 200, 1, nil, 'far/off')"), 0);
+	assert_int_equal(luaL_dostring(L, "end_record(false, false, 9)"), 0);
 	assert_int_equal(record->attempt_count, 1);
 }
 
