@@ -66,6 +66,9 @@ void api_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
 	lua_CFunction collect);
 /* Pushes a new handle of a type and returns its memory: size bytes, zeroed. */
 void *api_new_handle(lua_State *L, size_t size, const char *name);
+/* Pushes a new userdata that is no handle and has no memory. All that Lua has begin with a
+ * pointer: that is looked at where a handle is expected. */
+void api_new_bare(lua_State *L);
 /* The memory of the handle at index; raises for anything else. Handles belong to the library,
  * so that this finds mistakes: policies cannot get at them. */
 void *api_check_type(lua_State *L, int index, const char *name);

@@ -313,7 +313,7 @@ void api_json_register(lua_State *L)
 
 	/* In the order of enum json_upvalue. */
 	push_box(L);
-	lua_newuserdata(L, 1);
+	api_new_bare(L);
 	push_userdata_meta(L, null_tostring);
 	lua_setmetatable(L, -2);
 	lua_pushvalue(L, -1);

@@ -1,6 +1,7 @@
 /* Clocks, chance, hashes, log lines and the figures of the process. */
 #include "script/api.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,8 @@
 
 #define SECONDS_MAX 2000000.0 /* 24 days: what fits into an int of milliseconds */
 
-/* What a handle's memory begins with: the name of its type, compared by its address. */
+/* What a handle's memory begins with: the name of its type, compared by its address. Each
+ * userdata that Lua has begins with a pointer, see api_new_bare(). */
 struct handle {
 	const char *type;
 	_Alignas(max_align_t) char content[];
@@ -84,13 +86,22 @@ void *api_new_handle(lua_State *L, size_t size, const char *name)
 	return handle->content;
 }
 
+void api_new_bare(lua_State *L)
+{
+	const char **type = lua_newuserdata(L, sizeof(*type));
+
+	*type = NULL;
+}
+
 void *api_to_type(lua_State *L, int index, const char *name)
 {
 	struct handle *handle = lua_touserdata(L, index);
 
-	if (!handle || lua_objlen(L, index) < sizeof(*handle) || handle->type != name)
-		return NULL;
-	return handle->content;
+#ifdef NEAP_SANITIZE
+	/* Else this is asked too often. */
+	assert(!handle || lua_objlen(L, index) >= sizeof(handle->type));
+#endif
+	return handle && handle->type == name ? handle->content : NULL;
 }
 
 void *api_check_type(lua_State *L, int index, const char *name)

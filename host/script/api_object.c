@@ -60,7 +60,7 @@ static int l_object_new(lua_State *L)
 	luaL_checktype(L, 1, LUA_TTABLE);
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
-	lua_newuserdata(L, 0);
+	api_new_bare(L);
 	lua_insert(L, 1);
 	lua_setfenv(L, 1);
 	lua_setmetatable(L, 1);

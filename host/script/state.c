@@ -79,7 +79,9 @@ static void open_libraries(lua_State *L)
 		{ LUA_BITLIBNAME, luaopen_bit },
 		{ LUA_DBLIBNAME, luaopen_debug },
 	};
-	static const char *const outside[] = { "print", "dofile", "loadfile" };
+	/* newproxy makes userdata of no size at all, see api_new_bare(). */
+	static const char *const outside[] = { "print", "dofile", "loadfile",
+		"newproxy" };
 
 	for (size_t i = 0; i < COUNT_OF(libraries); i++) {
 		lua_pushcfunction(L, libraries[i].func);

@@ -1,7 +1,9 @@
 -- Objects: what a policy can do with one, and what it cannot.
 local host = require "neap.host"
 local object = require "neap.object"
+local json = require "neap.json"
 local test = require "neap.tap"
+local usage = require "neap.usage"
 
 local Thing
 Thing = object.class("thing of the tests", {
@@ -50,7 +52,7 @@ test("the inside is given for objects of the class alone", function()
   local inside = { size = 1 }
   local thing, other = object.new(Thing, inside), object.new(Other, {})
   test.equal(object.inside(Thing, thing) == inside, true)
-  for _, value in ipairs { other, {}, "thing", 1, true, newproxy(), print, Thing } do
+  for _, value in ipairs { other, {}, "thing", 1, true, usage.new {}, json.null, print, Thing } do
     test.equal(object.inside(Thing, value), nil)
   end
   test.equal(object.inside(Thing, nil), nil)
