@@ -8,6 +8,7 @@
 #include "http/spool.h"
 #include "json/scan.h"
 #include "json/splice.h"
+#include "script/answer_fields.h"
 #include "script/api.h"
 #include "script/api_look.h"
 #include "script/attempt.h"
@@ -22,7 +23,6 @@
 #include "upstream/gate.h"
 #include "upstream/relay.h"
 
-#define FIELDS_MAX 100
 #define EDITS_MAX 64
 #define REQUEST_ID_MAX 128 /* bytes of a client's X-Request-Id */
 
@@ -212,39 +212,6 @@ static int l_record(lua_State *L)
 
 /* -- the answer ------------------------------------------------------------------- */
 
-/* The fields of the flat list { name, value, … } at index. Their texts stay on the stack, where
- * a number of the list has become one: they are good until the caller returns. */
-static struct field *check_fields(lua_State *L, int index, struct request *request,
-	const struct filter *filter, const struct transfer *transfer, size_t *count)
-{
-	struct field *fields;
-	size_t total, room;
-
-	luaL_checktype(L, index, LUA_TTABLE);
-	total = lua_objlen(L, index) / 2;
-	luaL_argcheck(L, total <= FIELDS_MAX, index, "too many fields");
-	luaL_checkstack(L, (int)total * 2, "too many fields");
-	room = total + 1 + (filter ? transfer_header_count(transfer) : 0);
-	fields = arena_alloc(&request->arena, room * sizeof(*fields));
-	for (size_t i = 0; i < total; i++) {
-		const char *texts[2];
-
-		for (int k = 0; k < 2; k++) {
-			size_t size;
-
-			lua_rawgeti(L, index, (int)i * 2 + 1 + k);
-			texts[k] = luaL_checklstring(L, -1, &size);
-			if (strlen(texts[k]) != size)
-				luaL_argerror(L, index, "a field holds a NUL");
-		}
-		fields[i] = (struct field) { texts[0], texts[1] };
-	}
-	*count = total;
-	if (filter)
-		*count += filter_fields(filter, transfer, fields + total);
-	return fields;
-}
-
 static struct request *check_unanswered(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
@@ -261,7 +228,7 @@ static int l_reply(lua_State *L)
 	int status = (int)luaL_checkinteger(L, 2);
 	size_t count, size;
 	const char *body = luaL_checklstring(L, 4, &size);
-	struct field *fields = check_fields(L, 3, request, NULL, NULL, &count);
+	struct field *fields = answer_fields(L, 3, request, &count);
 
 	request->is_answered = true;
 	request->is_ended = true;
@@ -269,16 +236,15 @@ static int l_reply(lua_State *L)
 	return 0;
 }
 
-/* reply_held(attempt, status, fields, filter): the attempt's body, which has ended, as the
- * whole answer; the attempt is closed */
+/* reply_held(attempt, status, filter, request id, conversation, provider, attempts, more):
+ * the attempt's body, which has ended, as the whole answer; the attempt is closed */
 static int l_reply_held(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
 	struct gate *gate = attempt_gate(L, 2);
-	int status = (int)luaL_checkinteger(L, 3);
-	const struct filter *filter = filter_check(L, 5);
+	int status = (int)luaL_checkinteger(L, AT_STATUS);
 	size_t count;
-	struct field *fields = check_fields(L, 4, request, filter, gate_transfer(gate),
+	struct field *fields = answer_passed_fields(L, request, gate_transfer(gate),
 		&count);
 
 	luaL_argcheck(L, gate_is_ended(gate), 2, "its body has not ended");
@@ -297,7 +263,7 @@ static int l_start(lua_State *L)
 	int status = (int)luaL_checkinteger(L, 2);
 	int64_t length = (int64_t)luaL_optnumber(L, 4, -1);
 	size_t count;
-	struct field *fields = check_fields(L, 3, request, NULL, NULL, &count);
+	struct field *fields = answer_fields(L, 3, request, &count);
 
 	request->is_answered = true;
 	exchange_start(request->exchange, status, fields, count, length);
@@ -369,17 +335,16 @@ static int l_cut(lua_State *L)
 	return 0;
 }
 
-/* relay(attempt, status, fields, length, plan, filter): the last thing
- * that the fiber does */
+/* relay(attempt, status, filter, request id, conversation, provider, attempts, more, length,
+ * plan): the last thing that the fiber does */
 static int l_relay(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
-	int status = (int)luaL_checkinteger(L, 3);
-	int64_t length = (int64_t)luaL_optnumber(L, 5, -1);
-	struct plan *plan = plan_check(L, 6);
-	const struct filter *filter = filter_check(L, 7);
+	int status = (int)luaL_checkinteger(L, AT_STATUS);
+	int64_t length = (int64_t)luaL_optnumber(L, AT_LENGTH, -1);
+	struct plan *plan = plan_check(L, AT_PLAN);
 	size_t count;
-	struct field *fields = check_fields(L, 4, request, filter,
+	struct field *fields = answer_passed_fields(L, request,
 		gate_transfer(attempt_gate(L, 2)), &count);
 	struct gate *gate = attempt_take(L, 2, request->relay_health);
 

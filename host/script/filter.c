@@ -26,7 +26,7 @@ struct filter {
 
 const struct filter *filter_check(lua_State *L, int index)
 {
-	return lua_isnoneornil(L, index) ? NULL : api_check_type(L, index, type_name);
+	return api_check_type(L, index, type_name);
 }
 
 /* filter { "content-type", "x-ratelimit-*", … } -> handle */

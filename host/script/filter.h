@@ -10,7 +10,7 @@ struct field;
 struct filter;
 struct transfer;
 
-/* The filter of the handle at index, or NULL for nil. */
+/* The filter of the handle at index; raises for anything else. */
 const struct filter *filter_check(lua_State *L, int index);
 /* Writes the fields of the transfer's answer that pass to out, which has room for all;
  * values are the transfer's own. The provider's request id passes as

@@ -59,12 +59,10 @@ local function own_fields(of)
   return add_wanted(of, fields)
 end
 
---- Those of an answer that a provider gave; its own headers join them on the way out (host.filter).
-local function attempt_fields(of, inside)
-  return add_wanted(of, {
-    "x-request-id", of.record.id, "x-conversation-id", of.conversation,
-    "x-neap-provider", inside.target_inside.provider, "x-neap-attempts", #of.attempts,
-  })
+--- The same in a list of their own; nil where there are none.
+local function wanted_fields(of)
+  if not of.cors[1] and not (of.group and trace.is_wanted(of)) then return nil end
+  return add_wanted(of, {})
 end
 
 local filters = {}
@@ -78,9 +76,13 @@ local function filter_of(dialect)
   return filter
 end
 
---- The same with the provider's headers in it, for answers that are not sent as they came.
+--- Those of an answer that a provider gave and that is not sent as it came: the provider's headers
+--- are among them. One that is sent as it came gets the same from the host (request:reply_held).
 local function upstream_fields(of, inside)
-  local fields = attempt_fields(of, inside)
+  local fields = add_wanted(of, {
+    "x-request-id", of.record.id, "x-conversation-id", of.conversation,
+    "x-neap-provider", inside.target_inside.provider, "x-neap-attempts", #of.attempts,
+  })
   local list = inside.header_list or inside.transfer:headers()
   local patterns = inside.dialect.answer_headers
   for index = 1, #list, 2 do
@@ -363,11 +365,11 @@ end
 
 local function relay(of, inside)
   local transfer = inside.transfer
-  local fields, plan, rule = attempt_fields(of, inside), nil, nil
+  local fields, plan, rule = wanted_fields(of), nil, nil
   local length = tonumber(transfer:header("content-length")) or -1
   if inside.is_stream then
     plan, rule = inside.dialect.plan(inside.is_usage_hidden or false)
-    fields, length = stream_fields(fields), -1
+    fields, length = stream_fields(fields or {}), -1
   elseif transfer:header("content-encoding") then
     length = -1
   end
@@ -375,7 +377,8 @@ local function relay(of, inside)
   note_first_byte(of)
   of.open = nil
   record.trim(of.record)
-  of.handle:relay(transfer, inside.status, fields, length, plan, filter_of(inside.dialect))
+  of.handle:relay(transfer, inside.status, filter_of(inside.dialect), of.record.id, of.conversation,
+    inside.target_inside.provider, #of.attempts, fields, length, plan)
 end
 
 --- The end of a request whose answer neap itself could not go on with.
@@ -412,8 +415,8 @@ function answer.commit(of, got)
     if not of.record.usage then
       record.estimate(of.record, of.handle, dialect.content_size(inside.transfer))
     end
-    of.handle:reply_held(inside.transfer, inside.status, attempt_fields(of, inside),
-      filter_of(dialect))
+    of.handle:reply_held(inside.transfer, inside.status, filter_of(dialect), of.record.id,
+      of.conversation, inside.target_inside.provider, #of.attempts, wanted_fields(of))
     inside.transfer, of.open = nil, nil
     return finish(of, inside.status, "ok", inside.size)
   end

@@ -149,10 +149,17 @@ function request:keep_bodies(size_max, failures_only) end
 ---@param body string
 function request:reply(status, fields, body) end
 
+--- The fields are neap's own for an answer that a provider gave, those of `more`, and what the
+--- filter lets pass of the provider's.
 ---@param attempt neap.host_attempt whose body has ended; it is closed
 ---@param status integer
----@param fields (string|number)[]
-function request:reply_held(attempt, status, fields) end
+---@param filter neap.host_filter
+---@param id string the request's
+---@param conversation string?
+---@param provider string
+---@param attempts integer how many there were
+---@param more (string|number)[]?
+function request:reply_held(attempt, status, filter, id, conversation, provider, attempts, more) end
 
 ---@param status integer
 ---@param fields (string|number)[]
@@ -166,13 +173,19 @@ function request:write(text) end
 function request:finish() end
 function request:cut() end
 
---- The last thing that the fiber does.
+--- The last thing that the fiber does. As reply_held, and:
 ---@param attempt neap.host_attempt
 ---@param status integer
----@param fields (string|number)[]
+---@param filter neap.host_filter
+---@param id string
+---@param conversation string?
+---@param provider string
+---@param attempts integer
+---@param more (string|number)[]?
 ---@param length number
 ---@param plan neap.host_plan?
-function request:relay(attempt, status, fields, length, plan) end
+function request:relay(attempt, status, filter, id, conversation, provider, attempts, more, length,
+  plan) end
 
 -- ------------------------------------------------------------------------------------
 -- Attempts (attempt.c) and plans (plan.c)

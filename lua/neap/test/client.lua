@@ -53,14 +53,19 @@ function Handle:reply(status, fields, body)
   self.answer = body
 end
 
---- The provider's headers join the fields on the way out; the type is the one that tests read.
-local function join(attempt, fields)
-  fields[#fields + 1], fields[#fields + 2] = "content-type", attempt:header("content-type")
+--- The fields of an answer that a provider gave. Of the provider's own, the type is the one that
+--- tests read.
+local function passed_fields(attempt, id, conversation, provider, attempts, more)
+  local fields = { "x-request-id", id, "x-neap-provider", provider, "x-neap-attempts", attempts,
+    "content-type", attempt:header("content-type") }
+  local function add(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  if conversation then add("x-conversation-id", conversation) end
+  for index = 1, #(more or {}), 2 do add(more[index], more[index + 1]) end
   return fields
 end
 
-function Handle:reply_held(attempt, status, fields)
-  take_fields(self, status, join(attempt, fields))
+function Handle:reply_held(attempt, status, _, ...)
+  take_fields(self, status, passed_fields(attempt, ...))
   self.answer = attempt:text(0)
   attempt:close()
 end
@@ -75,8 +80,8 @@ function Handle:finish() end
 function Handle:cut() end
 
 --- The rest of the answer, as it came; how the request's record ends is left to the caller.
-function Handle:relay(attempt, status, fields)
-  take_fields(self, status, join(attempt, fields))
+function Handle:relay(attempt, status, _, ...)
+  take_fields(self, status, passed_fields(attempt, ...))
   self.answer, self.break_off = attempt:drain()
   self.is_relayed = true
 end
