@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "json/scan.h"
 
-#define LOOK_QUESTIONS_MAX 16
+#define LOOK_QUESTIONS_MAX 24
 
 enum look_take {
 	LOOK_VALUE, /* the value at the earliest path of those that lead to one */

@@ -10,6 +10,7 @@
 #include "json/value.h"
 #include "script/api.h"
 #include "script/usage.h"
+#include "script/usage_said.h"
 
 static const char type_name[] = "neap.look";
 
@@ -22,7 +23,9 @@ struct look_box {
 	struct look *look;
 	enum look_take takes[LOOK_QUESTIONS_MAX];
 	enum form forms[LOOK_QUESTIONS_MAX];
-	struct buf scratch; /* where texts with escapes are decoded */
+	size_t value_count;  /* questions whose answers are values */
+	bool is_about_usage; /* the others' answers are one usage */
+	struct buf scratch;  /* where texts with escapes are decoded */
 };
 
 static const struct take_name {
@@ -93,7 +96,17 @@ static void add_question(lua_State *L, struct look_box *box)
 	}
 }
 
-/* look { { take = …, max = …, path, … }, … } -> handle */
+/* Those of the list at index. */
+static void add_questions(lua_State *L, int index, struct look_box *box)
+{
+	for (int i = 1; i <= (int)lua_objlen(L, index); i++) {
+		lua_rawgeti(L, index, i);
+		add_question(L, box);
+		lua_pop(L, 1);
+	}
+}
+
+/* look { { take = …, max = …, path, … }, …, usage = { question, … }? } -> handle */
 static int l_look(lua_State *L)
 {
 	struct look_box *box;
@@ -102,11 +115,16 @@ static int l_look(lua_State *L)
 	lua_settop(L, 1);
 	box = api_new_handle(L, sizeof(*box), type_name);
 	box->look = look_new();
-	for (int i = 1; i <= (int)lua_objlen(L, 1); i++) {
-		lua_rawgeti(L, 1, i);
-		add_question(L, box);
-		lua_pop(L, 1);
+	add_questions(L, 1, box);
+	box->value_count = look_question_count(box->look);
+	lua_getfield(L, 1, "usage");
+	box->is_about_usage = lua_istable(L, -1);
+	if (box->is_about_usage) {
+		add_questions(L, lua_gettop(L), box);
+		if (look_question_count(box->look) - box->value_count != SAID_COUNT)
+			luaL_error(L, "these questions do not ask for usage");
 	}
+	lua_pop(L, 1);
 	return 1;
 }
 
@@ -145,9 +163,9 @@ static void push_value(lua_State *L, struct look_box *box, enum form form,
 
 int look_push(lua_State *L, struct look_box *box, const struct look_answer *answers)
 {
-	int count = (int)look_question_count(box->look);
+	int count = (int)box->value_count;
 
-	luaL_checkstack(L, count, "too many answers");
+	luaL_checkstack(L, count + 3, "too many answers"); /* a handle takes three */
 	for (int i = 0; i < count; i++) {
 		const struct look_answer *answer = &answers[i];
 		bool is_found = answer->kind != JSON_NONE;
@@ -162,36 +180,22 @@ int look_push(lua_State *L, struct look_box *box, const struct look_answer *answ
 		else
 			lua_pushnil(L);
 	}
-	return count;
-}
-
-/* Looks into the text at index 2. */
-static struct look_box *read_text(lua_State *L, struct look_answer *answers)
-{
-	struct look_box *box = look_check(L, 1);
-	size_t size;
-	const char *text = luaL_checklstring(L, 2, &size);
-
-	look_read(box->look, text, size, NULL, answers);
-	return box;
+	if (!box->is_about_usage)
+		return count;
+	usage_push_said(L, answers + count);
+	return count + 1;
 }
 
 /* of(text) -> answer, … */
 static int l_of(lua_State *L)
 {
 	struct look_answer answers[LOOK_QUESTIONS_MAX];
-	struct look_box *box = read_text(L, answers);
+	struct look_box *box = look_check(L, 1);
+	size_t size;
+	const char *text = luaL_checklstring(L, 2, &size);
 
+	look_read(box->look, text, size, NULL, answers);
 	return look_push(L, box, answers);
-}
-
-/* usage(text) -> usage | nil */
-static int l_usage(lua_State *L)
-{
-	struct look_answer answers[LOOK_QUESTIONS_MAX];
-	struct look_box *box = read_text(L, answers);
-
-	return usage_push_said(L, answers, look_question_count(box->look));
 }
 
 static int l_collect(lua_State *L)
@@ -206,8 +210,7 @@ static int l_collect(lua_State *L)
 
 void look_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "of", l_of }, { "usage", l_usage },
-		{ NULL, NULL } };
+	static const luaL_Reg methods[] = { { "of", l_of }, { NULL, NULL } };
 
 	api_new_type(L, type_name, methods, l_collect);
 	lua_pushcfunction(L, l_look);

@@ -2,7 +2,8 @@
  * compiled once, at load.
  *
  * A look is read by look:of(text), request:look(look) and attempt:look(look), which give an
- * answer to each question, in order. */
+ * answer to each question, in order. Behind these it may ask for usage, as neap.usage does: all
+ * answers to that are one usage, the last. */
 #pragma once
 
 #include <lua.h>

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "script/api.h"
+#include "script/api_look.h"
 #include "script/attempt_inside.h"
 #include "script/process.h"
 #include "script/request.h"
@@ -123,16 +124,39 @@ static int push_reason(lua_State *L, const char *reason)
 	return 2;
 }
 
-static int push_head(lua_State *L, struct attempt *attempt)
+/* A type that is looked for in vain in most answers: the usual one comes first. */
+static bool is_event_stream(const char *type)
 {
-	if (gate_has_head(attempt->gate)) {
-		const struct transfer *transfer = gate_transfer(attempt->gate);
+	return type && strcmp(type, "application/json") != 0 &&
+		strcasestr(type, "text/event-stream");
+}
 
-		lua_pushinteger(L, transfer_status(transfer));
-		lua_pushstring(L, transfer_header(transfer, "content-type"));
-		return 2;
+static int push_answer(lua_State *L, struct attempt *attempt)
+{
+	struct gate *gate = attempt->gate;
+	const struct transfer *transfer = gate_transfer(gate);
+	const char *type = transfer_header(transfer, "content-type");
+	int status = transfer_status(transfer);
+	bool is_ended = gate_is_ended(gate), is_whole = false;
+
+	if (!status)
+		return is_ended ? push_failure(L, attempt) : 0;
+	if (status < 300 && !is_event_stream(type)) {
+		if (is_ended && gate_result(gate) != TRANSFER_OK)
+			return push_failure(L, attempt);
+		if (!is_ended && !gate_is_full(gate))
+			return 0;
+		is_whole = true;
 	}
-	return gate_is_ended(attempt->gate) ? push_failure(L, attempt) : 0;
+	lua_pushinteger(L, status);
+	lua_pushstring(L, type);
+	if (!is_whole)
+		return 2;
+	lua_pushinteger(L, (lua_Integer)gate_size(gate));
+	lua_pushboolean(L, is_ended);
+	return is_ended && attempt->look
+		? 4 + attempt_push_look(L, attempt, attempt->look)
+		: 4;
 }
 
 static int push_event(lua_State *L, struct attempt *attempt)
@@ -180,8 +204,8 @@ static int push_bytes(lua_State *L, struct attempt *attempt)
 static int push_wanted(lua_State *L, struct attempt *attempt)
 {
 	switch (attempt->want) {
-	case WANT_HEAD:
-		return push_head(L, attempt);
+	case WANT_ANSWER:
+		return push_answer(L, attempt);
 	case WANT_EVENT:
 		return push_event(L, attempt);
 	case WANT_BYTES:
@@ -263,15 +287,21 @@ static int wait_for(lua_State *L, struct attempt *attempt, enum want want, int s
 		evtimer_add(attempt->timer, &after);
 	}
 	attempt->ticket = fiber_wait(L, cancel_wait, attempt);
-	return lua_yield(L, 0);
+	/* The arguments stay on the stack: a look is in use until the wait is over. */
+	return lua_yield(L, lua_gettop(L));
 }
 
 /* -- methods ---------------------------------------------------------------------- */
 
-/* head() -> status, content type | nil, failure, text. Waits. */
-static int l_head(lua_State *L)
+/* answer(look?) -> status, content type | nil, held?, is_ended?, answer, … | nil, failure,
+ * text. Waits: for the head; where the answer is no error and no stream, also for its end, or
+ * until no more can be held. The look is read in one that has ended. */
+static int l_answer(lua_State *L)
 {
-	return wait_for(L, attempt_check(L, 1), WANT_HEAD, 0);
+	struct attempt *attempt = attempt_check(L, 1);
+
+	attempt->look = lua_isnoneornil(L, 2) ? NULL : look_check(L, 2);
+	return wait_for(L, attempt, WANT_ANSWER, 0);
 }
 
 /* event(offset, seconds?) -> data | false, next offset, name | nil, "end" | "full" |
@@ -418,12 +448,11 @@ static int l_start_attempt(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-	{ "head", l_head },
+	{ "answer", l_answer },
 	{ "event", l_event },
 	{ "bytes", l_bytes },
 	{ "text", attempt_l_text },
 	{ "look", attempt_l_look },
-	{ "usage", attempt_l_usage },
 	{ "find", attempt_l_find },
 	{ "measure", attempt_l_measure },
 	{ "header", l_header },

@@ -8,7 +8,6 @@
 #include "script/api_look.h"
 #include "script/attempt_inside.h"
 #include "script/request.h"
-#include "script/usage.h"
 #include "upstream/gate.h"
 
 /* An answer is looked into several times, and marked the first time; one that still grows
@@ -54,26 +53,18 @@ static void look_at(struct attempt *attempt, const struct look_box *box,
 			gate_size(attempt->gate), new_marks(attempt), answers);
 }
 
-/* look(look) -> answer, …: of what is held */
-int attempt_l_look(lua_State *L)
+int attempt_push_look(lua_State *L, struct attempt *attempt, struct look_box *box)
 {
-	struct attempt *attempt = attempt_check(L, 1);
-	struct look_box *box = look_check(L, 2);
 	struct look_answer answers[LOOK_QUESTIONS_MAX];
 
 	look_at(attempt, box, answers);
 	return look_push(L, box, answers);
 }
 
-/* usage(look) -> usage | nil: as a look's, of what is held */
-int attempt_l_usage(lua_State *L)
+/* look(look) -> answer, …: of what is held */
+int attempt_l_look(lua_State *L)
 {
-	struct attempt *attempt = attempt_check(L, 1);
-	struct look_box *box = look_check(L, 2);
-	struct look_answer answers[LOOK_QUESTIONS_MAX];
-
-	look_at(attempt, box, answers);
-	return usage_push_said(L, answers, look_question_count(look_of(box)));
+	return attempt_push_look(L, attempt_check(L, 1), look_check(L, 2));
 }
 
 /* find(path…) -> raw text, kind | nil; as neap.json.find, in what is held */

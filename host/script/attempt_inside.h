@@ -9,10 +9,11 @@
 
 struct event;
 struct fiber;
+struct look_box;
 struct scan_marks;
 
 /* What the fiber waits for. */
-enum want { WANT_NOTHING, WANT_HEAD, WANT_EVENT, WANT_BYTES };
+enum want { WANT_NOTHING, WANT_ANSWER, WANT_EVENT, WANT_BYTES };
 
 struct attempt {
 	struct list link; /* in request->attempts */
@@ -24,7 +25,8 @@ struct attempt {
 		*marks; /* of the whole answer, made at the first look into it */
 
 	enum want want;
-	size_t offset; /* WANT_EVENT: where; WANT_BYTES: how many */
+	size_t offset;         /* WANT_EVENT: where; WANT_BYTES: how many */
+	struct look_box *look; /* WANT_ANSWER: what is asked of a whole one, or NULL */
 	struct fiber *fiber;
 	uint64_t ticket;
 	struct event *timer; /* the end of a wait with a time, made at first use */
@@ -34,9 +36,10 @@ struct attempt {
 /* The attempt at index, whose transfer is open; raises for any other. */
 struct attempt *attempt_check(lua_State *L, int index);
 
-/* In attempt_held.c: methods. */
+/* In attempt_held.c: pushes the answers of a look into what is held, and returns how many. */
+int attempt_push_look(lua_State *L, struct attempt *attempt, struct look_box *box);
+/* Methods. */
 int attempt_l_text(lua_State *L);
 int attempt_l_look(lua_State *L);
-int attempt_l_usage(lua_State *L);
 int attempt_l_find(lua_State *L);
 int attempt_l_measure(lua_State *L);

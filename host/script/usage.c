@@ -65,15 +65,12 @@ static struct usage *push(lua_State *L, const char *raw, size_t size)
 	return usage;
 }
 
-int usage_push_said(lua_State *L, const struct look_answer *said, size_t count)
+void usage_push_said(lua_State *L, const struct look_answer *said)
 {
-	if (count != SAID_COUNT)
-		return luaL_error(L, "this look does not ask for usage");
 	if (usage_said_holds(said))
 		usage_said_read(said, push(L, said[SAID_RAW].text, said[SAID_RAW].size));
 	else
 		lua_pushnil(L);
-	return 1;
 }
 
 /* What is no number, below 0 or not exact counts as not said. */

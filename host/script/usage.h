@@ -21,7 +21,6 @@ struct usage {
 
 /* The usage at index, which Lua holds; NULL where there is none. */
 const struct usage *usage_at(lua_State *L, int index);
-/* Pushes what the answers to the questions of a look say, or nil where they hold no count:
- * see look:usage in host.lua. count: of the answers; raises where these are other
- * questions. Returns 1. */
-int usage_push_said(lua_State *L, const struct look_answer *said, size_t count);
+/* Pushes what a look's answers to the SAID_COUNT questions of neap.usage say, or nil where
+ * they hold no count. */
+void usage_push_said(lua_State *L, const struct look_answer *said);

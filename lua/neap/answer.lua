@@ -411,8 +411,9 @@ function answer.commit(of, got)
   if is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
   if inside.is_whole then
     local dialect = inside.dialect
-    of.record.usage = dialect.usage(inside.transfer)
-    if not of.record.usage then
+    local used = inside.usage or dialect.usage(inside.transfer)
+    of.record.usage = used
+    if not used then
       record.estimate(of.record, of.handle, dialect.content_size(inside.transfer))
     end
     of.handle:reply_held(inside.transfer, inside.status, filter_of(dialect), of.record.id,

@@ -132,34 +132,27 @@ local function gate_stream(inside, transfer, dialect)
   inside.is_stream = true
 end
 
---- Waits for the whole body, or for as much as the gate holds.
-local function gate_body(inside, transfer, dialect)
-  local held, is_ended, why = transfer:bytes(1e9)
-  if not held then return fail(inside, is_ended, why) end
+--- The whole body, or as much as the gate holds, with what the dialect asked of a whole one.
+local function take_body(inside, transfer, dialect, held, is_ended, ...)
   if inside.context.stream then transfer:deadline(0) end -- of the first event that it asked for
   inside.is_whole, inside.size = is_ended, held
   if not is_ended then return end
-  local class, status = dialect.classify_body(transfer, held)
+  local class, status, used = dialect.classify_body(transfer, held, ...)
   if class == "empty" then return fail(inside, "empty") end
   if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
+  inside.usage = used
 end
 
-local function is_event_stream(content_type)
-  return content_type ~= "application/json"
-    and content_type:lower():find("text/event-stream", 1, true) ~= nil
-end
-
-local function read_answer(inside, transfer, dialect)
-  local status, content_type, why = transfer:head()
-  if not status then return fail(inside, content_type, why) end
-  content_type = content_type or ""
-  inside.content_type = content_type
-  if status >= 300 then
+--- What transfer:answer() brought.
+local function take_answer(inside, transfer, dialect, status, content_type, held, ...)
+  if not status then return fail(inside, content_type, held) end
+  inside.content_type = content_type or ""
+  if held then
+    take_body(inside, transfer, dialect, held, ...)
+  elseif status >= 300 then
     read_error(inside, transfer)
-  elseif is_event_stream(content_type) then
-    gate_stream(inside, transfer, dialect)
   else
-    gate_body(inside, transfer, dialect)
+    gate_stream(inside, transfer, dialect)
   end
   -- Not before: what is cut short meanwhile has neither a status nor a failure.
   if not inside.failure then inside.status = inside.status or status end
@@ -179,6 +172,7 @@ local function new_attempt(of, target, key, now)
     place = steps.count(of.steps), -- of the steps before it: where a trace shows it
     context = of, transfer = false, dialect = false, is_native = false, is_usage_hidden = false,
     content_type = false, is_whole = false, is_stream = false, model = false, size = false,
+    usage = false,
     status = none, failure = none, why = none, body = none, seconds = none,
     first_event_seconds = none, frame = none,
   }
@@ -295,7 +289,8 @@ function attempt.run(_, narrowed)
   end
   inside.transfer = transfer
   if of.leg_of then inside.leg = of end
-  read_answer(inside, transfer, inside.dialect)
+  local dialect = inside.dialect
+  take_answer(inside, transfer, dialect, transfer:answer(dialect.body_look))
   conclude(of, inside)
   return (response.of_attempt(inside))
 end

@@ -28,23 +28,22 @@ local host = {}
 ---@field take "kind"|"text"|"raw"|"is_true"|"is_some"|"bytes"|"number"|"count"|"greatest"
 ---@field max number? of a number
 
+---@class neap.host_look_questions
+---@field [integer] neap.host_question
+---@field usage neap.host_question[]? those of neap.usage: the last answer is a usage, or nil where
+---no count is said
+
 ---@class neap.host_look what is wanted of a document, found in one walk over it
 local look = {}
 
 --- Made at load: the answers come in the order of the questions.
----@param questions neap.host_question[] at most 16; no path stands in two
+---@param questions neap.host_look_questions at most 24; no path stands in two
 ---@return neap.host_look
 function host.look(questions) end
 
 ---@param text string
 ---@return any ...
 function look:of(text) end
-
---- What a look says that asks for usage: its questions are those of neap.usage, in their order.
---- Nil where no count is said.
----@param text string
----@return userdata?
-function look:usage(text) end
 
 -- ------------------------------------------------------------------------------------
 -- A client's request (api_request.c)
@@ -214,9 +213,16 @@ function host.start(request, route, body) end
 ---@class neap.host_attempt
 local attempt = {}
 
---- Waits.
----@return integer? status, string? type_or_failure the content type or nil, string? text
-function attempt:head() end
+--- Waits for the head; where the answer is no error and no stream, also for its end, or until no
+--- more can be held. Then it gives what is held, whether it has ended, and what the look finds in
+--- one that has.
+---@param look neap.host_look?
+---@return integer? status
+---@return string? type_or_failure the content type or nil
+---@return integer|string|nil held_or_text
+---@return boolean? is_ended
+---@return any ...
+function attempt:answer(look) end
 
 --- Waits.
 ---@param offset integer
@@ -239,11 +245,6 @@ function attempt:text(from, size) end
 ---@param look neap.host_look
 ---@return any ...
 function attempt:look(look) end
-
---- The usage that a look finds in what is held: as look:usage.
----@param look neap.host_look
----@return userdata?
-function attempt:usage(look) end
 
 ---@param ... string|integer
 ---@return string? raw, string? kind

@@ -72,9 +72,9 @@ local function cost(...) return { take = "number", max = COST_MAX, ... } end
 local function count(...) return { take = "count", max = COUNT_MAX, ... } end
 local function greatest(...) return { take = "greatest", max = COUNT_MAX, ... } end
 
---- A look for the usage object at a path of a document, with the questions that the host has
---- in its list (host/script/usage_said.h): there they become one usage.
-local function look_at(path)
+--- The questions about the usage object at a path of a document, as the host has them in its list
+--- (host/script/usage_said.h): there the answers become one usage.
+local function questions_at(path)
   local function at(name) return path .. "/" .. name end
   -- Where the parts of the prompt and the answer are: of these objects a provider writes one.
   local function of_prompt(name)
@@ -85,7 +85,7 @@ local function look_at(path)
     return at("completion_tokens_details/" .. name), at("output_tokens_details/" .. name)
   end
   -- Where several names stand for one number, a provider may write more than one of them.
-  return host.look {
+  return {
     { take = "raw", path },
     count(at "prompt_tokens", at "input_tokens"),
     count(at "completion_tokens", at "output_tokens"),
@@ -111,8 +111,12 @@ local function look_at(path)
   }
 end
 
-local usage_look, groq_look = look_at "usage", look_at "x_groq/usage"
-local choice_look = look_at "choices/*/usage"
+--- Those about an answer's own usage object, for a look that asks for more than that.
+usage.questions = questions_at "usage"
+
+local usage_look = host.look { usage = usage.questions }
+local groq_look = host.look { usage = questions_at "x_groq/usage" }
+local choice_look = host.look { usage = questions_at "choices/*/usage" }
 -- llama.cpp's, for servers that say nothing else.
 local timings_look = host.look {
   { take = "raw", "timings" },
@@ -127,24 +131,18 @@ end
 
 --- The usage in a provider's usage object, or nil where it holds no count.
 ---@param raw string
-function usage.read(raw) return usage_look:usage("{\"usage\":" .. raw .. "}") end
-
-local function timings_of(from)
-  if type(from) == "string" then return timings_look:of(from) end
-  return from:look(timings_look)
-end
+function usage.read(raw) return (usage_look:of("{\"usage\":" .. raw .. "}")) end
 
 local function said_in(from, look)
-  if type(from) == "string" then return look:usage(from) end
-  return from:usage(look)
+  if type(from) == "string" then return look:of(from) end
+  return from:look(look)
 end
 
 --- The usage of an answer or an event, wherever a provider of OpenAI's protocol puts it; nil where
---- there is none. from: its text, or what holds it and has the methods look and usage, as an
---- attempt does.
+--- there is none. from: its text, or what holds it and has the method look, as an attempt does.
 function usage.find(from)
   return said_in(from, usage_look) or said_in(from, groq_look) or said_in(from, choice_look)
-    or used_of_timings(timings_of(from))
+    or used_of_timings(said_in(from, timings_look))
 end
 
 --- The usage at the end of a long answer of which only that end is known. It is the last object of

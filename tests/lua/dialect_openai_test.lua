@@ -54,8 +54,7 @@ end)
 local function classify_body(text)
   local held = {}
   function held.find(_, ...) return json.find(text, ...) end
-  function held.look(_, look) return look:of(text) end
-  return openai.classify_body(held, #text)
+  return openai.classify_body(held, #text, openai.body_look:of(text))
 end
 
 test("classify_body: content, empty, error", function()
@@ -68,6 +67,8 @@ test("classify_body: content, empty, error", function()
   test.equal(classify_body "", "empty")
   test.equal(classify_body "{\"data\":[]}", "content")
   test.equal({ classify_body "{\"error\":{\"code\":503}}" }, { "error", 503 })
+  local _, _, used = classify_body "{\"data\":[],\"usage\":{\"prompt_tokens\":9}}"
+  test.equal(used.in_fresh, 9)
 end)
 
 test("text: of an event and of a whole answer", function()
@@ -82,8 +83,7 @@ end)
 
 test("usage: of a text, or of what holds it; or nothing", function()
   local text = "{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}"
-  local held = { look = function(_, look) return look:of(text) end,
-    usage = function(_, look) return look:usage(text) end }
+  local held = { look = function(_, look) return look:of(text) end }
   for _, from in ipairs { text, held } do
     local used = openai.usage(from)
     test.equal({ used.in_fresh, used.out_total, used.raw },

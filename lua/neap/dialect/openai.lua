@@ -115,22 +115,25 @@ local function said_in(names)
   return paths
 end
 
-local answer_look = host.look {
+-- What is asked of a whole answer, for openai.classify_body.
+openai.body_look = host.look {
   { take = "kind", "error" },
   { take = "kind", "choices" },
   { take = "is_some", unpack(said_in(CONTENT)) },
+  usage = usage.questions,
 }
 
---- What a whole answer says: "content", "empty", or "error" and its status. held:look(look) and
---- held:find(path…) look into the body, so that a large one is not decoded. A body that is no JSON
---- is the provider's own affair and passes.
-function openai.classify_body(held, size)
+--- What a whole answer says: "content", "empty", or "error" and its status. held:find(path…) looks
+--- into the body, so that a large one is not decoded. A body that is no JSON is the provider's own
+--- affair and passes. The last four: what openai.body_look found. With "content" comes, as the
+--- third, the usage, if it stands in its usual place.
+function openai.classify_body(held, size, problem, choices, is_content_there, used)
   if size == 0 then return "empty" end
-  local problem, choices, is_content_there = held:look(answer_look)
   if problem == "object" or problem == "string" then
     return "error", status_of(json.decode((held:find("error"))))
   end
-  return (is_content_there or choices ~= "array") and "content" or "empty"
+  if not is_content_there and choices == "array" then return "empty" end
+  return "content", nil, used
 end
 
 local function text_of(message)

@@ -143,11 +143,19 @@ end
 
 local function failure_of(self) return { nil, self.failure, self.why } end
 
-function Attempt:head()
-  return wait(self, function()
-    if self.has_head then return { self.status, self:header("content-type") } end
-    return self.is_ended and failure_of(self)
+function Attempt:answer(look)
+  local kind = self:header("content-type")
+  local is_to_be_whole = self.status < 300 and not (kind or ""):find("text/event-stream", 1, true)
+  local status, held, is_ended = wait(self, function()
+    if not self.has_head then return self.is_ended and failure_of(self) end
+    if not is_to_be_whole then return { self.status } end
+    if self.failure then return failure_of(self) end
+    return (self.is_ended or #self.held >= HELD_MAX) and { self.status, #self.held, self.is_ended }
   end)
+  if not status then return nil, held, is_ended end
+  if not held then return status, kind end
+  if not is_ended or not look then return status, kind, held, is_ended end
+  return status, kind, held, is_ended, self:look(look)
 end
 
 --- The event that begins at the offset: data | false, the offset behind it, its name.
@@ -187,8 +195,6 @@ function Attempt:text(from, size)
 end
 
 function Attempt:look(look) return look:of(self.held) end
-
-function Attempt:usage(look) return look:usage(self.held) end
 
 function Attempt:find(...) return host.json_find(self.held, ...) end
 
