@@ -295,12 +295,6 @@ static int l_probe(lua_State *L)
 	return 1;
 }
 
-static int l_latency(lua_State *L)
-{
-	health_latency(api_check_health(L, 1), luaL_checknumber(L, 2) * 1000, clock_ms());
-	return 0;
-}
-
 /* balance() -> number | nil, where nobody knows */
 static int l_balance(lua_State *L)
 {
@@ -336,7 +330,6 @@ static const luaL_Reg health_methods[] = {
 	{ "is_well", l_is_well },
 	{ "fail", l_fail },
 	{ "probe", l_probe },
-	{ "latency", l_latency },
 	{ "balance", l_balance },
 	{ "set_balance", l_set_balance },
 	{ NULL, NULL },

@@ -304,6 +304,20 @@ static int l_answer(lua_State *L)
 	return wait_for(L, attempt, WANT_ANSWER, 0);
 }
 
+/* accept(started) -> seconds since that time: the answer is a good one, and its target took so
+ * long to begin it */
+static int l_accept(lua_State *L)
+{
+	struct attempt *attempt = attempt_check(L, 1);
+	int64_t now_us = clock_us();
+	double seconds = (double)now_us / 1e6 - luaL_checknumber(L, 2);
+
+	if (attempt->target)
+		health_latency(attempt->target, seconds * 1000, now_us / 1000);
+	lua_pushnumber(L, seconds);
+	return 1;
+}
+
 /* event(offset, seconds?) -> data | false, next offset, name | nil, "end" | "full" |
  * "late" | nil, failure, text. Waits. */
 static int l_event(lua_State *L)
@@ -439,6 +453,7 @@ static int l_start_attempt(lua_State *L)
 	attempt->gate = gate_start(request->script->transfers, &out, on_change, attempt);
 	request->script->process->attempt_count++;
 	memcpy(attempt->health, route->health, sizeof(attempt->health));
+	attempt->target = route->health[0];
 	for (size_t i = 0; i < COUNT_OF(attempt->health); i++)
 		if (attempt->health[i])
 			health_begin(attempt->health[i]);
@@ -449,6 +464,7 @@ static int l_start_attempt(lua_State *L)
 
 static const luaL_Reg methods[] = {
 	{ "answer", l_answer },
+	{ "accept", l_accept },
 	{ "event", l_event },
 	{ "bytes", l_bytes },
 	{ "text", attempt_l_text },

@@ -21,6 +21,7 @@ struct attempt {
 	struct attempt **box; /* the handle, emptied at the end; NULL once collected */
 	struct gate *gate;    /* NULL once closed or taken */
 	struct health *health[2]; /* counted as in flight; NULL once not */
+	struct health *target;    /* whose latency a good answer tells; or NULL */
 	struct scan_marks
 		*marks; /* of the whole answer, made at the first look into it */
 

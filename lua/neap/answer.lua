@@ -10,6 +10,9 @@ local trace = require "neap.trace"
 
 local answer = {}
 
+-- What each answer asks for, kept at hand.
+local inside_of, is_trace_wanted = response.inside, trace.is_wanted
+
 local WHOLE_MAX = 8 * 1024 * 1024 -- bytes of an answer that is translated as a whole
 local EVENTS_MAX = 100            -- that are translated before others have their turn
 local LARGE = 256 * 1024          -- bytes that are worth a turn of their own
@@ -48,7 +51,7 @@ end
 local function add_wanted(of, fields)
   local cors = of.cors
   for index = 1, #cors do fields[#fields + 1] = cors[index] end
-  if of.group and trace.is_wanted(of) then add(fields, "x-neap-trace", trace.compact(of)) end
+  if of.group and is_trace_wanted(of) then add(fields, "x-neap-trace", trace.compact(of)) end
   return fields
 end
 
@@ -61,7 +64,7 @@ end
 
 --- The same in a list of their own; nil where there are none.
 local function wanted_fields(of)
-  if not of.cors[1] and not (of.group and trace.is_wanted(of)) then return nil end
+  if not of.cors[1] and not (of.group and is_trace_wanted(of)) then return nil end
   return add_wanted(of, {})
 end
 
@@ -117,10 +120,10 @@ local function note_first_byte(of)
   of.record.first_byte_seconds = host.now() - of.record.start
 end
 
---- size: bytes of body that went out.
-local function finish(of, status, outcome, size, why)
+--- size: bytes of body that went out. seconds: what the request took, where that is known.
+local function finish(of, status, outcome, size, why, seconds)
   local self = of.record
-  local seconds = host.now() - self.start
+  seconds = seconds or host.now() - self.start
   self.first_byte_seconds = self.first_byte_seconds or seconds
   self.status, self.outcome, self.bytes_out = status, outcome, size
   if why then self.error = why end -- a name without a value would need room, too
@@ -393,7 +396,7 @@ end
 --- Sends the response that the chain returned. After a relay has begun, the end of the request
 --- comes to neap.router by finish.
 function answer.commit(of, got)
-  local inside = response.inside(got)
+  local inside = inside_of(got)
   if of.open and of.open ~= inside then response.close(of.open) end
   if inside.refusal then
     return answer.refuse(of, inside.status, inside.refusal,
@@ -419,7 +422,7 @@ function answer.commit(of, got)
     of.handle:reply_held(inside.transfer, inside.status, filter_of(dialect), of.record.id,
       of.conversation, inside.target_inside.provider, #of.attempts, wanted_fields(of))
     inside.transfer, of.open = nil, nil
-    return finish(of, inside.status, "ok", inside.size)
+    return finish(of, inside.status, "ok", inside.size, nil, of.record.first_event_seconds)
   end
   relay(of, inside)
 end

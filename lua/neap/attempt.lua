@@ -12,6 +12,11 @@ local steps = require "neap.steps"
 
 local attempt = {}
 
+-- What each attempt asks for, kept at hand.
+local Target, Key = catalog.Target, catalog.Key
+local inside_of, target_of, key_of = object.inside, request.target_of, request.key_of
+local count_steps, new_response = steps.count, response.of_attempt
+
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
 
@@ -163,13 +168,13 @@ end
 
 --- A new attempt, which is the inside of its response, too, and what is left of it in the record.
 local function new_attempt(of, target, key, now)
-  local target_inside = object.inside(catalog.Target, target)
-  local key_inside = key and object.inside(catalog.Key, key)
+  local target_inside = inside_of(Target, target)
+  local key_inside = key and inside_of(Key, key)
   return {
     target = target, key = key, target_inside = target_inside, key_inside = key_inside,
     target_name = target_inside.name, key_id = key_inside and key_inside.id,
     started = now,
-    place = steps.count(of.steps), -- of the steps before it: where a trace shows it
+    place = count_steps(of.steps), -- of the steps before it: where a trace shows it
     context = of, transfer = false, dialect = false, is_native = false, is_usage_hidden = false,
     content_type = false, is_whole = false, is_stream = false, model = false, size = false,
     usage = false,
@@ -190,27 +195,19 @@ local function redact_error(inside)
   redact.headers(inside.header_list, secret, instead)
 end
 
---- Finishes what the gate found: times, the error's wait, the record; closes what is no good.
-local function conclude(of, inside)
-  local seconds, transfer = host.now() - inside.started, inside.transfer
-  inside.seconds = seconds
-  if inside.status and not inside.body then
-    inside.first_event_seconds = seconds
-    inside.target_inside.health:latency(seconds)
-  end
+--- Finishes what is no good: its time, the error's wait, the record; and closes it.
+local function conclude_error(inside)
+  local transfer = inside.transfer
+  inside.seconds = host.now() - inside.started
   if inside.body then
     inside.has_retry_advice = transfer:header("x-should-retry") ~= nil
     inside.retry_after = retry_after.read(function(name)
       return transfer:header(name)
     end, inside.body, host.wall())
   end
-  if inside.failure or inside.body then
-    inside.header_list = transfer:headers()
-    redact_error(inside)
-    response.close(inside)
-  else
-    of.open = inside
-  end
+  inside.header_list = transfer:headers()
+  redact_error(inside)
+  response.close(inside)
 end
 
 --- Whose turn it is of a provider's proxies: one counter for all workers.
@@ -276,11 +273,11 @@ function attempt.run(_, narrowed)
   if count >= of.budget or now >= of.deadline then
     return (response.failed(of, "exhausted", "the request's budget is spent"))
   end
-  local target = request.target_of(narrowed)
+  local target = target_of(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
-  local inside = new_attempt(of, target, request.key_of(narrowed), now)
+  local inside = new_attempt(of, target, key_of(narrowed), now)
   of.provider, attempts[count + 1] = inside.target_inside.provider, inside
   local transfer, problem, status = start(of, inside, narrowed.changed or NONE)
   if not transfer then
@@ -291,8 +288,13 @@ function attempt.run(_, narrowed)
   if of.leg_of then inside.leg = of end
   local dialect = inside.dialect
   take_answer(inside, transfer, dialect, transfer:answer(dialect.body_look))
-  conclude(of, inside)
-  return (response.of_attempt(inside))
+  if inside.failure or inside.body then
+    conclude_error(inside)
+  else
+    local seconds = transfer:accept(inside.started)
+    inside.seconds, inside.first_event_seconds, of.open = seconds, seconds, inside
+  end
+  return (new_response(inside))
 end
 
 return attempt

@@ -263,9 +263,6 @@ function health:fail(at, window) end
 ---@return boolean # whether the caller's attempt is the probe
 function health:probe() end
 
----@param seconds number to the first event
-function health:latency(seconds) end
-
 ---@return number? # what is left on a key; nil where nobody knows
 function health:balance() end
 

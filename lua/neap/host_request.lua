@@ -202,7 +202,7 @@ function request:relay(attempt, status, filter, id, conversation, provider, atte
 ---@field proxy string?
 ---@field private boolean? whether private addresses are allowed
 ---@field stream boolean? many small reads are expected
----@field health neap.host_health[]? at most two, counted as in flight
+---@field health neap.host_health[]? the target's and the key's, counted as in flight
 
 ---@param request neap.host_request
 ---@param route neap.host_route
@@ -223,6 +223,11 @@ local attempt = {}
 ---@return boolean? is_ended
 ---@return any ...
 function attempt:answer(look) end
+
+--- The answer is a good one: the latency of its target is told.
+---@param started number of host.now()
+---@return number seconds since then
+function attempt:accept(started) end
 
 --- Waits.
 ---@param offset integer

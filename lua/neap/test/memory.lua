@@ -155,6 +155,7 @@ function Health:probe()
   return true
 end
 
+--- What the host does where an attempt is accepted.
 function Health:latency(seconds)
   local known = latency_of(self)
   local share = 1 - math.exp((self.sampled - clock.time) / LATENCY_FALL_SECONDS)

@@ -158,6 +158,12 @@ function Attempt:answer(look)
   return status, kind, held, is_ended, self:look(look)
 end
 
+function Attempt:accept(started)
+  local seconds = clock.time - started
+  self.target:latency(seconds)
+  return seconds
+end
+
 --- The event that begins at the offset: data | false, the offset behind it, its name.
 local function read_event(held, offset)
   local ends = held:find("\n\n", offset + 1, true)
@@ -253,6 +259,7 @@ function upstream.start(world, handle, given, body)
     fields = { ["content-type"] = kind }, began = clock.time, changed = clock.time,
     deadline_at = given.first_event > 0 and clock.time + given.first_event or math.huge,
     is_ended = false, health = { given.health[1], given.health[2] },
+    target = given.health[1],
     timers = { total = given.total or math.huge, idle = given.idle, first_byte = given.first_byte },
   }, Attempt)
   for name, value in pairs(answer.headers or {}) do self.fields[name:lower()] = value end
