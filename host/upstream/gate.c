@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 struct gate {
+	struct transfers *transfers;
 	struct transfer *transfer;
 	gate_fn *on_change;
 	void *arg;
@@ -29,6 +30,8 @@ static void on_data(struct transfer *transfer, const char *data, size_t size, vo
 {
 	struct gate *gate = arg;
 
+	if (!gate->held.memory)
+		transfers_lend(gate->transfers, &gate->held);
 	buf_append(&gate->held, data, size);
 	if (gate_is_full(gate))
 		transfer_pause(transfer);
@@ -63,6 +66,7 @@ struct gate *gate_start(struct transfers *transfers,
 
 	gate->on_change = on_change;
 	gate->arg = arg;
+	gate->transfers = transfers;
 	gate->transfer = transfer_start(transfers, request, &handler, gate);
 	return gate;
 }
@@ -142,8 +146,8 @@ void gate_release(struct gate *gate, size_t size)
 		return;
 	gate->is_released = true;
 	buf_consume(&gate->held, size);
-	if (!buf_size(&gate->held))
-		buf_clear(&gate->held); /* a long stream holds nothing here */
+	if (!buf_size(&gate->held)) /* a long stream holds nothing here */
+		transfers_take_back(gate->transfers, &gate->held);
 	if (!gate->is_ended && !gate_is_full(gate))
 		transfer_resume(gate->transfer);
 }
@@ -156,7 +160,7 @@ void gate_deadline(struct gate *gate, int ms)
 
 static void free_gate(struct gate *gate)
 {
-	buf_clear(&gate->held);
+	transfers_take_back(gate->transfers, &gate->held);
 	buf_clear(&gate->joined);
 	free(gate);
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/piece.h"
 
+struct buf;
 struct event_base;
 struct outline;
 struct transfer;
@@ -80,6 +81,10 @@ MUST_CHECK
 int transfers_new(struct transfers **out, struct event_base *base, struct err *err);
 /* Transfers that were started and neither ended nor were closed. */
 size_t transfers_open_count(const struct transfers *transfers);
+/* The pool keeps the memory of one buffer for the next, so that answers that are held one after
+ * the other need no new: lend() gives it to an empty buffer, take_back() clears one. */
+void transfers_lend(struct transfers *transfers, struct buf *buf);
+void transfers_take_back(struct transfers *transfers, struct buf *buf);
 /* Closes and frees what is left, without callbacks. Not from within a callback. */
 void transfers_free(struct transfers *transfers);
 

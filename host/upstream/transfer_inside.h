@@ -111,6 +111,7 @@ struct transfers {
 	struct event kick;     /* does it */
 	struct event look;     /* at the deadlines of all transfers */
 	int64_t look_at;       /* when it fires, 0: it does not */
+	struct buf spare; /* memory of a gate that held an answer, for the next one */
 	size_t open_count;
 	int depth; /* > 0: a carrier is on the stack, only its questions are allowed */
 };

@@ -8,6 +8,8 @@
 #include "upstream/outline.h"
 #include "upstream/transfer_inside.h"
 
+#define SPARE_MAX 16384 /* bytes of memory that are kept for the next answer */
+
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
 	const struct transfer_request *request, const struct outline *outline)
 {
@@ -38,6 +40,23 @@ size_t transfers_open_count(const struct transfers *pool)
 	return pool->open_count;
 }
 
+void transfers_lend(struct transfers *pool, struct buf *buf)
+{
+	*buf = pool->spare;
+	pool->spare = (struct buf) { 0 };
+}
+
+void transfers_take_back(struct transfers *pool, struct buf *buf)
+{
+	if (pool->spare.memory || buf->capacity > SPARE_MAX) {
+		buf_clear(buf);
+		return;
+	}
+	buf_reset(buf);
+	pool->spare = *buf;
+	*buf = (struct buf) { 0 };
+}
+
 void transfers_free(struct transfers *pool)
 {
 	if (!pool)
@@ -49,5 +68,6 @@ void transfers_free(struct transfers *pool)
 	event_del(&pool->look);
 	channels_free(pool->channels);
 	curl_pool_free(pool->curl);
+	buf_clear(&pool->spare);
 	free(pool);
 }
