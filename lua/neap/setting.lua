@@ -134,34 +134,34 @@ function kinds.choice(self, value)
   return nil, ("must be one of %s"):format(table.concat(names, ", "))
 end
 
+--- What a policy gets of a set of failures and statuses.
 ---@class neap.outcomes
-local Outcomes = {}
-Outcomes.__index = Outcomes
+local function outcomes_of(set)
+  --- Whether the response is one of these outcomes. "exhausted" never is.
+  ---@param response { status: integer?, failure: string? }
+  ---@return boolean
+  local function covers(_, response)
+    return set[response.failure or response.status] == true
+  end
 
---- Whether the response is one of these outcomes. "exhausted" never is.
----@param response { status: integer?, failure: string? }
----@return boolean
-function Outcomes:covers(response)
-  local failure = response.failure
-  if failure then return self.failures[failure] == true end
-  local status = response.status
-  return self.statuses[status] == true or self.classes[math.floor(status / 100)] == true
+  return read_only { covers = covers }
 end
 
-local function add_outcome(outcomes, value)
+--- Adds an outcome to a set of failures and statuses. Returns what is wrong with it, or nil.
+local function add_outcome(set, value)
   if type(value) == "number" then
     if value % 1 ~= 0 or value < 100 or value > 599 then
       return ("has no status %s: they go from 100 to 599"):format(value)
     end
-    outcomes.statuses[value] = true
+    set[value] = true
     return nil
   end
   if type(value) ~= "string" then return ("can not hold %s"):format(shown(value)) end
   local class = value:match("^([1-5])xx$")
   if class then
-    outcomes.classes[tonumber(class)] = true
+    for status = class * 100, class * 100 + 99 do set[status] = true end
   elseif FAILURES[value] then
-    outcomes.failures[value] = true
+    set[value] = true
   elseif value == "exhausted" then
     return "can not hold \"exhausted\": a spent budget always ends a request"
   else
@@ -175,12 +175,12 @@ function kinds.outcomes(_, value)
     return nil, ("must be a list of statuses, classes such as \"5xx\" and failures, not %s")
       :format(shown(value))
   end
-  local outcomes = { statuses = {}, classes = {}, failures = {} }
+  local set = {}
   for _, outcome in ipairs(value) do
-    local problem = add_outcome(outcomes, outcome)
+    local problem = add_outcome(set, outcome)
     if problem then return nil, problem end
   end
-  return read_only(setmetatable(outcomes, Outcomes))
+  return outcomes_of(set)
 end
 
 function kinds.hours(_, value)
