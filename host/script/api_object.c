@@ -7,50 +7,34 @@
 
 #include "script/api.h"
 
-/* Upvalues of a class's __index. */
-enum { CLASS_NAME = 1, MEMBERS };
-
-static int raise_missing(lua_State *L)
-{
-	const char *name = lua_tostring(L, lua_upvalueindex(CLASS_NAME));
-	const char *member = lua_isstring(L, 2) ? lua_tostring(L, 2)
-						: luaL_typename(L, 2);
-
-	return luaL_error(L, "a %s has no \"%s\"", name, member);
-}
-
 /* __index(object, name): a method, the inside's field, or what a getter gives */
 static int l_index(lua_State *L)
 {
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(MEMBERS));
-	switch (lua_type(L, 3)) {
-	case LUA_TFUNCTION:
-		return 1;
-	case LUA_TBOOLEAN:
+	lua_gettable(L, lua_upvalueindex(1)); /* the member in place of its name */
+	switch (lua_type(L, 2)) {
+	case LUA_TSTRING:
 		lua_getfenv(L, 1);
-		lua_pushvalue(L, 2);
-		lua_rawget(L, 4);
+		lua_replace(L, 1);
+		lua_rawget(L, 1);
 		return 1;
 	case LUA_TTABLE:
-		lua_rawgeti(L, 3, 1);
+		lua_rawgeti(L, 2, 1);
 		lua_getfenv(L, 1);
-		lua_pushvalue(L, 1);
-		lua_call(L, 2, 1);
+		lua_call(L, 1, 1);
 		return 1;
 	default:
-		return raise_missing(L);
+		return 1;
 	}
 }
 
-/* object_index(name, members) -> __index of a class. members: name -> method, true for a field, or
- * { getter }, a function(inside, self) that does not wait. */
+/* object_index(members) -> __index of a class. members: name -> method, the name again for a
+ * field, or { getter }, a function(inside) that does not wait; for others its own
+ * __index raises. */
 static int l_object_index(lua_State *L)
 {
-	luaL_checkstring(L, 1);
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	lua_pushcclosure(L, l_index, 2);
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	lua_pushcclosure(L, l_index, 1);
 	return 1;
 }
 

@@ -128,11 +128,10 @@ function host.relax() end
 -- Objects (api_object.c)
 
 --- The __index of a class of neap.object.
----@param name string
----@param members table<string, function|true|table> methods, true for a field of the inside, or
----{ getter }, a function(inside, self) that does not wait
+---@param members table<string, function|string|table> methods, its name for a field of the inside,
+---or { getter }, a function(inside) that does not wait; its own __index raises for others
 ---@return function
-function host.object_index(name, members) end
+function host.object_index(members) end
 
 ---@param class table a metatable, see neap.object
 ---@param inside table

@@ -11,18 +11,25 @@ local object = {}
 
 local specs = {} -- by the name of the class
 
+local function raise_missing(name, key, level)
+  local is_plain = type(key) == "string" or type(key) == "number"
+  error(("a %s has no \"%s\""):format(name, is_plain and key or type(key)), level)
+end
+
 --- Makes a class: the metatable of its objects. fields: names that are read from the inside as they
---- are. getters: name → function(inside, self), which does not wait. methods: name →
---- function(self, …).
+--- are. getters: name → function(inside), which does not wait. methods: name → function(self, …).
 function object.class(name, spec)
   local members = {}
   for method, run in pairs(spec.methods or {}) do members[method] = run end
-  for _, field in ipairs(spec.fields or {}) do members[field] = true end
+  for _, field in ipairs(spec.fields or {}) do members[field] = field end
   for field, get in pairs(spec.getters or {}) do members[field] = { get } end
+  setmetatable(members, { __index = function(_, key)
+    raise_missing(name, key, 4) -- of whoever reads it, behind the host's __index
+  end })
   specs[name] = spec
   local class = { name = name, __metatable = false }
   class[1] = class -- by which the host knows the class of an object's metatable
-  class.__index = host.object_index(name, members)
+  class.__index = host.object_index(members)
 
   function class.__newindex(_, key)
     error(("a %s cannot be changed (\"%s\")"):format(name, tostring(key)), 2)
@@ -55,7 +62,7 @@ end
 object.new = host.object_new
 
 --- An object of a class that lives long, and whose fields stay as they are: these and its methods
---- are read without a call. Its getters get no `self`.
+--- are read without a call.
 function object.fixed(class, inside)
   local spec, members = specs[class.name], {}
   local getters, is_field = spec.getters or {}, {}
@@ -67,7 +74,7 @@ function object.fixed(class, inside)
     local get = getters[key]
     if get then return get(inside) end
     if is_field[key] then return nil end
-    error(("a %s has no \"%s\""):format(class.name, tostring(key)), 2)
+    raise_missing(class.name, key, 3)
   end })
   return host.object_new({
     class, __index = members, __newindex = class.__newindex, __metatable = false,

@@ -10,7 +10,6 @@ Thing = object.class("thing of the tests", {
   fields = { "name", "size" },
   getters = {
     double = function(inside) return inside.size * 2 end,
-    itself = function(_, self) return self end,
   },
   methods = {
     rename = function(self, name) object.check(Thing, self, "the thing").name = name end,
@@ -28,7 +27,6 @@ test("fields, getters and methods are read by name", function()
   local inside = { name = "a", size = 2 }
   local thing = object.new(Thing, inside)
   test.equal({ thing.name, thing.size, thing.double }, { "a", 2, 4 })
-  test.equal(thing.itself == thing, true)
   thing:rename "b"
   test.equal({ thing.name, inside.name }, { "b", "b" })
   inside.size = nil
