@@ -39,9 +39,9 @@ function rotation:run(request, next)
     local is_ready = key.state == "ready"
     if is_ready or key:probe() then
       local response = next(request:with { key = key })
-      best, tried = better.response(best, response), tried + 1
       local is_keys_fault = verdict.apply(self, response, key, request, not is_ready)
       if not is_keys_fault then return response end
+      best, tried = better.response(best, response), tried + 1
       if tried == self.settings.tries then break end
     end
   end

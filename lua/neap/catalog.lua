@@ -81,7 +81,7 @@ catalog.Target = object.class("target", {
   },
 })
 
---- A key's health for all models, and where a policy rested it for one model, for that one.
+--- A key's health for one model, where a policy rested it for that one.
 local function model_health(key, model)
   local known = key.by_model[model]
   if known == nil then
@@ -91,41 +91,48 @@ local function model_health(key, model)
   return known
 end
 
+--- The health of a key, as seen from a target, for the target's model alone.
+local function own_health(inside)
+  local own = inside.own_health or model_health(inside.key, inside.model)
+  inside.own_health = own
+  return own
+end
+
 local function key_view(inside)
-  local view = inside.key.health:view()
+  local view = inside.health:view()
   if view.state ~= "ready" then return view end
   -- Another worker may have rested it for the model: the host is asked, not what is known here.
-  local other = model_health(inside.key, inside.model)
-  return other:is_ready() and view or other:view()
+  local own = own_health(inside)
+  return own:is_ready() and view or own:view()
 end
 
 --- A key as seen from one target: what rests for the target's model alone counts here.
 catalog.Key = object.class("key", {
   fields = { "id" },
   getters = {
-    state = function(self) return self.key.health:state(model_health(self.key, self.model)) end,
+    state = function(self) return self.health:state(self.own_health or own_health(self)) end,
     since = function(self) return key_view(self).since end,
     remaining = function(self) return key_view(self).remaining end,
-    rests = function(self) return self.key.health:rests() end,
+    rests = function(self) return self.health:rests() end,
     why = function(self) return key_view(self).why end,
     -- What a refresh has stored, else what the configuration says.
-    balance = function(self) return self.key.health:balance() or self.key.balance end,
-    in_flight = function(self) return self.key.health:in_flight() end,
+    balance = function(self) return self.health:balance() or self.key.balance end,
+    in_flight = function(self) return self.health:in_flight() end,
   },
   methods = {
     rest = function(self, time, why, model)
       local inside = object.check(catalog.Key, self, "the key")
-      local health = model and model_health(inside.key, model) or inside.key.health
+      local health = model and model_health(inside.key, model) or inside.health
       health:rest(seconds(time, "rest"), text(why or "", "rest"))
     end,
     disable = function(self, why, probe_seconds)
       local inside = object.check(catalog.Key, self, "the key")
-      inside.key.health:disable(text(why, "disable"), probe_seconds)
+      inside.health:disable(text(why, "disable"), probe_seconds)
     end,
-    probe = function(self) return object.check(catalog.Key, self, "the key").key.health:probe() end,
+    probe = function(self) return object.check(catalog.Key, self, "the key").health:probe() end,
     well = function(self)
       local inside = object.check(catalog.Key, self, "the key")
-      inside.key.health:well()
+      inside.health:well()
       local other = inside.key.by_model[inside.model]
       if other then other:well() end
     end,
@@ -167,7 +174,8 @@ local function make_target(self, provider, given)
   }
   for index, key in ipairs(provider.keys) do
     inside.keys[index] =
-      object.fixed(catalog.Key, { id = key.id, key = key, model = given.model, name = key.id })
+      object.fixed(catalog.Key, { id = key.id, key = key, model = given.model, name = key.id,
+        health = key.health })
   end
   self.target_count = self.target_count + 1
   return object.fixed(catalog.Target, inside)

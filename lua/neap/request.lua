@@ -13,6 +13,9 @@ local usage = require "neap.usage"
 
 local request = {}
 
+local Target, Key = catalog.Target, catalog.Key
+local object_new, object_inside = object.new, object.inside
+
 local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
 
 local NONE = {}
@@ -25,7 +28,7 @@ local Request
 local latest, latest_inside
 
 local function make(inside)
-  latest, latest_inside = object.new(Request, inside), inside
+  latest, latest_inside = object_new(Request, inside), inside
   return latest, inside
 end
 
@@ -57,8 +60,9 @@ local function read_headers(inside)
 end
 
 local function targets_of(inside)
-  if not inside.targets then inside.targets = catalog.order_targets(inside.context.group) end
-  return inside.targets
+  local targets = inside.targets or catalog.order_targets(inside.context.group)
+  inside.targets = targets
+  return targets
 end
 
 --- The target that the innermost step would take.
@@ -117,16 +121,16 @@ end
 local function is_list_of(class, value)
   if type(value) ~= "table" then return false end
   for _, element in ipairs(value) do
-    if not object.inside(class, element) then return false end
+    if not object_inside(class, element) then return false end
   end
   return true
 end
 
 local CHECKS = {
-  target = function(value) return object.inside(catalog.Target, value) end,
-  targets = function(value) return is_list_of(catalog.Target, value) end,
-  key = function(value) return object.inside(catalog.Key, value) end,
-  keys = function(value) return is_list_of(catalog.Key, value) end,
+  target = function(value) return object_inside(Target, value) end,
+  targets = function(value) return is_list_of(Target, value) end,
+  key = function(value) return object_inside(Key, value) end,
+  keys = function(value) return is_list_of(Key, value) end,
   model = function(value) return type(value) == "string" and value ~= "" end,
   timeout = function(value) return type(value) == "number" and value > 0 end,
   headers = function(value) return type(value) == "table" end,
@@ -241,8 +245,8 @@ Request = object.class("request", {
     told_conversation = function(self) return self.context.told_conversation end,
     tokens_estimate = function(self) return usage.estimate_prompt(self.context.handle:size()) end,
     attempts = attempts_of,
-    targets = function(self) return copy(targets_of(self)) end,
-    keys = function(self) return copy(keys_of(self)) end,
+    targets = function(self) return copy(self.targets or targets_of(self)) end,
+    keys = function(self) return copy(self.keys or keys_of(self)) end,
   },
   methods = {
     json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
@@ -258,7 +262,7 @@ end
 --- The inside of a request, or nil for anything else.
 function request.inside(value)
   if value == latest then return latest_inside end
-  return object.inside(Request, value)
+  return object_inside(Request, value)
 end
 
 return request

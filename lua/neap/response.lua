@@ -145,7 +145,7 @@ local function new(inside)
 end
 
 --- An attempt's response. inside: what neap.attempt found.
-function response.of_attempt(inside) return new(inside) end
+response.of_attempt = new
 
 --- A failure without an attempt: the budget is spent, or there is nothing to try.
 function response.failed(of, failure, why)

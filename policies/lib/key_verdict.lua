@@ -77,8 +77,11 @@ end
 -- that another one may do better. is_test: the key was asked though it was not ready.
 function verdict.apply(policy, response, key, request, is_test)
   local what, why, seconds = verdict.of(response, key, policy)
-  if what == "well" then note_success(policy, key, is_test) end
-  if what == "well" or what == "nothing" then return false end
+  if what == "nothing" then return false end
+  if what == "well" then
+    note_success(policy, key, is_test)
+    return false
+  end
   if what == "disable" then key:disable(why, PROBE_SECONDS) end
   if what == "rest" then key:rest(seconds, why) end
   if what == "rest_model" then key:rest(seconds, why, request.target and request.target.model) end
