@@ -137,6 +137,7 @@ static void free_connection(struct connection *connection)
 	buf_clear(&connection->input);
 	buf_clear(&connection->output);
 	list_remove(&connection->turn_link);
+	list_remove(&connection->doubt_link);
 	list_remove(&connection->link);
 	free(connection);
 }
@@ -294,6 +295,7 @@ void connection_open(struct listener *listener, int fd, bool is_shed)
 		listener->connection_count++;
 	list_append(&listener->open, &connection->link);
 	list_init(&connection->turn_link);
+	list_init(&connection->doubt_link);
 	/* Fails on a socket pair, which has no delay to begin with. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	wire_open(&connection->wire, fd, listener->tls);

@@ -48,6 +48,9 @@ struct listener {
 	struct list open;    /* connections */
 	struct list waiting; /* connections with work for turn_event */
 	struct event *turn_event;
+	struct list
+		doubted; /* connections for doubt_event, which is due if there are any */
+	struct event *doubt_event;
 	size_t connection_count;
 	size_t shed_count; /* of them, those that only hear a 503 */
 	int fd;            /* -1: accepts no more */
@@ -85,6 +88,7 @@ struct connection {
 	struct listener *listener;
 	struct list link;          /* in listener->open */
 	struct list turn_link;     /* in listener->waiting */
+	struct list doubt_link;    /* in listener->doubted */
 	struct exchange *exchange; /* the open one, referenced */
 	struct buf input;          /* bytes not used up yet */
 	struct head_scan scan;     /* of the head that stands at the start of input */
@@ -142,6 +146,9 @@ bool connection_is_idle(const struct connection *connection);
 /* -- listener.c ------------------------------------------------------------------- */
 
 void listener_defer(struct listener *listener, struct connection *connection);
+/* The client may have left without an edge that tells it: asks the socket in a while. Most
+ * requests have their answer by then and need no call of the system. */
+void listener_doubt(struct listener *listener, struct connection *connection);
 /* Makes a connection of fd, a connected socket, which it takes: what accepting does, and
  * what tests do with one end of a pair. */
 void listener_adopt(struct listener *listener, int fd);

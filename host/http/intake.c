@@ -295,10 +295,8 @@ void intake_run(struct connection *connection)
 			connection->is_readable = false;
 		use_fresh(connection, room, (size_t)got);
 		/* A reset that came with these bytes has no edge of its own. */
-		if (!connection->is_readable &&
-			(connection->exchange || connection->has_head) &&
-			wire_has_failed(&connection->wire))
-			connection->is_broken = true;
+		if (!connection->is_readable)
+			listener_doubt(connection->listener, connection);
 	}
 	connection->has_work = true;
 }

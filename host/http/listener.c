@@ -16,6 +16,7 @@
 
 #define ACCEPTS_PER_TURN 64
 #define RETRY_MS 100
+#define DOUBT_MS 50
 #define SHED_MAX 256 /* connections hearing a 503 at a time; more hear nothing */
 
 const struct http_limits http_default_limits = {
@@ -158,6 +159,36 @@ static void on_turn(int fd, short what, void *arg)
 	listener->is_in_turn = false;
 }
 
+/* -- doubts ----------------------------------------------------------------------- */
+
+void listener_doubt(struct listener *listener, struct connection *connection)
+{
+	const struct timeval delay = { .tv_usec = DOUBT_MS * 1000 };
+
+	if (!list_is_empty(&connection->doubt_link))
+		return;
+	if (list_is_empty(&listener->doubted))
+		event_add(listener->doubt_event, &delay);
+	list_append(&listener->doubted, &connection->doubt_link);
+}
+
+static void on_doubt(int fd, short what, void *arg)
+{
+	struct listener *listener = arg;
+
+	(void)fd, (void)what;
+	while (!list_is_empty(&listener->doubted)) {
+		struct list *link = listener->doubted.next;
+		struct connection *connection = CONTAINER_OF(link, struct connection,
+			doubt_link);
+
+		list_remove(link);
+		if ((connection->exchange || connection->has_head) &&
+			wire_has_failed(&connection->wire))
+			connection_leave(connection);
+	}
+}
+
 /* -- opening and closing ---------------------------------------------------------- */
 
 static int resolve(const char *address, struct addrinfo **out, struct err *err)
@@ -264,11 +295,13 @@ int listener_open(struct listener **out, struct event_base *base,
 	listener->room = xmalloc(READ_SIZE);
 	list_init(&listener->open);
 	list_init(&listener->waiting);
+	list_init(&listener->doubted);
 	listener->fd = fd;
 	listener->port = bound_port(fd);
 	listener->reserve_fd = open_reserve();
 	listener_set_tls(listener, options->tls);
 	listener->turn_event = event_new(base, -1, 0, on_turn, listener);
+	listener->doubt_event = evtimer_new(base, on_doubt, listener);
 	listener->retry_event = event_new(base, -1, 0, on_retry, listener);
 	listener->accept_event = event_new(base, fd, EV_READ | EV_PERSIST, on_accept,
 		listener);
@@ -330,6 +363,7 @@ void listener_close(struct listener *listener)
 		connection_leave(
 			CONTAINER_OF(listener->open.next, struct connection, link));
 	event_free(listener->turn_event);
+	event_free(listener->doubt_event);
 	if (listener->reserve_fd >= 0)
 		close(listener->reserve_fd);
 	tls_unref(listener->tls);
