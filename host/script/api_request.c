@@ -443,6 +443,10 @@ static const luaL_Reg methods[] = {
 void api_request_register(lua_State *L)
 {
 	api_new_type(L, request_type_name, methods, NULL);
+	luaL_getmetatable(L, request_type_name);
+	lua_getfield(L, -1, "__index");
+	lua_setfield(L, -3, "request");
+	lua_pop(L, 1);
 	plan_register(L);
 	look_register(L);
 	api_body_register(L);

@@ -5,24 +5,9 @@ local host = require "neap.host"
 local access = {}
 
 local NONE = {}
+local token_digest = host.request.token_digest
 local MISSING = "no token was given: send it as \"Authorization: Bearer …\""
 local WRONG = "the token is not known here"
-
--- ------------------------------------------------------------------------------------
--- Tokens
-
---- Finds the request's token. Returns a message and 401 if it has none that is good.
-function access.authenticate(of, known)
-  if not known.has_tokens then return nil end
-  local digest = of.handle:token_digest()
-  if not digest then return MISSING, 401 end
-  -- Found by a keyed hash: the time that it takes says nothing about the secret.
-  local token = known.tokens[digest]
-  if not token then return WRONG, 401 end
-  if token.expires and host.wall() >= token.expires then return "the token has expired", 401 end
-  of.token = token
-  of.record.token = token.name
-end
 
 -- ------------------------------------------------------------------------------------
 -- Loopback
@@ -39,8 +24,7 @@ end
 
 --- Without tokens a page of somebody else's in the user's browser must not reach neap: neither by
 --- its own origin nor by a name that it points at this machine. Returns a message and 403.
-function access.check_origin(known, handle)
-  if known.has_tokens then return nil end
+local function check_origin(known, handle)
   local name = handle:header("host")
   if name and not access.is_loopback(name) then
     return "without a token neap answers to loopback names only, such as 127.0.0.1", 403
@@ -62,9 +46,9 @@ function access.allows_origin(cors, origin)
   return false
 end
 
---- The CORS fields of an answer, a flat list; none unless configured.
+--- The CORS fields of an answer, a flat list.
 function access.cors_fields(cors, handle)
-  local origin = cors and handle:header("origin")
+  local origin = handle:header("origin")
   if not origin or not access.allows_origin(cors, origin) then return NONE end
   return {
     "access-control-allow-origin", origin, "vary", "Origin", "access-control-expose-headers",
@@ -87,6 +71,25 @@ function access.preflight(of, route)
   of.handle:reply(204, fields, "")
   of.record.status, of.record.outcome = 204, "ok"
   require("neap.record").finish(of.record)
+end
+
+-- ------------------------------------------------------------------------------------
+-- Tokens
+
+--- Whether the request may be served: finds its token, unless the route is open to all. Returns a
+--- message and 401 if it has none that is good, or 403 where neap serves this machine alone and
+--- somebody else asks.
+function access.check(of, known, is_open)
+  if not known.has_tokens then return check_origin(known, of.handle) end
+  if is_open then return nil end
+  local digest = token_digest(of.handle)
+  if not digest then return MISSING, 401 end
+  -- Found by a keyed hash: the time that it takes says nothing about the secret.
+  local token = known.tokens[digest]
+  if not token then return WRONG, 401 end
+  if token.expires and host.wall() >= token.expires then return "the token has expired", 401 end
+  of.token = token
+  of.record.token = token.name
 end
 
 return access

@@ -8,6 +8,7 @@
 
 ---@class neap.host
 ---@field json_null userdata the JSON null
+---@field request neap.host_request the methods of requests, for who calls them by themselves
 local host = {}
 
 -- ------------------------------------------------------------------------------------

@@ -30,6 +30,10 @@ local router = {}
 local NONE = {}
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
+-- What each request calls: a local takes less than to look a method up.
+local arrive, set_record = host.request.arrive, host.request.set_record
+local receive, look = host.request.receive, host.request.look
+local check_access, resolve, new_record = access.check, catalog.resolve, record.new
 
 local known  -- the catalog of this generation
 local loaded -- the configuration that it is made of
@@ -216,7 +220,7 @@ function router.loaded() return loaded, known end
 
 local function read_request(of)
   local handle = of.handle
-  local size, kind, problem = handle:receive()
+  local size, kind, problem = receive(handle)
   if not size then
     local status = kind
     if status == 400 then problem = "the body is not valid JSON: " .. problem end
@@ -227,7 +231,7 @@ local function read_request(of)
     answer.refuse(of, 400, "the body must be a JSON object")
     return false
   end
-  local model, is_stream, is_usage_wanted, told = handle:look(of.dialect.asked)
+  local model, is_stream, is_usage_wanted, told = look(handle, of.dialect.asked)
   if not model or model == "" then
     answer.refuse(of, 400, "the body names no model: \"model\" must be a text",
       { code = "model_required" })
@@ -244,7 +248,7 @@ local function chat(of)
   of.operation = "chat"
   if known.keeps_bodies then bodies.of_token(of, known) end
   if not read_request(of) then return end
-  local group, status = catalog.resolve(known, of.token, of.model)
+  local group, status = resolve(known, of.token, of.model)
   if not group then
     if status == 403 then
       return answer.refuse(of, 403, ("the token may not use \"%s\""):format(of.model))
@@ -292,9 +296,8 @@ end
 
 local MODEL_PATHS = { "^/v1/models/(.+)$", "^/models/(.+)$", "^/hf/v1/models/(.+)$" }
 
-local function find_route(path)
-  local route = routes[path]
-  if route then return route end
+--- The route of a path that names a model.
+local function model_route(path)
   for _, pattern in ipairs(MODEL_PATHS) do
     local id = path:match(pattern)
     if id then
@@ -305,7 +308,7 @@ end
 
 --- Returns the context, the method and the path.
 local function new_context(handle)
-  local method, path, id, uuid, client, start, wall, generation = handle:arrive()
+  local method, path, id, uuid, client, start, wall, generation = arrive(handle)
   -- All names stand here, those without a value too, so that the table need not grow; false costs
   -- nothing, and is what has no value and is never shown to a policy.
   local of = {
@@ -315,32 +318,29 @@ local function new_context(handle)
     stream = false, is_usage_wanted = false, group = false, request = false, layer = false,
     given = false, came = false, is_passed_on = false, provider = false, open = false,
     headers = false, body_fault = false, is_begun = false, is_traced = false, keeps_bodies = false,
-    token = none, json = none, conversation = none, told_conversation = none, content_size = none,
+    token = false, conversation = false, told_conversation = false, content_size = false,
+    json = none,
   }
-  of.record = record.new(of, path, id, uuid, client, start, wall, generation)
-  handle:set_record(of.record)
+  of.record = new_record(of, path, id, uuid, client, start, wall, generation)
+  set_record(handle, of.record)
   return of, method, path
 end
 
 --- The request of a handle: what the client asked for, answered by whoever serves the path.
 function router.serve(handle)
   local of, method, path = new_context(handle)
-  of.cors = access.cors_fields(known.cors, handle)
-  local route = find_route(path)
-  if method == "OPTIONS" and known.cors and route then
-    return access.preflight(of, route)
+  local route = routes[path] or model_route(path)
+  if known.cors then
+    of.cors = access.cors_fields(known.cors, handle)
+    if method == "OPTIONS" and route then return access.preflight(of, route) end
   end
   -- Whoever watches over neap asks each second: a line for each would bury the others.
   if route then
     of.record.endpoint = route.endpoint
     if route.is_open then of.record.is_quiet = true end
   end
-  local problem, status = access.check_origin(known, handle)
+  local problem, status = check_access(of, known, route and route.is_open)
   if problem then return answer.refuse(of, status, problem) end
-  if not (route and route.is_open) then
-    problem, status = access.authenticate(of, known)
-    if problem then return answer.refuse(of, status, problem) end
-  end
   if not route then
     return answer.refuse(of, 404, ("there is no %s"):format(path), { code = "not_found" })
   end
@@ -367,7 +367,7 @@ end
 --- A request that breaks the protocol or a limit; its head may be incomplete.
 function router.fault(handle, status, message)
   local of = new_context(handle)
-  of.cors = access.cors_fields(known.cors, handle)
+  if known.cors then of.cors = access.cors_fields(known.cors, handle) end
   answer.refuse(of, status, message)
 end
 
