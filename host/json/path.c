@@ -1,4 +1,4 @@
-/* path.c - scan_path() and scan_last(): walk into a complete document along a path. */
+/* path.c - scan_path(): walks into a complete document along a path. */
 #include "json/scan.h"
 
 #include <stdlib.h>
@@ -65,69 +65,6 @@ enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 		return JSON_NONE;
 	*value_size = (size_t)(cursor.at - *value);
 	return kind;
-}
-
-/* Passes over a value. is_it: whether it is an object whose member called name is the string
- * text; part: its member of the name that stands there. */
-static bool pass_element(struct cursor *cursor, const struct scan_wanted *wanted,
-	struct scan_slice *part, bool *is_it)
-{
-	size_t name_size = strlen(wanted->name), text_size = strlen(wanted->text);
-	size_t part_size = strlen(wanted->part);
-
-	*is_it = false;
-	*part = (struct scan_slice) { 0 };
-	if (cursor_peek(cursor) != '{')
-		return cursor_pass_value(cursor);
-	cursor->at++;
-	if (cursor_take(cursor, '}'))
-		return true;
-	do {
-		const char *member, *value;
-		size_t member_size, value_size;
-
-		if (!cursor_pass_name(cursor, &member, &member_size))
-			return false;
-		if (!cursor_is_name(member, member_size, wanted->name, name_size) ||
-			cursor_peek(cursor) != '"') {
-			enum json_kind kind = cursor_kind_at(cursor);
-
-			value = cursor->at;
-			if (!cursor_pass_kind(cursor, kind))
-				return false;
-			if (cursor_is_name(member, member_size, wanted->part, part_size))
-				*part = (struct scan_slice) { value,
-					(size_t)(cursor->at - value), kind };
-			continue;
-		}
-		if (!cursor_pass_string(cursor, &value, &value_size))
-			return false;
-		*is_it = cursor_is_name(value, value_size, wanted->text, text_size);
-	} while (cursor_take(cursor, ','));
-	return cursor_take(cursor, '}');
-}
-
-size_t scan_last(const char *data, size_t size, const struct scan_wanted *wanted,
-	struct scan_slice *out, size_t count)
-{
-	struct cursor cursor = { data, data + size };
-	size_t found = 0;
-	bool is_it;
-
-	if (!cursor_take(&cursor, '[') || cursor_take(&cursor, ']'))
-		return 0;
-	do {
-		struct scan_slice part;
-
-		if (!pass_element(&cursor, wanted, &part, &is_it))
-			return 0;
-		if (!is_it)
-			continue;
-		found = found < count ? found + 1 : count;
-		memmove(out + 1, out, (found - 1) * sizeof(*out));
-		out[0] = part;
-	} while (cursor_take(&cursor, ','));
-	return cursor_peek(&cursor) == ']' ? found : 0;
 }
 
 enum json_kind scan_marked_path(const struct scan_marks *marks, const char *data,

@@ -1,68 +1,11 @@
-#include "json/scan.h"
+#include "json/scan_inside.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/buf.h"
 #include "json/text.h"
-
-#define MEMBERS_FEW 8 /* most documents have no more */
-
-enum state {
-	AT_VALUE,
-	AT_FIRST_ELEMENT, /* behind "[": a value, or the end of the array */
-	AT_NAME,
-	AT_FIRST_NAME, /* behind "{": a name, or the end of the object */
-	AT_COLON,
-	AT_NEXT, /* behind a value: a comma, or the end of what it stands in */
-	AT_END,
-	IN_TOP_NAME,
-	IN_NAME,
-	IN_STRING,
-	IN_NUMBER,
-	IN_LITERAL,
-};
-
-struct scan {
-	const char *const *wanted;
-	struct arena arena;          /* the scan itself, names, kept values */
-	struct scan_member *members; /* few, or a longer list */
-	size_t member_count;
-	size_t member_capacity;
-	struct scan_member few[MEMBERS_FEW];
-	enum json_kind kind;
-	uint64_t open_offset;
-
-	enum state state;
-	unsigned depth;
-	/* A bit for each open bracket, the innermost lowest: is it "{"? */
-	uint64_t objects;
-	bool is_escaped;
-	enum text_number number;
-	const char *literal; /* what is still to come of it */
-	uint64_t name_offset;
-	size_t name_size;
-	unsigned char name_bits; /* that any of its bytes has */
-	char name[SCAN_NAME_MAX + 1];
-
-	/* The bytes that are being fed, and how far they are used. */
-	const char *data;
-	size_t size;
-	size_t at;
-	uint64_t offset; /* of data in the document */
-
-	/* The value that is being kept: what earlier feeds brought of it, and where the
-	 * rest of it begins in data. */
-	bool is_keeping;
-	size_t keep_at;
-	struct buf kept;
-
-	int code;
-	const char *failure;
-};
 
 struct scan *scan_new(const char *const *wanted)
 {
@@ -88,11 +31,6 @@ void scan_free(struct scan *scan)
 	arena_clear(&arena);
 }
 
-static uint64_t here(const struct scan *scan)
-{
-	return scan->offset + scan->at;
-}
-
 static void fail(struct scan *scan, uint64_t offset, const char *what)
 {
 	scan->code = -EINVAL;
@@ -105,13 +43,13 @@ static void fail_unexpected(struct scan *scan)
 	unsigned char byte = (unsigned char)scan->data[scan->at];
 	char what[32];
 
-	if (byte == 0xef && here(scan) == 0)
+	if (byte == 0xef && scan_here(scan) == 0)
 		snprintf(what, sizeof(what), "a byte order mark");
 	else if (byte > ' ' && byte < 0x7f)
 		snprintf(what, sizeof(what), "unexpected \"%c\"", byte);
 	else
 		snprintf(what, sizeof(what), "unexpected byte 0x%02x", byte);
-	fail(scan, here(scan), what);
+	fail(scan, scan_here(scan), what);
 }
 
 /* Whether the value that comes next is a top-level member's. */
@@ -134,9 +72,11 @@ static void start_member(struct scan *scan, enum json_kind kind)
 	struct scan_member *member = &scan->members[scan->member_count - 1];
 
 	member->kind = kind;
-	member->offset = here(scan);
+	member->offset = scan_here(scan);
 	scan->is_keeping = is_wanted(scan, member->name);
 	scan->keep_at = scan->at;
+	scan->is_in_list = kind == JSON_ARRAY && scan->last_wanted &&
+		strcmp(member->name, scan->last_wanted->list) == 0;
 }
 
 static inline void start_value(struct scan *scan, enum json_kind kind)
@@ -145,6 +85,8 @@ static inline void start_value(struct scan *scan, enum json_kind kind)
 		scan->kind = kind;
 	else if (is_at_top(scan))
 		start_member(scan, kind);
+	else if (scan->is_in_list)
+		scan_last_start(scan, kind);
 }
 
 static bool can_keep(struct scan *scan, size_t size)
@@ -188,7 +130,7 @@ static void end_member(struct scan *scan)
 {
 	struct scan_member *member = &scan->members[scan->member_count - 1];
 
-	member->size = here(scan) - member->offset;
+	member->size = scan_here(scan) - member->offset;
 	if (scan->is_keeping)
 		member->value = take_kept(scan);
 }
@@ -199,18 +141,20 @@ static inline void end_value(struct scan *scan)
 	scan->state = scan->depth == 0 ? AT_END : AT_NEXT;
 	if (is_at_top(scan))
 		end_member(scan);
+	else if (scan->is_in_list)
+		scan_last_end(scan);
 }
 
 static void open_bracket(struct scan *scan, bool is_object)
 {
 	if (scan->depth == SCAN_DEPTH) {
-		fail(scan, here(scan), "nested too deeply");
+		fail(scan, scan_here(scan), "nested too deeply");
 		return;
 	}
 	start_value(scan, is_object ? JSON_OBJECT : JSON_ARRAY);
 	scan->at++;
 	if (scan->depth == 0)
-		scan->open_offset = here(scan);
+		scan->open_offset = scan_here(scan);
 	scan->depth++;
 	scan->objects = scan->objects << 1 | is_object;
 	scan->state = is_object ? AT_FIRST_NAME : AT_FIRST_ELEMENT;
@@ -272,11 +216,11 @@ static void take_name(struct scan *scan, char byte)
 		return;
 	}
 	if (is_at_top(scan) && scan->member_count == SCAN_MEMBERS) {
-		fail(scan, here(scan), "too many top-level members");
+		fail(scan, scan_here(scan), "too many top-level members");
 		return;
 	}
 	scan->state = is_at_top(scan) ? IN_TOP_NAME : IN_NAME;
-	scan->name_offset = here(scan);
+	scan->name_offset = scan_here(scan);
 	scan->name_size = 0;
 	scan->name_bits = 0;
 	scan->at++;
@@ -362,20 +306,25 @@ static void pass_top_name(struct scan *scan)
 		add_member(scan);
 		scan->state = AT_COLON;
 	} else if (byte == '\\') {
-		fail(scan, here(scan), "an escape in a top-level name");
+		fail(scan, scan_here(scan), "an escape in a top-level name");
 	} else if ((unsigned char)byte < ' ') {
 		fail_unexpected(scan);
 	} else {
-		fail(scan, here(scan), "too long a top-level name");
+		fail(scan, scan_here(scan), "too long a top-level name");
 	}
 	scan->at++;
 }
 
 static void pass_string(struct scan *scan)
 {
-	scan->at += text_string_end(scan->data + scan->at, scan->size - scan->at,
-		&scan->is_escaped);
-	if (scan->at == scan->size)
+	const char *piece = scan->data + scan->at;
+	size_t left = scan->size - scan->at;
+	size_t size = text_string_end(piece, left, &scan->is_escaped);
+
+	if (scan->is_in_list)
+		scan_last_text(scan, piece, size, size < left);
+	scan->at += size;
+	if (size == left)
 		return;
 	scan->at++;
 	if (scan->state == IN_NAME)

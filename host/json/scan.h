@@ -44,9 +44,26 @@ struct scan_member {
 	const char *value;
 };
 
+/* Elements of a list: of the array that is the top-level member called list, those that are
+ * objects in which the member called name is the string text. Noted of each is the member called
+ * part. None of the four has an escape, and none but list is longer than SCAN_NAME_MAX. */
+struct scan_wanted {
+	const char *list, *name, *text, *part;
+};
+
+#define SCAN_LAST 2 /* elements that are noted */
+
+/* A value in the document. */
+struct scan_place {
+	uint64_t offset, size;
+	enum json_kind kind;
+};
+
 /* wanted: names whose values are kept; NULL ends the array, which must outlive the scan.
  * It may be NULL itself. */
 struct scan *scan_new(const char *const *wanted);
+/* Before the first feed: what is noted of a list, see scan_last(). wanted outlives the scan. */
+void scan_want_last(struct scan *scan, const struct scan_wanted *wanted);
 /* The next bytes of the document; however it is cut, the result is the same. 0, or
  * -EINVAL with a text that names the offset ("… at byte 17"); after an error the scan
  * only repeats it. */
@@ -61,6 +78,10 @@ enum json_kind scan_kind(const struct scan *scan);
 size_t scan_member_count(const struct scan *scan);
 const struct scan_member *scan_member_at(const struct scan *scan, size_t index);
 const struct scan_member *scan_find(const struct scan *scan, const char *name);
+/* The last elements of the list that were wanted, the last one first: of each the value that is
+ * noted (kind JSON_NONE where it has none). Good for a document that has ended; returns how
+ * many there are. */
+size_t scan_last(const struct scan *scan, const struct scan_place **last);
 /* Where a new member can be put in: the offset right behind the object's "{". */
 uint64_t scan_open_offset(const struct scan *scan);
 void scan_free(struct scan *scan);
@@ -74,22 +95,11 @@ void scan_free(struct scan *scan);
 enum json_kind scan_path(const char *data, size_t size, const char *const *path,
 	size_t path_count, const char **value, size_t *value_size);
 
-/* Finds the last elements of an array that are objects in which the member called name is
- * the string text; in one pass, as above. The values of out are what these elements have as
- * the member called part (data: NULL where they have none), the last element's first;
- * returns how many there are, count at most. */
-struct scan_wanted {
-	const char *name, *text, *part;
-};
-
 struct scan_slice {
 	const char *data;
 	size_t size;
 	enum json_kind kind;
 };
-
-size_t scan_last(const char *data, size_t size, const struct scan_wanted *wanted,
-	struct scan_slice *out, size_t count);
 
 #define SCAN_MARKS_MAX 16
 

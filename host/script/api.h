@@ -16,6 +16,7 @@ struct err;
 struct health;
 struct request;
 struct scan_marks;
+struct scan_wanted;
 struct sources;
 struct state;
 struct transfer_request;
@@ -48,8 +49,9 @@ void usage_register(lua_State *L);
 void rates_register(lua_State *L);
 void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
-/* In api_body.c: host.said, and methods of a request's handle. */
-void api_body_register(lua_State *L);
+/* In api_body.c: where a client's body has what its user said, and methods of a request's
+ * handle. */
+extern const struct scan_wanted api_body_said;
 int api_body_member(lua_State *L);
 int api_body_look(lua_State *L);
 int api_body_guess(lua_State *L);

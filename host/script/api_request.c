@@ -449,7 +449,6 @@ void api_request_register(lua_State *L)
 	lua_pop(L, 1);
 	plan_register(L);
 	look_register(L);
-	api_body_register(L);
 	route_register(L);
 	filter_register(L);
 }

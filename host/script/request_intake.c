@@ -50,8 +50,10 @@ static void on_request(struct exchange *exchange, void *arg)
 	struct request *request = request_new(arg, exchange);
 
 	if (exchange_has_body(exchange)) {
-		if (is_scanned(request))
+		if (is_scanned(request)) {
 			request->scan = scan_new(wanted);
+			scan_want_last(request->scan, &api_body_said);
+		}
 		/* A short body is nearly always here already: Lua starts when it is
 		 * complete and need not wait. A long one is read only when Lua asks:
 		 * first the token is checked. */

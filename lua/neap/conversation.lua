@@ -33,8 +33,7 @@ function conversation.of(of, is_guessed)
   if told then return told, told end
   -- A token sees nothing of another's: its name is the scope of the texts.
   local token, fresh = of.token, of.record.uuid
-  return is_guessed and handle:guess(of.dialect.said, token and token.name or "", fresh, SECONDS)
-    or fresh
+  return is_guessed and handle:guess(token and token.name or "", fresh, SECONDS) or fresh
 end
 
 return conversation

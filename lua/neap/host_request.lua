@@ -48,19 +48,6 @@ function look:of(text) end
 -- ------------------------------------------------------------------------------------
 -- A client's request (api_request.c)
 
----@class neap.host_said where a body has what its user said; made at load
-
----@class neap.host_said_names names of members, but for text
----@field list string the messages
----@field member string of a message: it counts
----@field text string where its member is this
----@field part string of a message: what it says, a text or a list of parts
----@field inner string of a part: its text
-
----@param names neap.host_said_names
----@return neap.host_said
-function host.said(names) end
-
 ---@class neap.host_request
 local request = {}
 
@@ -115,12 +102,11 @@ function request:member(name) end
 
 --- The conversation of what the user said last and before that, as far as it is known from the last
 --- so many seconds, else fresh; it is kept for as long again. nil where the body says nothing.
----@param said neap.host_said
 ---@param scope string nothing of another one is seen
 ---@param fresh string of at most 39 bytes
 ---@param seconds number
 ---@return string? id
-function request:guess(said, scope, fresh, seconds) end
+function request:guess(scope, fresh, seconds) end
 
 ---@return "object"|"other"|nil
 function request:kind() end

@@ -36,18 +36,37 @@ static inline bool scan_same_member(const struct scan_member *a,
 		(!a->value || strcmp(a->value, b->value) == 0);
 }
 
+static inline bool scan_same_last(const struct scan *a, const struct scan *b)
+{
+	const struct scan_place *last[2];
+	size_t count = scan_last(a, &last[0]);
+	bool is_same = scan_last(b, &last[1]) == count;
+
+	for (size_t i = 0; is_same && i < count; i++)
+		is_same = last[0][i].offset == last[1][i].offset &&
+			last[0][i].size == last[1][i].size &&
+			last[0][i].kind == last[1][i].kind;
+	return is_same;
+}
+
 static inline bool scan_same_in_parts(const char *data, size_t size, size_t step)
 {
 	static const char *const wanted[] = { "model", "a", "stream", "", NULL };
+	static const struct scan_wanted last = { "a", "b", "c", "d" };
 	struct scan *whole = scan_new(wanted), *parts = scan_new(wanted);
 	struct err whole_err = { "" }, parts_err = { "" };
-	int whole_rc = scan_in_parts(whole, data, size, size ? size : 1, &whole_err);
-	int parts_rc = scan_in_parts(parts, data, size, step, &parts_err);
-	size_t i, count = scan_member_count(whole);
-	bool is_same = whole_rc == parts_rc &&
-		strcmp(whole_err.text, parts_err.text) == 0 &&
-		count == scan_member_count(parts) && scan_kind(whole) == scan_kind(parts);
+	int whole_rc, parts_rc;
+	size_t i, count;
+	bool is_same;
 
+	scan_want_last(whole, &last);
+	scan_want_last(parts, &last);
+	whole_rc = scan_in_parts(whole, data, size, size ? size : 1, &whole_err);
+	parts_rc = scan_in_parts(parts, data, size, step, &parts_err);
+	count = scan_member_count(whole);
+	is_same = whole_rc == parts_rc && strcmp(whole_err.text, parts_err.text) == 0 &&
+		count == scan_member_count(parts) && scan_kind(whole) == scan_kind(parts);
+	is_same = is_same && scan_same_last(whole, parts);
 	for (i = 0; is_same && i < count; i++)
 		is_same = scan_same_member(scan_member_at(whole, i),
 			scan_member_at(parts, i));

@@ -238,20 +238,32 @@ static void walks_paths(void **state)
 	assert_int_equal(scan_path("", 0, NULL, 0, &value, &size), JSON_NONE);
 }
 
-static void last_are(const char *text, const char *last, const char *before)
+/* list: what the member is; before and behind it stand others that say the same. */
+static void last_are(const char *list, const char *last, const char *before)
 {
-	struct scan_slice out[2];
+	static const struct scan_wanted users = { "messages", "role", "user", "content" };
 	const char *const expected[] = { last, before };
-	const struct scan_wanted users = { "role", "user", "content" };
-	size_t count = scan_last(text, strlen(text), &users, out, COUNT_OF(out));
+	char text[512];
+	size_t size = (size_t)snprintf(text, sizeof(text),
+		"{\"a\":[%s],\"messages\":%s,\"b\":[%s],\"role\":\"user\"}",
+		"{\"role\":\"user\"}", list, "{\"role\":\"user\",\"content\":1}");
 
-	assert_int_equal(count, before ? 2 : last ? 1 : 0);
-	for (size_t i = 0; i < count; i++) {
-		assert_int_equal(out[i].size, strlen(expected[i]));
-		if (out[i].size)
-			assert_memory_equal(out[i].data, expected[i], out[i].size);
-		else
-			assert_null(out[i].data);
+	for (size_t step = 1; step <= size; step++) {
+		struct scan *scan = scan_new(NULL);
+		const struct scan_place *found;
+		size_t count = 0;
+
+		scan_want_last(scan, &users);
+		if (scan_in_parts(scan, text, size, step, NULL) == 0)
+			count = scan_last(scan, &found);
+		assert_int_equal(count, before ? 2 : last ? 1 : 0);
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(found[i].size, strlen(expected[i]));
+			assert_int_equal(found[i].kind == JSON_NONE, !found[i].size);
+			assert_memory_equal(text + found[i].offset, expected[i],
+				found[i].size);
+		}
+		scan_free(scan);
 	}
 }
 
@@ -279,6 +291,12 @@ static void finds_the_last_elements_of_a_kind(void **state)
 	last_are("[" U1 ",{\"role\":\"user", NULL, NULL);
 	last_are("[{\"role\":\"user\"", NULL, NULL);
 	last_are("", NULL, NULL);
+	last_are("[{\"content\":7,\"content\":8,\"role\":\"x\",\"role\":\"user\"}]", "8",
+		NULL);
+	last_are("[{\"role\":{\"content\":1},\"rol\":1,\"roles\":2,\"role\":\"user\"}]",
+		"", NULL);
+	last_are("[{\"role\":\"users\"},{\"role\":\"use\"},{\"content\":\"user\"}]", NULL,
+		NULL);
 }
 
 int main(void)

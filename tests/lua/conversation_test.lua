@@ -14,7 +14,7 @@ local function ask(options)
     asked = { ... }
     return options.guessed
   end
-  local id, told = conversation.of({ handle = handle, dialect = openai, record = { uuid = "new" },
+  local id, told = conversation.of({ handle = handle, record = { uuid = "new" },
     told_conversation = options.body, token = options.token and { name = options.token } },
     not options.is_explicit)
   return { id, told }, asked
@@ -55,10 +55,10 @@ end)
 test("where it says nothing, the host guesses for half an hour, within the token", function()
   local id, asked = ask { guessed = "known", token = "a" }
   test.equal(id, { "known" })
-  test.equal(asked, { openai.said, "a", "new", 1800 })
+  test.equal(asked, { "a", "new", 1800 })
   id, asked = ask {}
   test.equal(id, { "new" })
-  test.equal(asked[2], "")
+  test.equal(asked[1], "")
 end)
 
 test("without guesses each request is a conversation of its own", function()
