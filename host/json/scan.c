@@ -75,8 +75,7 @@ static void start_member(struct scan *scan, enum json_kind kind)
 	member->offset = scan_here(scan);
 	scan->is_keeping = is_wanted(scan, member->name);
 	scan->keep_at = scan->at;
-	scan->is_in_list = kind == JSON_ARRAY && scan->last_wanted &&
-		strcmp(member->name, scan->last_wanted->list) == 0;
+	scan->is_in_list = kind == JSON_ARRAY && scan_last_begin(scan, member->name);
 }
 
 static inline void start_value(struct scan *scan, enum json_kind kind)

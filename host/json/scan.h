@@ -62,8 +62,9 @@ struct scan_place {
 /* wanted: names whose values are kept; NULL ends the array, which must outlive the scan.
  * It may be NULL itself. */
 struct scan *scan_new(const char *const *wanted);
-/* Before the first feed: what is noted of a list, see scan_last(). wanted outlives the scan. */
-void scan_want_last(struct scan *scan, const struct scan_wanted *wanted);
+/* Before the first feed: what is noted of lists, see scan_last(). wanted outlives the scan; its
+ * lists have different names. */
+void scan_want_last(struct scan *scan, const struct scan_wanted *wanted, size_t count);
 /* The next bytes of the document; however it is cut, the result is the same. 0, or
  * -EINVAL with a text that names the offset ("… at byte 17"); after an error the scan
  * only repeats it. */
@@ -78,10 +79,11 @@ enum json_kind scan_kind(const struct scan *scan);
 size_t scan_member_count(const struct scan *scan);
 const struct scan_member *scan_member_at(const struct scan *scan, size_t index);
 const struct scan_member *scan_find(const struct scan *scan, const char *name);
-/* The last elements of the list that were wanted, the last one first: of each the value that is
- * noted (kind JSON_NONE where it has none). Good for a document that has ended; returns how
- * many there are. */
-size_t scan_last(const struct scan *scan, const struct scan_place **last);
+/* The last elements of a list that were wanted, the last one first: of each the value that is
+ * noted (kind JSON_NONE where it has none). wanted: the one whose list it is; of several lists
+ * the one that came last. Good for a document that has ended; returns how many there are. */
+size_t scan_last(const struct scan *scan, const struct scan_place **last,
+	const struct scan_wanted **wanted);
 /* Where a new member can be put in: the offset right behind the object's "{". */
 uint64_t scan_open_offset(const struct scan *scan);
 void scan_free(struct scan *scan);

@@ -58,9 +58,11 @@ struct scan {
 	struct buf kept;
 
 	/* What is noted of a list, see scan_last(). */
-	const struct scan_wanted *last_wanted;
-	bool is_in_list;        /* the member at hand is this list */
-	bool is_it;             /* the element at hand is wanted */
+	const struct scan_wanted *lists;
+	size_t list_count;
+	const struct scan_wanted *last_wanted; /* of the list that came last */
+	bool is_in_list;                       /* the member at hand is this list */
+	bool is_it;                            /* the element at hand is wanted */
 	const char *coming;     /* the wanted name whose value comes, or NULL */
 	struct scan_place part; /* of the element at hand */
 	struct scan_place last[SCAN_LAST];
@@ -77,6 +79,8 @@ static inline uint64_t scan_here(const struct scan *scan)
 
 /* -- scan_last.c: of values and strings in the list that is noted ------------------- */
 
+/* Of an array: whether it is a list that is noted. */
+bool scan_last_begin(struct scan *scan, const char *name);
 void scan_last_start(struct scan *scan, enum json_kind kind);
 void scan_last_end(struct scan *scan);
 /* The next piece of a string; is_ended: its last one. */

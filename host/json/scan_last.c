@@ -12,15 +12,30 @@ static bool is_text(const char *text, const char *piece, size_t size)
 	return strlen(text) == size && memcmp(text, piece, size) == 0;
 }
 
-void scan_want_last(struct scan *scan, const struct scan_wanted *wanted)
+void scan_want_last(struct scan *scan, const struct scan_wanted *wanted, size_t count)
 {
-	scan->last_wanted = wanted;
+	scan->lists = wanted;
+	scan->list_count = count;
 }
 
-size_t scan_last(const struct scan *scan, const struct scan_place **last)
+size_t scan_last(const struct scan *scan, const struct scan_place **last,
+	const struct scan_wanted **wanted)
 {
 	*last = scan->last;
+	*wanted = scan->last_wanted;
 	return scan->last_count;
+}
+
+bool scan_last_begin(struct scan *scan, const char *name)
+{
+	for (size_t i = 0; i < scan->list_count; i++) {
+		if (strcmp(name, scan->lists[i].list) != 0)
+			continue;
+		scan->last_wanted = &scan->lists[i];
+		scan->last_count = 0;
+		return true;
+	}
+	return false;
 }
 
 void scan_last_start(struct scan *scan, enum json_kind kind)

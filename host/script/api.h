@@ -16,7 +16,6 @@ struct err;
 struct health;
 struct request;
 struct scan_marks;
-struct scan_wanted;
 struct sources;
 struct state;
 struct transfer_request;
@@ -49,9 +48,7 @@ void usage_register(lua_State *L);
 void rates_register(lua_State *L);
 void attempt_register(lua_State *L);
 void legs_register(lua_State *L);
-/* In api_body.c: where a client's body has what its user said, and methods of a request's
- * handle. */
-extern const struct scan_wanted api_body_said;
+/* In api_body.c: methods of a request's handle. */
 int api_body_member(lua_State *L);
 int api_body_look(lua_State *L);
 int api_body_guess(lua_State *L);

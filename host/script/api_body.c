@@ -5,17 +5,13 @@
 #include "http/spool.h"
 #include "script/api.h"
 #include "script/api_look.h"
+#include "script/generation.h"
 #include "script/process.h"
 #include "script/request.h"
+#include "script/said.h"
 #include "storage/conversation.h"
 
 #define MESSAGES_MAX (256 * 1024) /* bytes; in a longer list nothing is looked for */
-#define SAID_PART "text"          /* of what a user says in parts */
-
-const struct scan_wanted api_body_said = { .list = "messages",
-	.name = "role",
-	.text = "user",
-	.part = "content" };
 
 static const char *kind_of(const struct request *request)
 {
@@ -78,12 +74,14 @@ int api_body_look(lua_State *L)
 	return look_push(L, box, answers);
 }
 
-static void find_gist(struct gist *gist, const char *body, const struct scan_place *place)
+/* inner: of the parts that the value may have. */
+static void find_gist(struct gist *gist, const char *body, const struct scan_place *place,
+	const char *inner)
 {
 	struct scan_slice slice = { body + place->offset, (size_t)place->size,
 		place->kind };
 
-	gist_of_value(gist, &slice, SAID_PART);
+	gist_of_value(gist, &slice, inner);
 }
 
 /* guess(scope, fresh, seconds) -> id | nil: the conversation of what the user said last and
@@ -93,8 +91,10 @@ int api_body_guess(lua_State *L)
 	struct request *request = request_check(L, 1);
 	struct spool *spool = exchange_body(request->exchange);
 	const char *body = spool ? spool_memory(spool) : NULL;
-	const struct scan_member *list;
+	const struct said_places *places = generation_said(request->generation);
+	const struct scan_wanted *wanted;
 	const struct scan_place *found;
+	const char *inner;
 	struct gist last, before;
 	struct said said = { .last = &last };
 	char id[RECENT_TEXT_MAX];
@@ -108,15 +108,15 @@ int api_body_guess(lua_State *L)
 	seconds = luaL_checknumber(L, 4);
 	if (!body || !request->scan || !request->is_received)
 		return 0;
-	list = scan_find(request->scan, api_body_said.list);
-	count = scan_last(request->scan, &found);
-	if (!count || list->size > MESSAGES_MAX)
+	count = scan_last(request->scan, &found, &wanted);
+	if (!count || scan_find(request->scan, wanted->list)->size > MESSAGES_MAX)
 		return 0;
-	find_gist(&last, body, &found[0]);
+	inner = places->inner[wanted - places->lists];
+	find_gist(&last, body, &found[0], inner);
 	if (!last.size)
 		return 0;
 	if (count > 1) {
-		find_gist(&before, body, &found[1]);
+		find_gist(&before, body, &found[1], inner);
 		said.before = &before;
 	}
 	lua_pushlstring(L, id,

@@ -18,6 +18,7 @@
 #include "script/kept_bodies.h"
 #include "script/plan.h"
 #include "script/request.h"
+#include "script/said.h"
 #include "script/route.h"
 #include "storage/health.h"
 #include "upstream/gate.h"
@@ -449,6 +450,7 @@ void api_request_register(lua_State *L)
 	lua_pop(L, 1);
 	plan_register(L);
 	look_register(L);
+	said_register(L);
 	route_register(L);
 	filter_register(L);
 }

@@ -8,6 +8,7 @@
 
 #include "script/api.h"
 #include "script/modules.h"
+#include "script/said.h"
 #include "script/sandbox.h"
 #include "script/script.h"
 #include "script/sources.h"
@@ -24,6 +25,7 @@ struct generation {
 	int router_ref;            /* the module of the side */
 	int call_refs[CALL_COUNT]; /* its functions */
 	struct redaction *redaction;
+	struct said_places said;
 	struct script *script;
 };
 
@@ -247,6 +249,11 @@ struct redaction *generation_redaction(const struct generation *generation)
 	return generation->redaction;
 }
 
+struct said_places *generation_said(struct generation *generation)
+{
+	return &generation->said;
+}
+
 struct generation *generation_of(lua_State *L)
 {
 	struct generation *generation;
@@ -298,5 +305,6 @@ void generation_free(struct generation *generation)
 {
 	state_free(generation->state);
 	redaction_unref(generation->redaction);
+	said_clear(&generation->said);
 	free(generation);
 }

@@ -39,6 +39,7 @@ enum generation_call {
 
 struct generation;
 struct redaction;
+struct said_places;
 struct script;
 struct sources;
 
@@ -80,6 +81,8 @@ struct state *generation_state(const struct generation *generation);
 /* The secrets that its configuration knows, for bodies that are kept; borrowed. NULL: it keeps
  * none. */
 struct redaction *generation_redaction(const struct generation *generation);
+/* Where bodies have what their users say, as its dialects told at load. */
+struct said_places *generation_said(struct generation *generation);
 /* The generation whose state this is; NULL for a state that is none's (tests). */
 struct generation *generation_of(lua_State *L);
 /* What the state's bindings work on; NULL while it is being built. */

@@ -9,6 +9,7 @@
 #include "script/generation.h"
 #include "script/legs.h"
 #include "script/request_inside.h"
+#include "script/said.h"
 #include "upstream/relay.h"
 
 #define PREFETCH_MAX (64 * 1024) /* bytes of a body that is read before Lua starts */
@@ -51,8 +52,11 @@ static void on_request(struct exchange *exchange, void *arg)
 
 	if (exchange_has_body(exchange)) {
 		if (is_scanned(request)) {
+			const struct said_places *said = generation_said(
+				request->generation);
+
 			request->scan = scan_new(wanted);
-			scan_want_last(request->scan, &api_body_said);
+			scan_want_last(request->scan, said->lists, said->count);
 		}
 		/* A short body is nearly always here already: Lua starts when it is
 		 * complete and need not wait. A long one is read only when Lua asks:

@@ -48,6 +48,18 @@ function look:of(text) end
 -- ------------------------------------------------------------------------------------
 -- A client's request (api_request.c)
 
+---@class neap.host_said names of members, but for text
+---@field list string the messages
+---@field member string of a message: it counts
+---@field text string where its member is this
+---@field part string of a message: what it says, a text or a list of parts
+---@field inner string of a part: its text
+
+--- Where bodies of a dialect have what their user said, which request:guess looks for; at load.
+--- Raises where another dialect has other names in the same list.
+---@param names neap.host_said
+function host.said(names) end
+
 ---@class neap.host_request
 local request = {}
 

@@ -38,9 +38,11 @@ static inline bool scan_same_member(const struct scan_member *a,
 
 static inline bool scan_same_last(const struct scan *a, const struct scan *b)
 {
+	const struct scan_wanted *wanted[2];
 	const struct scan_place *last[2];
-	size_t count = scan_last(a, &last[0]);
-	bool is_same = scan_last(b, &last[1]) == count;
+	size_t count = scan_last(a, &last[0], &wanted[0]);
+	bool is_same = scan_last(b, &last[1], &wanted[1]) == count &&
+		wanted[0] == wanted[1];
 
 	for (size_t i = 0; is_same && i < count; i++)
 		is_same = last[0][i].offset == last[1][i].offset &&
@@ -52,15 +54,16 @@ static inline bool scan_same_last(const struct scan *a, const struct scan *b)
 static inline bool scan_same_in_parts(const char *data, size_t size, size_t step)
 {
 	static const char *const wanted[] = { "model", "a", "stream", "", NULL };
-	static const struct scan_wanted last = { "a", "b", "c", "d" };
+	static const struct scan_wanted lists[] = { { "a", "b", "c", "d" },
+		{ "b", "a", "d", "c" } };
 	struct scan *whole = scan_new(wanted), *parts = scan_new(wanted);
 	struct err whole_err = { "" }, parts_err = { "" };
 	int whole_rc, parts_rc;
 	size_t i, count;
 	bool is_same;
 
-	scan_want_last(whole, &last);
-	scan_want_last(parts, &last);
+	scan_want_last(whole, lists, 2);
+	scan_want_last(parts, lists, 2);
 	whole_rc = scan_in_parts(whole, data, size, size ? size : 1, &whole_err);
 	parts_rc = scan_in_parts(parts, data, size, step, &parts_err);
 	count = scan_member_count(whole);

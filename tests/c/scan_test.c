@@ -241,7 +241,9 @@ static void walks_paths(void **state)
 /* list: what the member is; before and behind it stand others that say the same. */
 static void last_are(const char *list, const char *last, const char *before)
 {
-	static const struct scan_wanted users = { "messages", "role", "user", "content" };
+	static const struct scan_wanted lists[] = { { "contents", "role", "user",
+							    "parts" },
+		{ "messages", "role", "user", "content" } };
 	const char *const expected[] = { last, before };
 	char text[512];
 	size_t size = (size_t)snprintf(text, sizeof(text),
@@ -251,12 +253,15 @@ static void last_are(const char *list, const char *last, const char *before)
 	for (size_t step = 1; step <= size; step++) {
 		struct scan *scan = scan_new(NULL);
 		const struct scan_place *found;
+		const struct scan_wanted *wanted;
 		size_t count = 0;
 
-		scan_want_last(scan, &users);
+		scan_want_last(scan, lists, 2);
 		if (scan_in_parts(scan, text, size, step, NULL) == 0)
-			count = scan_last(scan, &found);
+			count = scan_last(scan, &found, &wanted);
 		assert_int_equal(count, before ? 2 : last ? 1 : 0);
+		if (count)
+			assert_ptr_equal(wanted, &lists[1]);
 		for (size_t i = 0; i < count; i++) {
 			assert_int_equal(found[i].size, strlen(expected[i]));
 			assert_int_equal(found[i].kind == JSON_NONE, !found[i].size);

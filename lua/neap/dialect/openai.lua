@@ -186,6 +186,11 @@ openai.asked = host.look {
   { take = "text", "metadata/conversation_id" },
 }
 
+-- Where a client's body has what the user said.
+host.said {
+  list = "messages", member = "role", text = "user", part = "content", inner = "text",
+}
+
 -- ------------------------------------------------------------------------------------
 -- Streams as they are
 
