@@ -28,11 +28,18 @@ end
 
 local function refuse_busy() problem.busy("too many passwords are being looked at") end
 
---- A password as it is stored; a problem where too many are waiting. Waits for a tenth of a second.
-function account.hash(password) return host.password_hash(password) or refuse_busy() end
+--- A password as it is stored; a problem where it is too long, or too many are waiting. Waits for a
+--- tenth of a second.
+function account.hash(password)
+  if #password > account.PASSWORD_MAX then
+    problem.raise(422, "invalid", ("a password has %d bytes at most"):format(account.PASSWORD_MAX))
+  end
+  return host.password_hash(password) or refuse_busy()
+end
 
 --- Whether it is the password; takes as long where there is no such account. Waits.
 local function is_right(row, password)
+  if #password > account.PASSWORD_MAX then return false end -- nobody's
   local result = host.password_verify(row and row.hash, password)
   if result == nil then refuse_busy() end
   return result and row ~= nil

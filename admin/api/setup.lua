@@ -21,6 +21,9 @@ local setup = {}
 
 -- The hash of the link's secret, in the memory of the process: it outlives reloads, not restarts.
 local KEY = "admin\0setup"
+-- The hash of the environment's password once it was taken: a reload need not look at it again.
+local TAKEN = "admin\0environment"
+local TRIES, TRY_EVERY = 60, 1 -- seconds between two tries to have it looked at
 local GUESSES = "the setup link" -- no name of an account: it has spaces
 
 -- ------------------------------------------------------------------------------------
@@ -51,9 +54,21 @@ local function by_itself()
   return { id = host.id(), address = "-", who = { kind = "program", name = "neap" } }
 end
 
-local function take_password(password)
+--- Whether it is what the environment said the last time. Waits until that can be looked at: who
+--- took it for another one would undo what was changed by hand, and end all sessions.
+local function is_known(row, password)
+  if not (row and row.env_hash) then return false end
+  for _ = 1, TRIES do
+    local result = host.password_verify(row.env_hash, password)
+    if result ~= nil then return result end
+    host.sleep(TRY_EVERY)
+  end
+  problem.busy("the environment's password could not be looked at")
+end
+
+local function write_password(password)
   local row, text = account.get(account.NAME)
-  if row and row.env_hash and host.password_verify(row.env_hash, password) then return end
+  if is_known(row, password) then return end
   local hash, ops, of = account.hash(password), {}, by_itself()
   if row then
     account.change(ops, row, text, hash, hash)
@@ -71,6 +86,13 @@ local function link(admin, is_secure, secret)
   if name == "" or name == "0.0.0.0" or name == "[::]" then name = "127.0.0.1" end
   return ("%s://%s:%s/setup?token=%s"):format(is_secure and "https" or "http",
     admin.names and admin.names[1] or name, port, secret)
+end
+
+local function take_password(password)
+  local digest = host.digest(password)
+  if host.shared_get(TAKEN) == digest then return end
+  write_password(password)
+  host.shared_set(TAKEN, digest)
 end
 
 --- Makes the account that the environment asks for, or the link to make one. Waits.

@@ -346,6 +346,42 @@ test("the environment's password is taken when it is new", function()
   test.equal(status_with(world, got:cookie()), 401, "and its sessions have ended")
 end)
 
+test("the environment's password waits until it can be looked at, and undoes nothing", function()
+  local world = admin_world.new { is_bare = true }
+  begin(world, "from the environment")
+  local secret = login(world, "from the environment"):cookie()
+  local before = world.store.objects["account/admin"]
+  host.shared_set("admin\0environment", nil) -- as after a restart
+  local sleep, waits = host.sleep, 0
+  host.sleep = function(seconds)
+    waits = waits + 1
+    world.is_busy = waits < 3
+    sleep(seconds)
+  end
+  world.is_busy = true
+  begin(world, "from the environment")
+  host.sleep = sleep
+  test.equal(waits, 3)
+  test.equal(world.store.objects["account/admin"], before)
+  test.equal(status_with(world, secret), 200)
+end)
+
+test("the environment's password is looked at once, not with each reload", function()
+  local world = admin_world.new { is_bare = true }
+  begin(world, "from the environment")
+  world.is_busy = true
+  begin(world, "from the environment")
+  test.equal(world.verified, 0)
+end)
+
+test("a password that is longer than any is refused, however few characters it has", function()
+  local world, long = admin_world.new(), ("é"):rep(1000)
+  test.equal(code(login(world, long)), "401 wrong_password")
+  local got = world:request { path = "/api/v1/password", as = "session",
+    body = { password = "the password", new_password = long } }
+  test.equal(code(got), "422 invalid")
+end)
+
 test("a variable that cannot be a password is an error with its name", function()
   local env, read = host.env, host.read
   local function try(given, file)
