@@ -1,14 +1,13 @@
 --- admin.import.apply_numbers: the old system's numbers, as methods of admin.import.apply's: noted
 --- where admin.api.compat.ids looks for them, so that scripts that name them go on.
 
+local id_rows = require "admin.api.compat.id_rows"
 local json = require "neap.json"
 local source = require "admin.import.source"
 
 local Numbers = {}
 
-local function id_key(kind, name) return ("compat/id/%s/%s"):format(kind, name) end
-local function name_key(kind, id) return ("compat/name/%s/%012d"):format(kind, id) end
-local function next_key(kind) return "compat/next/" .. kind end
+local id_key, name_key, next_key = id_rows.id_key, id_rows.name_key, id_rows.next_key
 
 function Numbers:next_number(kind)
   local last = self:get("objects", next_key(kind))
@@ -39,7 +38,7 @@ function Numbers:add_number(number)
     token = number.token and number.token.name,
     off = number.off and off_document(number, number.of.name) }
   for field, value in pairs(number.more or {}) do document[field] = value end
-  self:put("objects", id_key(number.kind, name), document)
+  self:put("objects", id_key(number.kind, name), id_rows.with_name(name, document))
   self:put("objects", name_key(number.kind, id), json.object { name = name })
   if id >= self:next_number(number.kind) then
     self:put("objects", next_key(number.kind), json.object { id = id + 1 })

@@ -65,6 +65,7 @@ end
 local function row_of(self, table_name, key)
   local rows = self.store[table_name]
   if not rows then error("there is no table " .. tostring(table_name)) end
+  if #key == 0 or #key > 511 then error("a key has 1 to 511 bytes") end
   return rows[key]
 end
 
@@ -107,6 +108,7 @@ function host.store_write(ops)
     end
   end
   for _, op in ipairs(ops) do
+    row_of(now_used, op[2], op[3])
     if op[1] == "put" then
       if type(op[4]) ~= "string" then error("a value is a text") end
       now_used.store[op[2]][op[3]] = op[4]
@@ -126,11 +128,16 @@ host.sleep = function(seconds) clock.time = clock.time + seconds end
 host.spawn = function(run, ...) run(...) end
 host.is_current = function() return true end
 host.generation = function() return now_used.generation end
+local function check_password(text)
+  if #text > 1024 then error("a password has 1024 bytes at most") end
+end
 host.password_hash = function(text)
+  check_password(text)
   if now_used.is_busy then return nil, "busy" end
   return "hash of " .. text
 end
 host.password_verify = function(hash, text)
+  check_password(text)
   if now_used.is_busy then return nil, "busy" end
   now_used.verified = now_used.verified + 1
   return hash == "hash of " .. text

@@ -185,6 +185,20 @@ test("a client's key is shown once, belongs to groups, and never opens all of th
   test.equal(#ok(world, "GET", "keys/"), 0)
 end)
 
+test("names that are longer than a key of the store have numbers, too", function()
+  local world = loaded.new(WRITTEN)
+  local one, other = ("𝄞"):rep(200), ("𝄞"):rep(199) .. "!"
+  local id = ok(world, "POST", "providers/", with(FAR, { model = one })).id
+  test.equal(ok(world, "POST", "providers/", with(FAR, { model = other })).id ~= id, true)
+  test.equal(ok(world, "GET", "providers/" .. id).model, one)
+  local short = ok(world, "PATCH", "providers/" .. id, { model = "short" })
+  test.equal({ short.id, short.model }, { id, "short" })
+  test.equal(ok(world, "GET", "providers/?name_filter=short").items[1].id, id)
+  test.equal(call(world, "POST", "groups/", { name = one }).json.error.field, "/name")
+  local group = ok(world, "POST", "groups/", { name = "g" }).id
+  test.equal(ok(world, "POST", "keys/", { name = one, group_ids = json.array { group } }).name, one)
+end)
+
 test("keywords and settings are neap's own", function()
   local world = loaded.new(WRITTEN)
   local made = ok(world, "POST", "keywords/", { keyword = "quota", description = "spent" })

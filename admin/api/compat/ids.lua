@@ -3,6 +3,7 @@
 --- A number is given when something is first seen, stays with its name for ever and goes to no
 --- other, so that a script that holds an old number never meets something else.
 
+local id_rows = require "admin.api.compat.id_rows"
 local json = require "neap.json"
 local problem = require "admin.api.problem"
 local rows = require "admin.api.rows"
@@ -10,16 +11,17 @@ local rows = require "admin.api.rows"
 local ids = {}
 
 local TRIES = 5
+local id_key, name_key, next_key = id_rows.id_key, id_rows.name_key, id_rows.next_key
 
-local function id_key(kind, name) return ("compat/id/%s/%s"):format(kind, name) end
-local function name_key(kind, id) return ("compat/name/%s/%012d"):format(kind, id) end
-local function next_key(kind) return "compat/next/" .. kind end
+local function put_id(ops, kind, name, document)
+  ops[#ops + 1] = { "put", "objects", id_key(kind, name), id_rows.with_name(name, document) }
+end
 
 --- What is noted: { [name] = { id, … } }. Waits.
 local function read(kind)
   local known, front = {}, id_key(kind, "")
   for _, row in ipairs(rows.all("objects", front)) do
-    known[row.key:sub(#front + 1)] = row.document
+    known[row.document.name or row.key:sub(#front + 1)] = row.document
   end
   return known
 end
@@ -29,7 +31,7 @@ local function assign(kind, names)
   local last, text = rows.get("objects", next_key(kind))
   local id, ops = last and last.id or 1, { { "expect", "objects", next_key(kind), text } }
   for _, name in ipairs(names) do
-    ops[#ops + 1] = { "put", "objects", id_key(kind, name), json.object { id = id } }
+    put_id(ops, kind, name, json.object { id = id })
     ops[#ops + 1] = { "put", "objects", name_key(kind, id), json.object { name = name } }
     id = id + 1
   end
@@ -80,14 +82,12 @@ end
 
 --- Adds to ops what is noted of a name that has a number already: { id, and what else the caller
 --- wants to find there again }.
-function ids.note(ops, kind, name, document)
-  ops[#ops + 1] = { "put", "objects", id_key(kind, name), document }
-end
+function ids.note(ops, kind, name, document) put_id(ops, kind, name, document) end
 
 --- Adds to ops what gives a number, and what is noted with it, to another name.
 function ids.rename(ops, kind, name, other, document)
   ops[#ops + 1] = { "delete", "objects", id_key(kind, name) }
-  ops[#ops + 1] = { "put", "objects", id_key(kind, other), document }
+  put_id(ops, kind, other, document)
   ops[#ops + 1] = { "put", "objects", name_key(kind, document.id), json.object { name = other } }
 end
 

@@ -21,6 +21,8 @@ local stored_settings = require "neap.stored_settings"
 
 local given, names_of = niceapi.given, niceapi.names_of
 
+local NAME_MAX = 150 -- bytes of a token's name, without the number that may come behind it
+
 -- ------------------------------------------------------------------------------------
 -- Keys
 
@@ -79,10 +81,16 @@ local function groups_by_id(list)
     { field = "/group_ids" })
 end
 
+--- What a token is called that somebody wants to call so: all of it is its label.
+local function short(wish)
+  if #wish <= NAME_MAX then return wish end
+  return (wish:sub(1, NAME_MAX):gsub("[\192-\255][\128-\191]*$", ""))
+end
+
 local function create_token(of)
   local made, body = draft.new(), of.body
   local wish = given(body.name) or ""
-  local name = made:free_name("token", wish ~= "" and wish or "key")
+  local name = made:free_name("token", wish ~= "" and short(wish) or "key")
   local secret, digest = host.token_new()
   made:put("token", name, json.object { digest = store.digest_text(digest), prefix = "neap-",
     last4 = secret:sub(-4), label = given(body.name), groups = groups_by_id(body.group_ids),

@@ -11,6 +11,7 @@ local targets = require "admin.api.compat.targets"
 
 local niceapi_groups = {}
 
+local NAME_MAX = 200 -- bytes of a group's
 local PRIORITY = 99 -- of a provider that a group's list gives none
 
 local function add_member(members, view, priority)
@@ -67,6 +68,9 @@ end
 
 local function create_group(of)
   local made, name = draft.new(), of.body.name
+  if #name > NAME_MAX then
+    problem.raise(422, "invalid", "/name must have at most 200 bytes", { field = "/name" })
+  end
   if made:is_taken("group", name) then
     problem.raise(400, "exists", "there is a group of this name already", { field = "/name" })
   end
