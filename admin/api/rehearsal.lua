@@ -60,6 +60,7 @@ function rehearsal.check(ops)
   host.sleep(0) -- a run of its own: it has its time for itself
   local made, configuration
   local _, raised = fault.catch(function() made, configuration = router.rehearse(flat) end)
+  host.sleep(0) -- and so has what comes then
   if raised then
     if has_policy(touched) then refuse { "it could not be tried out: " .. raised } end
     return -- too much for one run here: the load has more time, and refuses all the same

@@ -1,6 +1,8 @@
 -- What providers, groups, tokens and keywords have in common, and each of its own.
 local admin_world = require "admin.test.world"
+local host = require "neap.host"
 local json = require "neap.json"
+local router = require "neap.router"
 local test = require "neap.tap"
 
 local function code(got) return got.status .. " " .. (got.json and got.json.error.code or "-") end
@@ -162,4 +164,22 @@ test("failure keywords and the threshold reach the policies", function()
   test.equal(call(world, "PATCH", "keywords/" .. one.id, { off = true }).status, 200)
   test.equal(require("neap.router").loaded().of_policies.keywords, {})
   test.equal(call(world, "DELETE", "keywords/" .. one.id).status, 204)
+end)
+
+test("a rehearsal takes its time from nothing that comes before or after it", function()
+  local world, steps = new(), {}
+  add(world, "providers", OPENAI)
+  local sleep, rehearse = host.sleep, router.rehearse
+  host.sleep = function(seconds)
+    steps[#steps + 1] = "rest"
+    sleep(seconds)
+  end
+  router.rehearse = function(...)
+    steps[#steps + 1] = "rehearse"
+    return rehearse(...)
+  end
+  local got = call(world, "PATCH", "providers/far", { note = "x" })
+  host.sleep, router.rehearse = sleep, rehearse
+  test.equal(got.status, 200)
+  test.equal(steps, { "rest", "rehearse", "rest" })
 end)
