@@ -158,6 +158,34 @@ static void test_cost(void **state)
 	assert_cost(9007199254740991, "9007199254.740991,");
 }
 
+/* A line is put together in memory that grows, wherever it does. */
+static void test_line_of_any_size(void **state)
+{
+	char token[1200];
+
+	(void)state;
+	memset(token, 't', sizeof(token));
+	for (size_t size = 0; size <= sizeof(token); size++) {
+		struct buf line = { 0 };
+		size_t written;
+
+		read_record(WHOLE);
+		reading->record.usage.is_estimate = true;
+		reading->record.token = (struct bytes) { token, size };
+		record_line_write(&line, reading);
+		written = buf_size(&line);
+		record_line_write(&line, reading);
+		assert_int_equal(buf_size(&line), written);
+		buf_append(&line, "", 1);
+		assert_non_null(strstr(buf_data(&line),
+			size ? "t\",\"group\":null," : "\"token\":\"\","));
+		assert_non_null(strstr(buf_data(&line),
+			"\"seconds\":1.234,\"is_estimate\":true},\"cost\":0.000038,"
+			"\"outcome\":\"aborted\",\"stream\":true,\"generation\":7}"));
+		buf_clear(&line);
+	}
+}
+
 /* Nothing of the request before is left in the next one's. */
 static void test_empty(void **state)
 {
@@ -206,7 +234,8 @@ static void test_broken_off(void **state)
 	assert_text(record->attempts[0].provider, "a");
 	assert_false(record->usage.is_known);
 	assert_int_equal(record->usage.in_fresh, 0);
-	assert_int_equal(luaL_dostring(L, "record_attempt(9, 200, 1, nil, 'far/off')"), 0);
+	assert_int_equal(luaL_dostring(L, "record_attempt(9, 200, 1, nil, 'far/off')"),
+		0);
 	assert_int_equal(luaL_dostring(L, "end_record(false, false, 9)"), 0);
 	assert_int_equal(record->attempt_count, 1);
 }
@@ -217,6 +246,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_attempts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cost, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_line_of_any_size, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_off, set_up, tear_down),
 	};
