@@ -14,9 +14,12 @@
 struct gate;
 struct health;
 struct request;
+struct script;
 
-/* Ends the transfers of all attempts and empties their handles. */
+/* Ends all attempts, and their transfers. */
 void attempts_close(struct request *request);
+/* Frees what script keeps of attempts that have ended. After its last generation. */
+void attempts_free_spare(struct script *script);
 /* Whether one of them has a transfer. */
 bool attempts_are_open(const struct request *request);
 /* For the relay: takes gate and health from the attempt at index, which ends; raises if it
@@ -24,5 +27,5 @@ bool attempts_are_open(const struct request *request);
 struct gate *attempt_take(lua_State *L, int index, struct health *health[2]);
 /* The same without taking. */
 struct gate *attempt_gate(lua_State *L, int index);
-/* Ends it and empties its handle; raises if it is closed. */
+/* Ends it; raises if it is closed. */
 void attempt_end(lua_State *L, int index);

@@ -1,4 +1,5 @@
-/* attempt_inside.h - the inside of an attempt, for attempt.c and attempt_held.c only. */
+/* attempt_inside.h - the inside of an attempt, for the files that make it up: attempt.c is its
+ * life, attempt_wait.c what a script waits for, attempt_held.c what it reads of what is held. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,10 +17,10 @@ struct scan_marks;
 enum want { WANT_NOTHING, WANT_ANSWER, WANT_EVENT, WANT_BYTES };
 
 struct attempt {
-	struct list link; /* in request->attempts */
+	struct list link; /* in request->attempts, or script->spare_attempts */
 	struct request *request;
-	struct attempt **box; /* the handle, emptied at the end; NULL once collected */
-	struct gate *gate;    /* NULL once closed or taken */
+	uint64_t number;          /* never the same twice; 0: it has ended */
+	struct gate *gate;        /* NULL once closed or taken */
 	struct health *health[2]; /* counted as in flight; NULL once not */
 	struct health *target;    /* whose latency a good answer tells; or NULL */
 	struct scan_marks
@@ -36,6 +37,15 @@ struct attempt {
 
 /* The attempt at index, whose transfer is open; raises for any other. */
 struct attempt *attempt_check(lua_State *L, int index);
+
+/* It is not in flight any more at its target and key. */
+void attempt_stop_counting(struct attempt *attempt);
+
+/* In attempt_wait.c: for the gate; and methods. */
+void attempt_on_change(struct gate *gate, void *arg);
+int attempt_l_answer(lua_State *L);
+int attempt_l_event(lua_State *L);
+int attempt_l_bytes(lua_State *L);
 
 /* In attempt_held.c: pushes the answers of a look into what is held, and returns how many. */
 int attempt_push_look(lua_State *L, struct attempt *attempt, struct look_box *box);

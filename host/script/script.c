@@ -6,6 +6,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "script/attempt.h"
 #include "script/errand.h"
 #include "script/generation.h"
 #include "script/kept_bodies.h"
@@ -49,6 +50,7 @@ struct script *script_new(struct event_base *base, struct transfers *transfers,
 	script->errands = errands_new(base);
 	script->reading = record_reading_new();
 	list_init(&script->requests);
+	list_init(&script->spare_attempts);
 	list_init(&script->spawned);
 	script->reaper = evtimer_new(base, on_reaper, script);
 	return script;
@@ -100,6 +102,7 @@ void script_free(struct script *script)
 	if (script->current)
 		generation_unref(script->current);
 	bury_now(script);
+	attempts_free_spare(script);
 	errands_free(script->errands);
 	event_free(script->reaper);
 	record_reading_free(script->reading);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/list.h"
@@ -26,8 +27,10 @@ struct script {
 	bool is_admin; /* may seal, unseal and reload */
 	struct errands *errands;
 	struct generation *current;
-	struct list requests; /* every request that is not freed yet */
-	struct list spawned;  /* fibers that belong to no request: script/spawn.c */
+	struct list requests;       /* every request that is not freed yet */
+	struct list spare_attempts; /* that have ended: script/attempt.c */
+	uint64_t last_attempt;      /* its number */
+	struct list spawned;        /* fibers that belong to no request: script/spawn.c */
 	int spawned_count;
 	struct generation *dead[16]; /* nobody refers to them; freed by the reaper */
 	int dead_count;
