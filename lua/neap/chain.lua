@@ -15,7 +15,7 @@ local zone = require "neap.zone"
 local chain = {}
 
 local request_inside, response_inside = request.inside, response.inside
-local add_step = steps.add
+local pass = steps.pass
 
 chain.DEFAULT = { "circuit_breaker", "priority_failover", "key_rotation", "keyword_retry" }
 
@@ -124,7 +124,7 @@ local function note(_, format, ...)
   if not of then return end
   local text = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
   local at = debug.getinfo(2, "Sl")
-  add_step(of.steps, "note", ("%s:%d"):format(at.short_src, at.currentline), text)
+  steps.add(of.steps, "note", ("%s:%d"):format(at.short_src, at.currentline), text)
 end
 
 --- Keeps a value for this policy's `done` of this request, in place of the one before. It outlives
@@ -192,6 +192,7 @@ end
 local function close_layer(instance, inner)
   local name, self, run, done = instance.name, instance.self, instance.definition.run, instance.done
   local is_by_provider = instance.is_by_provider
+  local inward, back = steps.mark("next", name), steps.mark("back", name)
 
   local function next_layer(narrowed)
     local inside = request_inside(narrowed)
@@ -200,7 +201,7 @@ local function close_layer(instance, inner)
     end
     local of = inside.context
     local is_passed_on = narrowed == of.given
-    if not is_passed_on then add_step(of.steps, "next", name, inside.target, inside.key) end
+    if not is_passed_on then pass(of.steps, inward, inside) end
     local got = inner(narrowed, inside)
     of.layer = name -- what is raised from here on is this policy's again
     of.came, of.is_passed_on = got, is_passed_on
@@ -218,7 +219,7 @@ local function close_layer(instance, inner)
     end
     local got = run(self, given, next_layer)
     if got and got == of.came then
-      if not of.is_passed_on then add_step(of.steps, "back", name) end
+      if not of.is_passed_on then pass(of.steps, back, false) end
       return got
     end
     of.layer = name
@@ -230,7 +231,7 @@ local function close_layer(instance, inner)
     if not is_open(answer) then
       error(name .. ": run returned a response that a later attempt has closed", 0)
     end
-    add_step(of.steps, "return", name, answer.failure or answer.status)
+    steps.add(of.steps, "return", name, answer.failure or answer.status)
     return got
   end
 end

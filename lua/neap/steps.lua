@@ -1,48 +1,57 @@
 --- neap.steps: what happened to a request, step by step: which layers it went through, what they
 --- noted, what was raised. neap.trace tells it in words.
 ---
---- Every request takes steps and hardly any is told about, so they lie flat in one table, four
---- places each, and the places of the usual chain are there from the start.
+--- Every request takes steps and hardly any is told about, so they lie flat in one table, two
+--- places each: a mark and the inside of the request that was passed on, if one was. The first
+--- place says which one was filled last, and those of the usual chain are there from the start.
 
 local steps = {}
 
-local WIDTH = 4 -- a kind and what belongs to it
+local NONE = {}
 
 --- No steps yet.
 ---@return table
 function steps.new()
   return {
-    false, false, false, false, false, false, false, false, false, false, false, false,
-    false, false, false, false, false, false, false, false, false, false, false, false,
-    false, false, false, false, false, false, false, false, false, false, false, false,
-    size = 0,
+    1, false, false, false, false, false, false, false, false, false, false, false, false, false,
+    false,
   }
+end
+
+--- What a step is, for many requests: its kind and the layer whose it is.
+---@param kind string as in steps.add
+---@param name string
+---@return table
+function steps.mark(kind, name) return { kind, name } end
+
+--- Adds a step with such a mark. inside: of the request that goes inward, or false.
+---@param self table
+---@param mark table
+---@param inside table|false
+function steps.pass(self, mark, inside)
+  local at = self[1]
+  self[at + 1], self[at + 2], self[1] = mark, inside, at + 2
 end
 
 --- Adds a step. kind: "next", "back", "return", "note", "raised", "aside", "fallback", "leg".
 ---@param self table
 ---@param kind string
-function steps.add(self, kind, a, b, c)
-  local at = self.size
-  self[at + 1], self[at + 2], self[at + 3], self[at + 4] = kind, a, b, c
-  self.size = at + WIDTH
-end
+function steps.add(self, kind, a, b, c) steps.pass(self, { kind, a, b, c }, false) end
 
 --- How many there are.
 ---@param self table
 ---@return number
-function steps.count(self) return self.size / WIDTH end
+function steps.count(self) return (self[1] - 1) / 2 end
 
---- For a loop over them: place, kind, and what belongs to it.
+--- For a loop over them: place, kind, and what belongs to it; to "next" a name, target and key.
 ---@param self table
 function steps.each(self)
-  local place = -1
+  local place = 0
   return function()
     place = place + 1
-    local at = place * WIDTH
-    if at < self.size then
-      return place + 1, self[at + 1], self[at + 2], self[at + 3], self[at + 4]
-    end
+    if place > steps.count(self) then return nil end
+    local mark, inside = self[2 * place], self[2 * place + 1] or NONE
+    return place, mark[1], mark[2], inside.target or mark[3], inside.key or mark[4]
   end
 end
 
