@@ -45,15 +45,12 @@ end
 
 catalog.Target = object.class("target", {
   fields = { "name", "provider", "model", "priority", "weight", "price" },
+  of_health = { "in_flight", "state", "rests", "is_well" },
   getters = {
-    in_flight = function(self) return self.health:in_flight() end,
     latency = function(self)
       local latency = self.health:view().latency
       return latency > 0 and latency or nil
     end,
-    state = function(self) return self.health:state() end,
-    rests = function(self) return self.health:rests() end,
-    is_well = function(self) return self.health:is_well() end,
   },
   methods = {
     rest = function(self, time, why)
@@ -109,15 +106,14 @@ end
 --- A key as seen from one target: what rests for the target's model alone counts here.
 catalog.Key = object.class("key", {
   fields = { "id" },
+  of_health = { "in_flight", "rests" },
   getters = {
     state = function(self) return self.health:state(self.own_health or own_health(self)) end,
     since = function(self) return key_view(self).since end,
     remaining = function(self) return key_view(self).remaining end,
-    rests = function(self) return self.health:rests() end,
     why = function(self) return key_view(self).why end,
     -- What a refresh has stored, else what the configuration says.
     balance = function(self) return self.health:balance() or self.key.balance end,
-    in_flight = function(self) return self.health:in_flight() end,
   },
   methods = {
     rest = function(self, time, why, model)

@@ -52,6 +52,7 @@ function object.members(name)
   if not spec then return nil end
   local fields, methods = {}, {}
   for _, field in ipairs(spec.fields or {}) do fields[#fields + 1] = field end
+  for _, field in ipairs(spec.of_health or {}) do fields[#fields + 1] = field end
   for field in pairs(spec.getters or {}) do fields[#fields + 1] = field end
   for method, run in pairs(spec.methods or {}) do methods[method] = run end
   table.sort(fields)
@@ -62,15 +63,19 @@ end
 object.new = host.object_new
 
 --- An object of a class that lives long, and whose fields stay as they are: these and its methods
---- are read without a call.
+--- are read without a call. Only such a class has `of_health`: names that are read by asking the
+--- method of that name of the inside's health.
 function object.fixed(class, inside)
   local spec, members = specs[class.name], {}
-  local getters, is_field = spec.getters or {}, {}
+  local getters, is_field, asks, health = spec.getters or {}, {}, {}, inside.health
   for method, run in pairs(spec.methods or {}) do members[method] = run end
   for _, field in ipairs(spec.fields or {}) do
     members[field], is_field[field] = inside[field], true
   end
+  for _, name in ipairs(spec.of_health or {}) do asks[name] = health[name] end
   setmetatable(members, { __index = function(_, key)
+    local ask = asks[key]
+    if ask then return ask(health) end
     local get = getters[key]
     if get then return get(inside) end
     if is_field[key] then return nil end
