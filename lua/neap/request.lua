@@ -126,10 +126,9 @@ local function is_list_of(class, value)
   return true
 end
 
+local CLASSES = { target = Target, key = Key }
 local CHECKS = {
-  target = function(value) return object_inside(Target, value) end,
   targets = function(value) return is_list_of(Target, value) end,
-  key = function(value) return object_inside(Key, value) end,
   keys = function(value) return is_list_of(Key, value) end,
   model = function(value) return type(value) == "string" and value ~= "" end,
   timeout = function(value) return type(value) == "number" and value > 0 end,
@@ -168,6 +167,15 @@ end
 
 local IS_SENT = { model = true, timeout = true, headers = true, set = true }
 
+--- Looks at what is no object of the class that its name asks for: raises, at the policy's line,
+--- where a request cannot be narrowed to it; returns whether something else is to be sent.
+local function check_value(name, value)
+  local wanted, check = WANTED[name], CHECKS[name]
+  if not wanted then error(("a request has no \"%s\" to narrow"):format(tostring(name)), 3) end
+  if not (check and check(value)) then error(("%s must be %s"):format(name, wanted), 3) end
+  return IS_SENT[name]
+end
+
 --- What is to be sent otherwise, after these changes: { model, timeout, headers, set }.
 local function changed(before, changes)
   local headers, set = changes.headers, changes.set
@@ -184,12 +192,10 @@ local function with(self, changes)
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
   local is_changed = false
   for name, value in pairs(changes) do
-    local check = CHECKS[name]
-    if not check then
-      error(("a request has no \"%s\" to narrow"):format(tostring(name)), 2)
+    local class = CLASSES[name]
+    if not (class and object_inside(class, value)) then
+      is_changed = check_value(name, value) or is_changed
     end
-    if not check(value) then error(("%s must be %s"):format(name, WANTED[name]), 2) end
-    is_changed = is_changed or IS_SENT[name]
   end
   local target, key, targets, keys = changes.target, changes.key, changes.targets, changes.keys
   -- Keys belong to a target: another target has others.
