@@ -7,6 +7,7 @@
 --- unknown paths too.
 
 local auth = require "admin.api.auth"
+local fault = require "neap.fault"
 local host = require "neap.host"
 local job = require "admin.api.job"
 local json = require "neap.json"
@@ -26,6 +27,7 @@ local zone = require "neap.zone"
 local admin = {}
 
 local BODY_MAX = 2 * 1024 * 1024 -- bytes; the listener takes no more either
+local LARGE = 64 * 1024          -- bytes of a body that is read in a run of its own
 
 local known              -- the routes
 local configuration      -- of router.lua: listen, names
@@ -192,10 +194,12 @@ local function read_body(of)
     if op.is_body_optional then return end
     problem.raise(422, "invalid", "there is no body", { field = "" })
   end
+  if #text > LARGE then host.sleep(0) end
   local kind = (of.handle:header("content-type") or ""):lower():match("^%s*([^;%s]*)")
   of.body = decode(of, text, kind)
   if of.body == nil or not op.body then return end
   local pointer, message = schema.check(op.body, of.body)
+  if #text > LARGE then host.sleep(0) end
   if pointer then
     invalid(422, "invalid", pointer == "" and "the body" or pointer, message, pointer)
   end
@@ -256,10 +260,30 @@ local function new_context(handle)
   return of
 end
 
+--- Whether the request is one of the playground's, which the router has taken.
+local function is_routed(self) return self ~= nil and self.origin ~= nil end
+
+--- The request took more time or memory than one may: because of what is in it, or for now.
+local function refuse_overrun(of, text)
+  if is_routed(of.handle:record()) then error(text, 0) end
+  host.log("warn", "admin", ("%s: %s"):format(of.id, text))
+  if of.is_answered then return of.handle:cut() end
+  local is_large = of.op and (of.op.body or of.op.takes) and of.handle:size() > LARGE
+  reply.refuse(of, is_large
+    and { status = 413, code = "too_large", message = "there is more in the body than can be read "
+      .. "at once: send it in parts" }
+    or { status = 503, code = "busy", message = "it took more time or memory than a request may: "
+      .. "ask for less, or try again", headers = { "retry-after", 1 } })
+end
+
 --- A request of the admin side.
 function admin.serve(handle)
   local of = new_context(handle)
-  local is_done, status, answer, fields = pcall(dispatch, of)
+  local is_done, status, answer, fields
+  local _, overrun = fault.catch(function()
+    is_done, status, answer, fields = pcall(dispatch, of)
+  end)
+  if overrun then return refuse_overrun(of, overrun) end
   if is_done then
     -- A handler that has answered by itself (a stream, a relay) returns nothing.
     if status then reply.send(of, status, answer, fields) end
@@ -276,9 +300,6 @@ function admin.fault(handle, status, message)
   reply.send(of, status, problem.document { code = status == 413 and "too_large" or "bad_request",
     message = message })
 end
-
---- Whether the request is one of the playground's, which the router has taken.
-local function is_routed(self) return self ~= nil and self.origin ~= nil end
 
 --- The fiber of the request failed: an error of neap itself, or an overrun of its limits.
 function admin.failed(handle, message)

@@ -211,12 +211,16 @@ local function is_shorter(value, length)
   return #value < 4 * length and length_of(value) < length
 end
 
+local function is_longer(value, length)
+  return #value > length and (#value > 4 * length or length_of(value) > length)
+end
+
 local function check_text(self, value)
   if self.minLength and is_shorter(value, self.minLength) then
     return self.minLength == 1 and "must not be empty"
       or ("must have at least %d characters"):format(self.minLength)
   end
-  if self.maxLength and #value > self.maxLength and length_of(value) > self.maxLength then
+  if self.maxLength and is_longer(value, self.maxLength) then
     return ("must have at most %d characters"):format(self.maxLength)
   end
   if self.format and not fits_format(value, self.format) then

@@ -150,6 +150,19 @@ test("a reload that is refused says why, and the old generation stays", async (t
   assert.equal(done.json.generation, await neap.generation());
 });
 
+test("a body with more in it than can be read at once is refused", async (t) => {
+  const { admin } = await serve_admin(t, ECHO);
+  const as = await admin.token("write");
+  const headers = { "content-type": "application/json" };
+  const objects = `[${"{},".repeat(600000)}{}]`;
+  const targets = `{"name":"g","targets":[${"{},".repeat(600000)}{}]}`;
+  for (const path of ["/api/v1/keywords", "/api/v1/groups", "/login"])
+    for (const body of [objects, targets])
+      assert.equal(code(await admin.call(path, { as, body, headers })), "413 too_large", path);
+  const text = "x".repeat(2000000);
+  assert.equal(code(await admin.call("/api/v1/keywords", { as, body: { text } })), "422 invalid");
+});
+
 test("guesses wait longer and longer, and others are served meanwhile", async (t) => {
   const neap = await serve_admin(t, ECHO);
   const { admin } = neap;
