@@ -32,6 +32,7 @@
 #include "http/wire.h"
 
 #define READ_SIZE (64 * 1024)    /* bytes of a worker's read buffer */
+#define READ_FIRST (16 * 1024)   /* of them, those that are read where a head is due */
 #define INPUT_HIGH (1024 * 1024) /* bytes behind an open exchange; then none are read */
 
 struct event_base;

@@ -114,13 +114,24 @@ static size_t take_head(struct connection *connection, const char *data, size_t 
 
 /* -- the body --------------------------------------------------------------------- */
 
+/* The spool has these bytes. */
+static void tell(struct connection *connection, const char *data, size_t size)
+{
+	struct listener *listener = connection->listener;
+	struct exchange *exchange = connection->exchange;
+
+	connection->body_span += size;
+	exchange_ref(exchange);
+	listener->handler->on_body(exchange, data, size, listener->arg);
+	exchange_unref(exchange);
+}
+
 static void deliver(struct connection *connection, const char *data, size_t size)
 {
 	struct listener *listener = connection->listener;
 	struct exchange *exchange = connection->exchange;
 	int rc;
 
-	connection->body_span += size;
 	if (spool_size(exchange->spool) + size > listener->limits.body_max) {
 		intake_fault(connection, 413, "the body is too large");
 		return;
@@ -133,9 +144,7 @@ static void deliver(struct connection *connection, const char *data, size_t size
 			is_full ? "no room for the body" : "the body cannot be kept");
 		return;
 	}
-	exchange_ref(exchange);
-	listener->handler->on_body(exchange, data, size, listener->arg);
-	exchange_unref(exchange);
+	tell(connection, data, size);
 }
 
 static size_t take_chunks(struct connection *connection, const char *data, size_t size)
@@ -160,15 +169,20 @@ static size_t take_chunks(struct connection *connection, const char *data, size_
 	return used;
 }
 
+static void count_body(struct connection *connection, size_t size)
+{
+	connection->body_left -= size;
+	if (!connection->body_left)
+		connection->body = BODY_NONE;
+}
+
 static size_t take_body(struct connection *connection, const char *data, size_t size)
 {
 	if (connection->exchange->head.body_length < 0)
 		return take_chunks(connection, data, size);
 	if (size > connection->body_left)
 		size = (size_t)connection->body_left;
-	connection->body_left -= size;
-	if (!connection->body_left)
-		connection->body = BODY_NONE;
+	count_body(connection, size);
 	deliver(connection, data, size);
 	return size;
 }
@@ -270,17 +284,76 @@ static void use_fresh(struct connection *connection, const char *data, size_t si
 	buf_append(&connection->input, data + used, size - used);
 }
 
+/* Where bytes of a counted body can be read to without a copy; none: iov_len 0. */
+static struct iovec body_room(struct connection *connection)
+{
+	struct iovec room = { NULL, 0 };
+
+	if (connection->body != BODY_READING || buf_size(&connection->input) ||
+		connection->exchange->head.body_length < 0)
+		return room;
+	room.iov_base = spool_room(connection->exchange->spool, &room.iov_len);
+	if (!room.iov_base)
+		room.iov_len = 0;
+	else if (room.iov_len > connection->body_left)
+		room.iov_len = (size_t)connection->body_left;
+	return room;
+}
+
+/* Where the next bytes are read to: those of a body right to where they stay, as far as
+ * that goes, what may come behind its end and all others to the room that connections
+ * share. */
+struct rooms {
+	struct iovec parts[2];
+	size_t count;
+	size_t body_size; /* of the first part, where it is a body's */
+	size_t size;
+};
+
+static struct rooms find_rooms(struct connection *connection)
+{
+	struct rooms rooms = { .parts = { body_room(connection) } };
+	struct iovec *shared = rooms.parts;
+
+	rooms.size = rooms.body_size = rooms.parts[0].iov_len;
+	if (rooms.body_size) {
+		rooms.count = 1;
+		if (rooms.body_size < connection->body_left)
+			return rooms;
+		shared++;
+	}
+	shared->iov_base = connection->listener->room;
+	shared->iov_len = connection->exchange ? READ_SIZE : READ_FIRST;
+	rooms.size += shared->iov_len;
+	rooms.count++;
+	return rooms;
+}
+
+static void use_rooms(struct connection *connection, const struct rooms *rooms,
+	size_t got)
+{
+	size_t body_size = got < rooms->body_size ? got : rooms->body_size;
+
+	if (body_size) {
+		spool_fill(connection->exchange->spool, body_size);
+		count_body(connection, body_size);
+		tell(connection, rooms->parts[0].iov_base, body_size);
+	}
+	if (got > body_size)
+		use_fresh(connection, connection->listener->room, got - body_size);
+}
+
 void intake_run(struct connection *connection)
 {
-	char *room = connection->listener->room;
-
 	for (int i = 0; i < READS_PER_TURN; i++) {
+		struct rooms rooms;
 		ssize_t got;
 
 		use_waiting(connection);
 		if (!connection->is_readable || !intake_is_wanted(connection))
 			return;
-		got = wire_read(&connection->wire, room, READ_SIZE);
+		rooms = find_rooms(connection);
+		got = wire_read(&connection->wire, rooms.parts, rooms.count);
 		if (got == -EAGAIN) {
 			connection->is_readable = false;
 			return;
@@ -291,9 +364,9 @@ void intake_run(struct connection *connection)
 		}
 		/* A short read has emptied a plain socket; a new edge comes with new
 		 * bytes. */
-		if (!connection->wire.ssl && got < READ_SIZE)
+		if (!connection->wire.ssl && (size_t)got < rooms.size)
 			connection->is_readable = false;
-		use_fresh(connection, room, (size_t)got);
+		use_rooms(connection, &rooms, (size_t)got);
 		/* A reset that came with these bytes has no edge of its own. */
 		if (!connection->is_readable)
 			listener_doubt(connection->listener, connection);

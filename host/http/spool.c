@@ -197,6 +197,20 @@ static void append_blocks(struct spool *spool, const char *data, size_t size)
 	}
 }
 
+char *spool_room(struct spool *spool, size_t *size)
+{
+	if (spool->file || !grow_run(spool, 1))
+		return NULL;
+	*size = spool->run_capacity - spool->run_size;
+	return spool->run + spool->run_size;
+}
+
+void spool_fill(struct spool *spool, size_t size)
+{
+	spool->run_size += size;
+	spool->size += size;
+}
+
 int spool_append(struct spool *spool, const void *data, size_t size)
 {
 	struct spools *spools = spool->spools;
@@ -206,8 +220,7 @@ int spool_append(struct spool *spool, const void *data, size_t size)
 		return 0;
 	if (!spool->file && grow_run(spool, size)) {
 		memcpy(spool->run + spool->run_size, data, size);
-		spool->run_size += size;
-		spool->size += size;
+		spool_fill(spool, size);
 		return 0;
 	}
 	if (spool->file && spool_error(spool))

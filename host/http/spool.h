@@ -38,6 +38,11 @@ void spool_expect(struct spool *spool, uint64_t size);
  * errno of the file. */
 MUST_CHECK
 int spool_append(struct spool *spool, const void *data, size_t size);
+/* Where the next bytes can be put without a copy, at the end of what is in memory: *size of
+ * them, until the next call. NULL where they must be appended. */
+char *spool_room(struct spool *spool, size_t *size);
+/* So many bytes have been put there. */
+void spool_fill(struct spool *spool, size_t size);
 /* True while so much waits for the file's thread that the filler must stop reading.
  * on_ready comes once, from the event loop, when it may go on or when the file has failed
  * (spool_error). */

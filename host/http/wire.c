@@ -14,14 +14,15 @@ void wire_open(struct wire *wire, int fd, struct tls *tls)
 	wire->ssl = tls ? tls_accept(tls, fd) : NULL;
 }
 
-ssize_t wire_read(struct wire *wire, void *room, size_t size)
+ssize_t wire_read(struct wire *wire, const struct iovec *parts, size_t count)
 {
 	ssize_t got;
 
 	if (wire->ssl)
-		return secure_read(wire->ssl, room, size);
+		return secure_read(wire->ssl, parts[0].iov_base, parts[0].iov_len);
 	do
-		got = recv(wire->fd, room, size, 0);
+		got = count == 1 ? recv(wire->fd, parts[0].iov_base, parts[0].iov_len, 0)
+				 : readv(wire->fd, parts, (int)count);
 	while (got < 0 && errno == EINTR);
 	return got < 0 ? -errno : got;
 }

@@ -20,8 +20,9 @@ struct wire {
 
 /* Takes fd, which must not block. tls: NULL for a plain wire. */
 void wire_open(struct wire *wire, int fd, struct tls *tls);
-/* Bytes read; 0: the other side has ended; -EAGAIN; or another negative errno. */
-ssize_t wire_read(struct wire *wire, void *room, size_t size);
+/* Bytes read into the parts, one after the other, under TLS into the first one only; 0: the
+ * other side has ended; -EAGAIN; or another negative errno. */
+ssize_t wire_read(struct wire *wire, const struct iovec *parts, size_t count);
 /* Bytes taken, perhaps fewer than there are: then nothing goes until the socket can be
  * written to again. Or a negative errno, -EAGAIN among them. */
 ssize_t wire_write(struct wire *wire, const struct iovec *parts, size_t count);

@@ -637,6 +637,7 @@ static void test_stuck_reader(void **state)
 
 static void test_gone(void **state)
 {
+	static const char rest[] = "TP/1.1\r\n" HOST "\r\n";
 	static char block[65536];
 
 	(void)state;
@@ -691,7 +692,7 @@ static void test_gone(void **state)
 		begin(&story, NULL, FRONT_HOLD);
 		say(&story, "GET / HT");
 		front_step(&story.front);
-		send(story.client, "TP/1.1\r\n" HOST "\r\n", 18, MSG_NOSIGNAL);
+		send(story.client, rest, sizeof(rest) - 1, MSG_NOSIGNAL);
 		if (with_reset)
 			setsockopt(story.client, SOL_SOCKET, SO_LINGER,
 				&(struct linger) { .l_onoff = 1 }, sizeof(struct linger));

@@ -122,6 +122,39 @@ static void test_memory(void **state)
 	free(body);
 }
 
+static void test_room(void **state)
+{
+	struct place place;
+	struct spool *spool;
+	char *body = make_body(SPOOL_MEMORY), *room;
+	size_t size;
+
+	(void)state;
+	place_open(&place, 16 * MIB, 16 * MIB);
+	spool = spool_new(place.spools, place.base);
+	spool_expect(spool, SPOOL_MEMORY);
+	assert_int_equal(spool_append(spool, body, 10), 0);
+	for (size_t at = 10; at < SPOOL_MEMORY; at += size) {
+		room = spool_room(spool, &size);
+		assert_non_null(room);
+		assert_in_range(size, 1, SPOOL_MEMORY - at);
+		/* What is asked for and not filled is no byte of the body. */
+		size = (size + 1) / 2;
+		memcpy(room, body + at, size);
+		spool_fill(spool, size);
+		assert_int_equal(spool_size(spool), at + size);
+	}
+	check_source(spool, body, SPOOL_MEMORY, 100000);
+	/* The next byte goes to a file. */
+	assert_null(spool_room(spool, &size));
+	assert_int_equal(spool_append(spool, "x", 1), 0);
+	assert_null(spool_room(spool, &size));
+	assert_null(spool_memory(spool));
+	spool_free(spool);
+	place_close(&place);
+	free(body);
+}
+
 /* Returns whether the disk fell behind on the way. */
 static bool write_file(const char *body, size_t size)
 {
@@ -266,6 +299,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_totals),
 		cmocka_unit_test(test_failing_file),
