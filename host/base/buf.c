@@ -2,16 +2,17 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUF_FIRST 256  /* bytes of the first allocation */
-#define KEPT_SIZE 2048 /* bytes of memory that a thread keeps for its next buffers */
+#define BUF_FIRST 256 /* bytes of the first allocation */
+#define KEPT_MAX 32   /* blocks that a thread keeps for its next buffers */
 #ifdef NEAP_SANITIZE
-#define KEPT_MAX 0 /* the sanitizers watch malloc's blocks, one by one */
+#define KEPT_SIZE SIZE_MAX /* none: the sanitizers watch malloc's blocks, one by one */
 #else
-#define KEPT_MAX 32
+#define KEPT_SIZE 2048 /* bytes of each */
 #endif
 
 /* What malloc keeps for a thread ends at 1 KiB; for more it searches, splits and joins. Most
