@@ -253,15 +253,15 @@ static void last_are(const char *list, const char *last, const char *before)
 	for (size_t step = 1; step <= size; step++) {
 		struct scan *scan = scan_new(NULL);
 		const struct scan_place *found;
-		const struct scan_wanted *wanted;
+		const struct scan_wanted *whose;
 		size_t count = 0;
 
 		scan_want_last(scan, lists, 2);
 		if (scan_in_parts(scan, text, size, step, NULL) == 0)
-			count = scan_last(scan, &found, &wanted);
+			count = scan_last(scan, &found, &whose);
 		assert_int_equal(count, before ? 2 : last ? 1 : 0);
 		if (count)
-			assert_ptr_equal(wanted, &lists[1]);
+			assert_ptr_equal(whose, &lists[1]);
 		for (size_t i = 0; i < count; i++) {
 			assert_int_equal(found[i].size, strlen(expected[i]));
 			assert_int_equal(found[i].kind == JSON_NONE, !found[i].size);
