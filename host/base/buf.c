@@ -37,7 +37,7 @@ static char *take_memory(size_t capacity)
 
 static void give_memory(char *memory, size_t capacity)
 {
-	if (capacity != KEPT_SIZE || kept.count >= KEPT_MAX) {
+	if (!memory || capacity != KEPT_SIZE || kept.count >= KEPT_MAX) {
 		free(memory);
 		return;
 	}
@@ -120,7 +120,6 @@ void buf_trim(struct buf *buf)
 
 void buf_clear(struct buf *buf)
 {
-	if (buf->memory)
-		give_memory(buf->memory, buf->capacity);
+	give_memory(buf->memory, buf->capacity);
 	*buf = (struct buf) { 0 };
 }

@@ -59,6 +59,7 @@ void attempts_free_spare(struct script *script)
 	while (!list_is_empty(&script->spare_attempts)) {
 		struct list *at = script->spare_attempts.next;
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): list_remove() unlinks it */
 		list_remove(at);
 		free(CONTAINER_OF(at, struct attempt, link));
 	}
