@@ -49,9 +49,8 @@ struct listener {
 	struct list open;    /* connections */
 	struct list waiting; /* connections with work for turn_event */
 	struct event *turn_event;
-	struct list
-		doubted; /* connections for doubt_event, which is due if there are any */
-	struct event *doubt_event;
+	struct list doubted;       /* connections for doubt_event */
+	struct event *doubt_event; /* due while there are any */
 	size_t connection_count;
 	size_t shed_count; /* of them, those that only hear a 503 */
 	int fd;            /* -1: accepts no more */

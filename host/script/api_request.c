@@ -18,8 +18,8 @@
 #include "script/kept_bodies.h"
 #include "script/plan.h"
 #include "script/request.h"
-#include "script/said.h"
 #include "script/route.h"
+#include "script/said.h"
 #include "storage/health.h"
 #include "upstream/gate.h"
 #include "upstream/relay.h"
@@ -444,6 +444,7 @@ static const luaL_Reg methods[] = {
 void api_request_register(lua_State *L)
 {
 	api_new_type(L, request_type_name, methods, NULL);
+	/* host.request: for who calls a method of each request without looking it up. */
 	luaL_getmetatable(L, request_type_name);
 	lua_getfield(L, -1, "__index");
 	lua_setfield(L, -3, "request");

@@ -116,6 +116,10 @@ void request_drop_generation(struct request *request)
 		return;
 	attempts_close(request);
 	empty_handle(request);
+	/* What it notes of a body is what the generation's dialects told; the rest of a body
+	 * that nobody reads may still come. */
+	scan_free(request->scan);
+	request->scan = NULL;
 	generation_unref(request->generation);
 	request->generation = NULL;
 }
@@ -131,7 +135,6 @@ void request_free(struct request *request)
 	plan_unref(request->plan);
 	if (request->leave_timer)
 		event_free(request->leave_timer);
-	scan_free(request->scan);
 	arena_clear(&request->arena);
 	free(request->record_text);
 	exchange_set_data(request->exchange, NULL);
