@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "storage/record_batch.h"
-#include "storage/ring.h"
+#include "storage/rings.h"
 
 #define NOBODY_WAKES SIZE_MAX
 #define RETENTION_MS (10 * 1000) /* between looks whether something is too old */
@@ -24,8 +24,7 @@
 
 struct journal {
 	struct store *store;
-	size_t worker_count;
-	struct ring **rings;
+	struct rings *rings; /* one of each worker */
 	pthread_t thread;
 	int wake_fd;
 	/* A worker wakes the thread when its ring has so many bytes. */
@@ -77,8 +76,7 @@ bool journal_push(struct journal *journal, size_t worker, const struct record *r
 	struct ring *ring;
 	unsigned char *at;
 
-	assert(worker < journal->worker_count);
-	ring = journal->rings[worker];
+	ring = rings_at(journal->rings, worker);
 	at = ring_reserve(ring, record_message_size_max(record));
 	if (!at) {
 		body_free(bodies);
@@ -98,18 +96,6 @@ bool journal_push(struct journal *journal, size_t worker, const struct record *r
 
 /* -- sleep ------------------------------------------------------------------------ */
 
-static size_t fullest(const struct journal *journal)
-{
-	size_t most = 0;
-
-	for (size_t i = 0; i < journal->worker_count; i++) {
-		size_t used = ring_used(journal->rings[i]);
-
-		most = used > most ? used : most;
-	}
-	return most;
-}
-
 static bool is_wanted(struct journal *journal)
 {
 	bool is_asked;
@@ -128,7 +114,7 @@ static void sleep_until(struct journal *journal, size_t wake_at, int64_t until_m
 	uint64_t count;
 
 	atomic_store(&journal->wake_at, wake_at);
-	if (left_ms > 0 && fullest(journal) < wake_at && !is_wanted(journal))
+	if (left_ms > 0 && rings_fullest(journal->rings) < wake_at && !is_wanted(journal))
 		poll(&news, 1, (int)left_ms);
 	atomic_store(&journal->wake_at, NOBODY_WAKES);
 	while (read(journal->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
@@ -136,15 +122,6 @@ static void sleep_until(struct journal *journal, size_t wake_at, int64_t until_m
 }
 
 /* -- writing ---------------------------------------------------------------------- */
-
-static uint64_t ring_drops(const struct journal *journal)
-{
-	uint64_t dropped = 0;
-
-	for (size_t i = 0; i < journal->worker_count; i++)
-		dropped += ring_dropped(journal->rings[i]);
-	return dropped;
-}
 
 static void complain(struct journal *journal, uint64_t dropped, const struct err *err)
 {
@@ -174,21 +151,19 @@ static void count_batch(struct journal *journal, size_t count, int rc,
 	pthread_mutex_unlock(&journal->lock);
 }
 
-/* Until the rings are empty or the batch is full. */
+/* Until the rings are empty or the batch is full: by time, since keys only increase. */
 static void gather(struct journal *journal)
 {
+	struct bytes message;
 	size_t weight = 0;
 
 	journal->gathered_ms = clock_ms();
 	background_begin_steps();
-	for (size_t i = 0; i < journal->worker_count; i++) {
-		struct bytes message;
-
-		while (!record_batch_is_full(journal->batch) &&
-			ring_read(journal->rings[i], &message)) {
-			weight += record_batch_add(journal->batch, message);
-			background_step();
-		}
+	rings_look(journal->rings);
+	while (!record_batch_is_full(journal->batch) &&
+		rings_read(journal->rings, &message)) {
+		weight += record_batch_add(journal->batch, message);
+		background_step();
 	}
 	if (weight)
 		atomic_fetch_sub(&journal->body_bytes, weight);
@@ -210,8 +185,7 @@ static bool write_batch(struct journal *journal)
 		err.text[0] = '\0';
 	count_batch(journal, record_batch_count(journal->batch), rc, &err);
 	record_batch_reset(journal->batch);
-	for (size_t i = 0; i < journal->worker_count; i++)
-		ring_release(journal->rings[i]);
+	rings_release(journal->rings);
 	return is_full;
 }
 
@@ -229,7 +203,7 @@ static void write_all(struct journal *journal)
 	pthread_mutex_lock(&journal->lock);
 	journal->flush_done = wanted;
 	pthread_cond_broadcast(&journal->has_flushed);
-	dropped = journal->figures.dropped + ring_drops(journal);
+	dropped = journal->figures.dropped + rings_dropped(journal->rings);
 	err = journal->figures.error_text;
 	pthread_mutex_unlock(&journal->lock);
 	complain(journal, dropped, &err);
@@ -273,20 +247,20 @@ static bool is_over(struct journal *journal)
 	pthread_mutex_lock(&journal->lock);
 	is_closing = journal->is_closing;
 	pthread_mutex_unlock(&journal->lock);
-	return is_closing && !fullest(journal);
+	return is_closing && !rings_fullest(journal->rings);
 }
 
 /* A record may have been pushed just after the rings were emptied: it waits since then. */
 static void wait_for_records(struct journal *journal)
 {
-	size_t crowded = ring_size(journal->rings[0]) / 4;
+	size_t crowded = rings_size(journal->rings) / 4;
 	int64_t since_ms = journal->gathered_ms;
 
-	if (!fullest(journal)) {
+	if (!rings_fullest(journal->rings)) {
 		sleep_until(journal, 1, atomic_load(&journal->retention_at_ms));
 		since_ms = clock_ms();
 	}
-	if (fullest(journal))
+	if (rings_fullest(journal->rings))
 		sleep_until(journal, crowded, since_ms + JOURNAL_GATHER_MS);
 }
 
@@ -332,10 +306,10 @@ struct journal_figures journal_figures(struct journal *journal)
 	pthread_mutex_lock(&journal->lock);
 	figures = journal->figures;
 	pthread_mutex_unlock(&journal->lock);
-	figures.dropped += ring_drops(journal);
+	figures.dropped += rings_dropped(journal->rings);
 	figures.bodies_dropped = atomic_load(&journal->bodies_dropped);
-	figures.waiting = fullest(journal);
-	figures.ring_size = ring_size(journal->rings[0]);
+	figures.waiting = rings_fullest(journal->rings);
+	figures.ring_size = rings_size(journal->rings);
 	return figures;
 }
 
@@ -359,9 +333,7 @@ static int start_thread(struct journal *journal, struct err *err)
 
 static void free_journal(struct journal *journal)
 {
-	for (size_t i = 0; i < journal->worker_count; i++)
-		ring_free(journal->rings[i]);
-	free(journal->rings);
+	rings_free(journal->rings);
 	record_batch_free(journal->batch);
 	pthread_cond_destroy(&journal->has_flushed);
 	pthread_mutex_destroy(&journal->lock);
@@ -379,11 +351,8 @@ int journal_start(struct journal **out, struct store *store,
 	assert(options->worker_count > 0);
 	journal->store = store;
 	journal->retention = options->retention;
-	journal->worker_count = options->worker_count;
-	journal->rings = xcalloc(options->worker_count, sizeof(struct ring *));
-	for (size_t i = 0; i < options->worker_count; i++)
-		journal->rings[i] = ring_new(
-			options->ring_size ? options->ring_size : JOURNAL_RING_SIZE);
+	journal->rings = rings_new(options->worker_count,
+		options->ring_size ? options->ring_size : JOURNAL_RING_SIZE);
 	journal->batch = record_batch_new();
 	atomic_init(&journal->wake_at, NOBODY_WAKES);
 	pthread_mutex_init(&journal->lock, NULL);

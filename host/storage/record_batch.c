@@ -40,6 +40,7 @@ struct record_batch {
 
 /* Then the record, then the details. */
 struct head {
+	int64_t end_us;
 	struct body *bodies;
 	uint32_t record_size;
 	uint32_t details_size;
@@ -62,6 +63,7 @@ size_t record_message_write(const struct record *record, struct body *bodies,
 	struct head *head = (struct head *)(void *)out;
 
 	out += sizeof(*head);
+	head->end_us = record_end_us(record);
 	head->bodies = bodies;
 	head->record_size = (uint32_t)record_encode(record, out);
 	head->details_size = has_details(record)
@@ -132,10 +134,8 @@ size_t record_batch_count(const struct record_batch *batch)
 
 /* -- gathering -------------------------------------------------------------------- */
 
-static uint64_t next_key(struct record_batch *batch, const struct record *record)
+static uint64_t next_key(struct record_batch *batch, int64_t end_us)
 {
-	int64_t end_us = record_end_us(record);
-
 	if (end_us > 0 && (uint64_t)end_us > batch->last_key)
 		batch->last_key = (uint64_t)end_us;
 	else
@@ -174,7 +174,7 @@ size_t record_batch_add(struct record_batch *batch, struct bytes message)
 	row->details = (struct bytes) { packed + head->record_size, head->details_size };
 	rc = record_decode(&record, row->record, room);
 	assert(rc == 0);
-	row->key = next_key(batch, &record);
+	row->key = next_key(batch, head->end_us);
 	index_values(&record, &values);
 	posting_batch_add(batch->postings, &values, row->key);
 	rollup_add(batch->sums, &record, (int64_t)row->key);

@@ -18,8 +18,8 @@
 
 #define RECORD_BATCH_MAX 4096 /* records */
 
-/* A message of size_max bytes at most; out is aligned to 8. Takes bodies, which may be
- * NULL. Returns its size. */
+/* A message of size_max bytes at most, which begins with the time of the record's end, in
+ * microseconds; out is aligned to 8. Takes bodies, which may be NULL. Returns its size. */
 size_t record_message_size_max(const struct record *record);
 size_t record_message_write(const struct record *record, struct body *bodies,
 	unsigned char *out);

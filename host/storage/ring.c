@@ -106,7 +106,7 @@ void ring_commit(struct ring *ring, size_t size)
 
 /* -- the reader ------------------------------------------------------------------- */
 
-bool ring_read(struct ring *ring, struct bytes *message)
+bool ring_peek(struct ring *ring, struct bytes *message)
 {
 	if (ring->read == ring->written_known)
 		ring->written_known = atomic_load(&ring->written);
@@ -116,7 +116,19 @@ bool ring_read(struct ring *ring, struct bytes *message)
 		ring->read += ring->size - (ring->read & (ring->size - 1));
 	message->size = get_size(ring, ring->read);
 	message->data = place(ring, ring->read) + HEAD_SIZE;
-	ring->read += room_of(message->size);
+	return true;
+}
+
+void ring_skip(struct ring *ring)
+{
+	ring->read += room_of(get_size(ring, ring->read));
+}
+
+bool ring_read(struct ring *ring, struct bytes *message)
+{
+	if (!ring_peek(ring, message))
+		return false;
+	ring_skip(ring);
 	return true;
 }
 

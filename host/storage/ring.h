@@ -33,7 +33,12 @@ void *ring_reserve(struct ring *ring, size_t size);
 /* size: what the message has really become, not more than was reserved. */
 void ring_commit(struct ring *ring, size_t size);
 
-/* The reading thread. False: all was read. message is good until ring_release(). */
+/* The reading thread. The next message, which stays the next; false: all was read. message
+ * is good until the ring_release() after it is skipped. */
+bool ring_peek(struct ring *ring, struct bytes *message);
+/* What ring_peek() gave was read. */
+void ring_skip(struct ring *ring);
+/* Both in one. */
 bool ring_read(struct ring *ring, struct bytes *message);
 /* Gives back the room of all that was read. */
 void ring_release(struct ring *ring);
