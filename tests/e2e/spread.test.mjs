@@ -113,7 +113,13 @@ test("what is in flight gives its place back: at its end, when the client leaves
     const { script, gate } = held_stream();
     gates.push(gate);
     up.next(script);
-    const running = await open_chat(neap, body);
+    const running = await until(
+      async () => {
+        const seen = await open_chat(neap, body);
+        return seen.status === 200 && seen;
+      },
+      () => "the place of who was answered last", // it is given back when the answer has ended
+    );
     await running.has('"a"');
     assert.equal((await chat(neap, body)).status, 429, "one is in flight");
     return { running, gate };
