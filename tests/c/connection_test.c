@@ -54,7 +54,8 @@ static void leave(struct story *story, bool with_reset)
 	close(story->client);
 	story->client = -1;
 	FRONT_WAIT(&story->front, story->front.gones == 1);
-	assert_in_range(clock_ms() - start_ms, 0, 100);
+	/* By no timer: the shortest is one of 10 s. */
+	assert_in_range(clock_ms() - start_ms, 0, 5000);
 	finish(story);
 }
 
@@ -324,7 +325,7 @@ static void test_lingering_ends(void **state)
 	assert_true(hear(&story, NULL));
 	assert_int_equal(listener_connection_count(story.front.listener), 1);
 	FRONT_WAIT(&story.front, listener_connection_count(story.front.listener) == 0);
-	assert_in_range(clock_ms() - start_ms, 900, 5000);
+	assert_in_range(clock_ms() - start_ms, 900, FRONT_PATIENCE_MS);
 	finish(&story);
 }
 

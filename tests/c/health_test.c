@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "storage/health.h"
 
+#define SOON_MS 500 /* a time within which even a busy machine does the next few lines */
+#define PATIENCE_MS 20000
+
 static void names_are_bytes(void **state)
 {
 	struct health *one = health_of("key\0openai\0a", 12);
@@ -26,10 +29,10 @@ static void a_rest_is_over_by_itself(void **state)
 {
 	struct health *health = health_of("rest", 4);
 	struct health_view view;
-	int64_t until = clock_ms() + 5000;
+	int64_t until = clock_ms() + PATIENCE_MS;
 
 	(void)state;
-	health_rest(health, 30, "429 from the provider");
+	health_rest(health, SOON_MS, "429 from the provider");
 	view = health_look(health);
 	assert_int_equal(view.state, HEALTH_RESTING);
 	assert_int_equal(view.rests, 1);
@@ -59,13 +62,13 @@ static void a_rest_is_over_by_itself(void **state)
 static void a_disabled_one_is_probed(void **state)
 {
 	struct health *health = health_of("disabled", 8);
-	int64_t until = clock_ms() + 5000;
+	int64_t until = clock_ms() + PATIENCE_MS;
 
 	(void)state;
-	health_disable(health, 20, "401");
+	health_disable(health, SOON_MS, "401");
 	health_rest(health, 1, "late");
 	assert_int_equal(health_look(health).state, HEALTH_DISABLED);
-	assert_int_equal(health_look(health).probe_ms, 20);
+	assert_int_equal(health_look(health).probe_ms, SOON_MS);
 	while (!health_probe(health))
 		assert_true(clock_ms() < until);
 	assert_false(health_probe(health));
@@ -110,12 +113,12 @@ static void failures_count_until_a_success(void **state)
 static void failures_are_forgotten_after_their_window(void **state)
 {
 	struct health *health = health_of("window", 6);
-	int64_t now = clock_us(), until = clock_ms() + 5000, end;
+	int64_t now = clock_us(), until = clock_ms() + PATIENCE_MS, end;
 
 	(void)state;
-	assert_int_equal(health_fail(health, now, 20), 1);
+	assert_int_equal(health_fail(health, now, SOON_MS), 1);
 	assert_int_equal(health_fail(health, now, 60000), 2);
-	end = clock_ms() + 21;
+	end = clock_ms() + SOON_MS + 1;
 	while (clock_ms() < end)
 		assert_true(clock_ms() < until);
 	assert_int_equal(health_fail(health, now, 60000), 1);

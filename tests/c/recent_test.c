@@ -68,7 +68,7 @@ static void forgets_in_time(void **state)
 	put(recent, "a", "soon", "x", 20);
 	put(recent, "a", "late", "x", HOUR_MS);
 	while (has(recent, "a", "soon", "x"))
-		assert_true(clock_ms() < began + 3000);
+		assert_true(clock_ms() < began + 20000);
 	assert_true(clock_ms() >= began + 20);
 	assert_true(has(recent, "a", "late", "x"));
 	recent_free(recent);

@@ -173,7 +173,7 @@ static void start_relay(struct story *story, const struct relay_plan *its_plan)
 
 static void close_story(struct story *story)
 {
-	int64_t until = clock_ms() + 3000;
+	int64_t until = clock_ms() + WORLD_WAIT_MS;
 
 	/* What lingers ends by itself. */
 	while (transfers_open_count(story->world.transfers) && clock_ms() < until)
@@ -367,7 +367,7 @@ static void a_break_is_told(void **state)
 	assert_int_equal(story.client.ends, 1);
 	close_story(&story);
 	tell_story(&story, script_answer_and_wait, SSE_HEAD A "data: par", &plan,
-		(struct transfer_timeouts) { .idle = 60 });
+		(struct transfer_timeouts) { .idle = 1000 });
 	assert_int_equal(story.transfer, TRANSFER_TIMEOUT);
 	assert_client(&story, A LATE);
 	close_story(&story);

@@ -48,7 +48,7 @@ static inline void world_open(struct world *world)
 	*world = (struct world) { 0 };
 	assert_true(sodium_init() >= 0);
 	place_make(world->place);
-	limits.cpu_ms = 20000; /* the sanitizers are slow */
+	limits.cpu_ms = 100000; /* the sanitizers are slow, and so are some machines */
 	if (storage_open(&world->process.storage, world->place, &err) ||
 		master_keys_open(&world->process.master_keys, world->place, &err) ||
 		passwords_start(&world->process.passwords, &err))

@@ -62,7 +62,7 @@ static void connect_sockets(struct pair *pair, int room)
 
 static void shake_hands(struct pair *pair)
 {
-	int64_t until = clock_us() + 5000000;
+	int64_t until = clock_us() + 20000000;
 	bool wants_write;
 	struct err err;
 	char byte;

@@ -15,6 +15,9 @@
 #include "base/clock.h"
 #include "storage/shared.h"
 
+#define SOON_MS 500 /* a time within which even a busy machine does the next few lines */
+#define PATIENCE_MS 20000
+
 static const struct shared_value none = { 0 };
 static const struct shared_value seven = { .kind = SHARED_NUMBER, .number = 7 };
 static const struct shared_value yes = { .kind = SHARED_BOOLEAN, .number = 1 };
@@ -62,11 +65,11 @@ static void values_are_kept(void **state)
 static void entries_expire(void **state)
 {
 	struct shared *shared = shared_new(1 << 20);
-	int64_t until = clock_ms() + 5000;
+	int64_t until = clock_ms() + PATIENCE_MS;
 	double sum;
 
 	(void)state;
-	assert_int_equal(set(shared, "a", &seven, 30), 0);
+	assert_int_equal(set(shared, "a", &seven, SOON_MS), 0);
 	assert_int_equal(shared_add(shared, "a", 1, 1, 60000, NAN, &sum), 0);
 	assert_true(sum == 8); /* and the expiry stays what it was */
 	while (kind_of(shared, "a") != SHARED_NONE)
@@ -110,7 +113,7 @@ static void swaps_compare(void **state)
 static void memory_has_an_end(void **state)
 {
 	struct shared *shared = shared_new(20000);
-	int64_t until = clock_ms() + 5000;
+	int64_t until = clock_ms() + PATIENCE_MS;
 	char key[32];
 	int count = 0, rc;
 	double sum;
@@ -118,12 +121,12 @@ static void memory_has_an_end(void **state)
 	(void)state;
 	do {
 		snprintf(key, sizeof(key), "key %d", count++);
-		rc = set(shared, key, &text, 50);
+		rc = set(shared, key, &text, SOON_MS);
 	} while (rc == 0 && count < 1000);
 	assert_int_equal(rc, -ENOSPC);
 	assert_in_range(count, 20, 200);
 	/* What is there may change. */
-	assert_int_equal(set(shared, "key 0", &seven, 50), 0);
+	assert_int_equal(set(shared, "key 0", &seven, SOON_MS), 0);
 	while (shared_add(shared, "new", 3, 1, 0, NAN, &sum) == -ENOSPC)
 		assert_true(clock_ms() < until);
 	for (int i = 0; i < 40; i++) {

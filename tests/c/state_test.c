@@ -143,7 +143,7 @@ static void test_cpu_is_limited(void **arg)
 		"local function f() while true do end end\n"
 		"while true do pcall(f) end",
 		"stopped after 50 ms of CPU time");
-	assert_true(clock_ms() - start < 1000);
+	assert_true(clock_ms() - start < 10000);
 	expect_ok(*arg, "local n = 0 for i = 1, 1e5 do n = n + i end");
 }
 

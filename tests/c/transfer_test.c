@@ -535,7 +535,7 @@ static void timers_end_a_transfer(void **state)
 		world_wait(&world, &noted.ends, 1);
 		assert_int_equal(noted.result, TRANSFER_TIMEOUT);
 		assert_non_null(strstr(transfer_error(noted.transfer), cases[i].text));
-		assert_in_range(clock_ms() - start, 40, 4000);
+		assert_in_range(clock_ms() - start, 40, WORLD_WAIT_MS);
 		noted_clear(&noted);
 		world_close(&world);
 		scripted_stop(&upstream);
@@ -571,7 +571,7 @@ static void a_mute_resolver_holds_up_nobody(void **state)
 	noted_clear(&timed);
 	noted_clear(&noted);
 	world_close(&world);
-	assert_in_range(clock_ms() - start, 0, 50);
+	assert_in_range(clock_ms() - start, 0, 5000);
 	assert_int_equal(mute.ends, 0);
 	scripted_stop(&upstream);
 	pthread_mutex_lock(&mute_lock);
@@ -956,6 +956,7 @@ static void a_transfer_can_be_paused(void **state)
 		.on_data = pause_at_data,
 		.on_end = count_end,
 	};
+	enum { IDLE_MS = 1000 }; /* than which the provider is faster, on any machine */
 	struct pausing pausing = { .size = 0 };
 	struct scripted upstream;
 	struct world world;
@@ -965,15 +966,15 @@ static void a_transfer_can_be_paused(void **state)
 	scripted_start(&upstream, script_large, NULL);
 	world_open(&world);
 	struct transfer_request request = request_to(&upstream);
-	request.timeouts.idle = 60;
+	request.timeouts.idle = IDLE_MS;
 	transfer = transfer_start(world.transfers, &request, &handler, &pausing);
 	for (int i = 1; i <= 20; i++) {
-		int turns = 0;
+		int turns = 0, pause_ms = i == 3 ? IDLE_MS * 6 / 5 : 0;
 
 		world_wait(&world, &pausing.pauses, i);
 		/* Longer than the idle timer once, which does not count
 		 * while it is paused. */
-		for (int64_t until = clock_ms() + (i == 3 ? 120 : 0); clock_ms() < until;)
+		for (int64_t until = clock_ms() + pause_ms; clock_ms() < until;)
 			event_base_loop(world.base, EVLOOP_NONBLOCK);
 		for (turns = 0; turns < 3; turns++)
 			event_base_loop(world.base, EVLOOP_NONBLOCK);
@@ -1030,7 +1031,7 @@ static void many_are_open_at_once(void **state)
 	start = clock_ms();
 	for (int i = 0; i < COUNT; i++)
 		noted_clear(&noted[i]);
-	assert_in_range(clock_ms() - start, 0, 1000);
+	assert_in_range(clock_ms() - start, 0, 5000);
 	assert_int_equal(noted[0].ends, 0);
 	world_close(&world);
 	scripted_stop(&upstream);
