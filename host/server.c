@@ -205,11 +205,13 @@ static int start_workers(struct server *server, struct generation **mine, struct
 				strchr(host, ':') ? "[%s]:%d" : "%s:%d", host,
 				worker_port(server->workers[0]));
 			options.address = same;
+			options.is_shared = true;
 		}
 	}
 	if (!server->loader.has_admin)
 		return 0;
 	options.address = settings->admin_listen;
+	options.is_shared = false;
 	options.limits.body_max = ADMIN_BODY_MAX;
 	return start_worker(server, mine, &options, err);
 }

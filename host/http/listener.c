@@ -211,7 +211,23 @@ static int resolve(const char *address, struct addrinfo **out, struct err *err)
 	return 0;
 }
 
-static int open_socket(const struct addrinfo *info, bool is_for_all)
+/* Without SO_REUSEPORT the bind fails where anybody listens already, also another neap, which
+ * would else take every other connection. Set behind it, it still lets our own others in. */
+static int bind_socket(int fd, const struct addrinfo *info, bool is_shared)
+{
+	const int on = 1;
+	int rc = 0;
+
+	if (is_shared)
+		rc = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (rc == 0)
+		rc = bind(fd, info->ai_addr, info->ai_addrlen);
+	if (rc == 0 && !is_shared)
+		rc = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	return rc;
+}
+
+static int open_socket(const struct addrinfo *info, bool is_for_all, bool is_shared)
 {
 	int on = 1;
 	int off = 0;
@@ -220,14 +236,12 @@ static int open_socket(const struct addrinfo *info, bool is_for_all)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
-		goto fail;
 	/* ":8080" hears IPv4 as well. */
 	if (info->ai_family == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_for_all ? &off : &on,
 			sizeof(on)) != 0)
 		goto fail;
-	if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0)
+	if (bind_socket(fd, info, is_shared) != 0 || listen(fd, SOMAXCONN) != 0)
 		goto fail;
 	return fd;
 
@@ -238,7 +252,7 @@ fail:
 }
 
 /* The listening socket or a negative errno. */
-static int open_address(const char *address, struct err *err)
+static int open_address(const char *address, bool is_shared, struct err *err)
 {
 	struct addrinfo *found = NULL;
 	bool is_for_all = *address == ':';
@@ -251,7 +265,7 @@ static int open_address(const char *address, struct err *err)
 	for (int round = 0; round < 2 && fd < 0; round++) {
 		for (struct addrinfo *at = found; at && fd < 0; at = at->ai_next) {
 			if (!is_for_all || (at->ai_family == AF_INET6) == (round == 0))
-				fd = open_socket(at, is_for_all);
+				fd = open_socket(at, is_for_all, is_shared);
 		}
 	}
 	freeaddrinfo(found);
@@ -284,7 +298,7 @@ int listener_open(struct listener **out, struct event_base *base,
 
 	if ((event_base_get_features(base) & wanted) != wanted)
 		return err_set(err, -ENOTSUP, "libevent has no epoll here");
-	if ((fd = open_address(options->address, err)) < 0)
+	if ((fd = open_address(options->address, options->is_shared, err)) < 0)
 		return fd;
 	listener = xcalloc(1, sizeof(*listener));
 	listener->base = base;

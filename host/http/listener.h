@@ -38,6 +38,9 @@ extern const struct http_limits http_default_limits;
 struct listener_options {
 	/* "127.0.0.1:8080", "[::1]:8080", ":8080", "localhost:8080"; port 0: any */
 	const char *address;
+	/* With the process's other workers: only the first one is refused where somebody
+	 * listens already. */
+	bool is_shared;
 	struct tls *tls; /* NULL: plain. Borrowed */
 	struct http_limits limits;
 	struct spools *spools; /* borrowed; where big bodies go */

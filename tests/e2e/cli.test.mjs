@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { group, provider } from "./support/lua.mjs";
-import { root, run } from "./support/neap.mjs";
+import { root, run, serve } from "./support/neap.mjs";
 import { folder } from "./support/story.mjs";
 
 const config = (t, text) => {
@@ -184,6 +184,14 @@ test("serve on a port that is taken says so and ends", async (t) => {
   assert.notEqual(ended.code, 0);
   assert.notEqual(ended.code, "SIGKILL", `it did not end: ${ended.text}`);
   assert.match(ended.text, new RegExp(String(server.address().port)));
+});
+
+test("so it does where another neap listens, with a storage of its own", async (t) => {
+  const neap = await serve(t, "");
+  const listen = `listen = "127.0.0.1:${neap.port}" storage = "data"\n`;
+  const ended = await run(t, ["serve", "-c", config(t, listen)]);
+  assert.equal(ended.code, 1, ended.text);
+  assert.match(ended.text, new RegExp(`cannot listen on 127\\.0\\.0\\.1:${neap.port}`));
 });
 
 test("the whole configuration's words are accepted, also those whose effect comes later", async (t) => {
