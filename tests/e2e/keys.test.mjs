@@ -62,14 +62,14 @@ test("429 with retry-after rests that key and only that; the next one answers", 
 test("a rest ends after retry-after", async (t) => {
   const { up, ask } = await pool(t, { keys: [{ secret: KEYS[0], id: "k1" }] });
   up.next(error(429, "slow down", { "retry-after": "1" }));
-  assert.equal((await ask()).status, 429);
   const rested_at = performance.now();
+  assert.equal((await ask()).status, 429);
   let seen;
   do seen = await ask();
   while (seen.status === 429 && performance.now() - rested_at < 10000);
   assert.equal(seen.status, 200, seen.text);
   const took = performance.now() - rested_at;
-  assert.ok(took > 700, `the key rested for ${took} ms`);
+  assert.ok(took > 900, `the key rested for ${took} ms`);
   assert.equal(up.calls.length, 2, "it was not asked while it rested");
 });
 

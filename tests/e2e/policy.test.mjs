@@ -28,7 +28,7 @@ const policies = {
   end
   return request:refuse(503, "no b")`,
   sets: '  return next(request:with { set = { temperature = 0.5, user = "somebody" } })',
-  sleeps: "  self:sleep(0.2)\n  return next(request)",
+  sleeps: "  self:sleep(1)\n  return next(request)",
   sleeps_long: "  self:sleep(60)\n  return next(request)",
   tries_twice: `  local first = next(request)
   if first.status == 500 then
@@ -118,10 +118,12 @@ test("policies of the user's own", async (t) => {
   });
 
   await t.test("sleeps without holding up others", async () => {
-    const sleeping = ask("sleeps");
-    const begin = performance.now();
+    let is_awake = false;
+    const sleeping = ask("sleeps").finally(() => {
+      is_awake = true;
+    });
     await ask("passes");
-    assert.ok(performance.now() - begin < 200, "the other request did not wait");
+    assert.ok(!is_awake, "the other request did not wait");
     assert.equal((await sleeping).status, 200);
   });
 

@@ -163,10 +163,11 @@ test("a leg whose turn is over before it comes is not asked", async (t) => {
 test("after: the second leg begins when its time has come", async (t) => {
   const { a, b, neap } = await pool(t, {}, { "policies/racer.lua": racer(0.2) });
   a.next([SILENCE]);
+  const begin = performance.now();
   const seen = await chat(neap, say("pool"));
   assert.equal(seen.headers["x-neap-provider"], "b");
-  const took = b.calls[0].at - a.calls[0].at;
-  assert.ok(took >= 190 && took < within(400), `b was asked ${took} ms after a`);
+  const took = b.calls[0].at - begin;
+  assert.ok(took >= 190 && took < within(1000), `b was asked after ${took} ms`);
 });
 
 test("a stream of the winner goes on for long after the race", async (t) => {
@@ -356,6 +357,7 @@ test("hedge: the share is that of all workers", async (t) => {
   );
   a.always(async (call) => {
     /* Late enough that each request would like a second target. */
+    await until(() => a.calls.length === 40, "all requests");
     await Promise.race([call.closed, new Promise((resolve) => setTimeout(resolve, 300))]);
     return answer("late")(call);
   });

@@ -52,7 +52,7 @@ async function mute(t) {
     later(t, () => socket.destroy());
     const is_taken = await Promise.race([
       new Promise((resolve) => socket.once("connect", () => resolve(true))),
-      new Promise((resolve) => setTimeout(resolve, 200, false)),
+      new Promise((resolve) => setTimeout(resolve, 1000, false)),
     ]);
     if (!is_taken) {
       const wake = () => child.kill("SIGCONT");

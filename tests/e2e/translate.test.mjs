@@ -20,7 +20,7 @@ import {
   stop,
   tell,
 } from "./support/shout.mjs";
-import { latch, until, within } from "./support/story.mjs";
+import { latch, patience, until, within } from "./support/story.mjs";
 import {
   DONE,
   END,
@@ -261,7 +261,7 @@ test("a slow client stops the provider, and all bytes arrive", async (t) => {
 });
 
 test("what breaks in mid-stream is shown broken", async (t) => {
-  const { loud, plain, neap } = await pool(t, {}, { idle: 0.4 });
+  const { loud, plain, neap } = await pool(t, {}, { idle: patience(1) });
   const client = client_of(neap);
   const begin = hello() + say_it("one");
   const breaks = {
@@ -321,7 +321,7 @@ test("what breaks in mid-stream is shown broken", async (t) => {
 });
 
 test("before the commit it fails over, in both directions", async (t) => {
-  const { loud, plain, neap } = await pool(t, {}, { first_event: 0.5 });
+  const { loud, plain, neap } = await pool(t, {}, { first_event: patience(1) });
   const ills = {
     "an error": [error(500, "ill"), error(500, "ill")],
     "an error event": [stream(oops(500, "ill")), stream(event({ error: { message: "ill" } }))],
@@ -362,7 +362,7 @@ test("before the commit it fails over, in both directions", async (t) => {
 });
 
 test("a provider that answers otherwise than asked", async (t) => {
-  const { loud, plain, neap } = await pool(t, {}, { idle: 0.4 });
+  const { loud, plain, neap } = await pool(t, {}, { idle: patience(1) });
   const call = { id: "call_1", name: "weather", with: '{"city":"Rome"}' };
 
   await t.test("a whole answer becomes a stream", async () => {

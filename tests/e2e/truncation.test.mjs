@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { chat, open_chat, say } from "./support/client.mjs";
 import { NO_BREAKER, group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
-import { latch } from "./support/story.mjs";
+import { latch, patience } from "./support/story.mjs";
 import { client_of } from "./support/sdk.mjs";
 import {
   DONE,
@@ -30,7 +30,7 @@ test("streams that break", async (t) => {
   const neap = await serve(
     t,
     [
-      provider("a", up, { timeouts: { idle: 0.4 } }),
+      provider("a", up, { timeouts: { idle: patience(1) } }),
       provider("b", second),
       group("pool", ["a", "b"], { policies: NO_BREAKER }),
     ].join(""),

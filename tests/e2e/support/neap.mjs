@@ -167,7 +167,7 @@ class Neap {
     await until(
       () => is_ready(this),
       () => `neap to be ready; it says\n${this.tail(40)}`,
-      patience(15000),
+      patience(40000),
     );
   }
 
@@ -175,7 +175,7 @@ class Neap {
     if (!this.is_running()) return this.child.exitCode;
     this.signal("SIGTERM");
     try {
-      return await this.ended(patience(8000));
+      return await this.ended(patience());
     } finally {
       if (this.is_running()) this.child.kill("SIGKILL");
     }
@@ -220,7 +220,7 @@ export async function start_again(neap, options = {}) {
   await until(
     () => is_ready(neap),
     () => `neap to be ready again; it says\n${neap.tail(40)}`,
-    patience(15000),
+    patience(40000),
   );
 }
 
@@ -239,7 +239,7 @@ export async function run(t, args, options = {}) {
   child.stderr.on("data", (data) => {
     stderr += data;
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), patience(30000));
+  const timer = setTimeout(() => child.kill("SIGKILL"), patience(120000));
   const code = await new Promise((resolve) =>
     child.on("close", (status, signal) => resolve(status ?? signal)),
   );

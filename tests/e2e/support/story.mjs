@@ -6,7 +6,7 @@
  * under sanitizers. */
 import net from "node:net";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -14,7 +14,7 @@ export const deep = process.env.NEAP_DEEP === "1";
 const slack = Number(process.env.NEAP_SLACK ?? 2.5);
 
 export const within = (ms) => ms * slack;
-export const patience = (ms = 5000) => ms * Math.max(1, slack / 2.5);
+export const patience = (ms = 20000) => ms * Math.max(1, slack / 2.5);
 export const seconds_since = (start) => (performance.now() - start) / 1000;
 
 const stacks = new WeakMap();
@@ -42,16 +42,16 @@ export function later(t, undo) {
   stack.push(undo);
 }
 
-const folders = new Set();
+const files = new Set();
 const remove = (made) => {
-  folders.delete(made);
+  files.delete(made);
   rmSync(made, { recursive: true, force: true });
 };
-process.on("exit", () => folders.forEach(remove));
+process.on("exit", () => files.forEach(remove));
 
 export function folder(t) {
   const made = mkdtempSync(path.join(tmpdir(), "neap-e2e-"));
-  folders.add(made);
+  files.add(made);
   later(t, () => remove(made));
   return made;
 }
@@ -93,11 +93,25 @@ export async function until(look, what, ms = patience()) {
   }
 }
 
+/* Keeps the port from the stories that run at the same time, until this process ends. */
+function reserve(port) {
+  const mark = path.join(tmpdir(), `neap-port-${port}`);
+  try {
+    closeSync(openSync(mark, "wx"));
+  } catch (error) {
+    if (error.code === "EEXIST") return false;
+    throw error;
+  }
+  files.add(mark);
+  return true;
+}
+
 /* A port that nobody listens on. It lies below the range from which the kernel takes the
  * ports of outgoing connections: one of those could otherwise have it before neap does. */
 export async function free_port() {
   for (let tries = 0; tries < 100; tries++) {
     const port = 15000 + Math.floor(Math.random() * 16000);
+    if (!reserve(port)) continue;
     const server = net.createServer();
     const is_free = await new Promise((resolve) => {
       server.once("error", () => resolve(false));
