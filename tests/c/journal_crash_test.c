@@ -32,7 +32,7 @@ static int64_t slack(void)
 {
 	const char *text = getenv("NEAP_SLACK");
 
-	return text ? strtol(text, NULL, 10) : 1;
+	return text ? strtol(text, NULL, 10) : 5;
 }
 
 static struct store *open_store(void)

@@ -171,7 +171,7 @@ static void test_boundary_goes_on(void **arg)
 		"  relax()\n"
 		"  assert(not is_overrun())\n"
 		"  assert(not ok and message:find('stopped after 50 ms of CPU time', 1, true))\n"
-		"  for i = 1, 1e4 do local s = tostring(i) end\n"
+		"  for i = 1, 1e3 do local s = tostring(i) end\n"
 		"end\n"
 		"set_boundary(guard)\n"
 		"guard()\n"
