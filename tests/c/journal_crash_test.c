@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "journal_check.h"
@@ -51,7 +51,7 @@ static struct store *open_store(void)
 static void push_for_ever(int out, uint64_t number)
 {
 	struct journal_options options = { .worker_count = 1,
-		.retention = { .record_bytes = 4 * 1024 * 1024 } };
+		.retention = { .record_bytes = 1024 * 1024 } };
 	struct record_source source = { .seed = number,
 		.end_us = clock_wall_us(),
 		.step_us = 1000 / RATE };
@@ -89,7 +89,7 @@ struct fall {
 static void kill_one(struct fall *fall, uint64_t number, unsigned *seed)
 {
 	size_t lines = 20 + (size_t)rand_r(seed) % 200;
-	unsigned spins = (unsigned)rand_r(seed) % 3000;
+	useconds_t more_us = (useconds_t)rand_r(seed) % 3000;
 	int ends[2], status;
 	pid_t child;
 
@@ -105,8 +105,7 @@ static void kill_one(struct fall *fall, uint64_t number, unsigned *seed)
 		read(ends[0], &fall->moments[fall->count], sizeof(struct moment)) ==
 			sizeof(struct moment))
 		fall->count++;
-	for (unsigned i = 0; i < spins; i++)
-		sched_yield();
+	usleep(more_us);
 	fall->us = clock_us();
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);

@@ -5,7 +5,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +41,12 @@ static void place_open(struct place *place, uint64_t memory_max, uint64_t disk_m
 /* Nothing is left: no file, no bytes in the totals once the thread has let go. */
 static void place_close(struct place *place)
 {
-	int64_t give_up_ms = clock_ms() + 10000;
+	int64_t give_up_ms = clock_ms() + 20000;
 
 	while (atomic_load(&place->spools->memory_used) ||
 		atomic_load(&place->spools->disk_used)) {
 		assert_true(clock_ms() < give_up_ms);
-		sched_yield();
+		usleep(1000);
 	}
 	spools_close(place->spools);
 	event_base_free(place->base);
@@ -89,7 +88,7 @@ static void on_ready(struct spool *spool, void *arg)
 
 static void wait_ready(struct place *place, struct spool *spool)
 {
-	int64_t give_up_ms = clock_ms() + 10000;
+	int64_t give_up_ms = clock_ms() + 20000;
 	int calls = 0;
 
 	spool_when_ready(spool, on_ready, &calls);

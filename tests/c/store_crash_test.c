@@ -6,10 +6,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "storage/cursor.h"
@@ -113,7 +113,7 @@ static uint64_t kill_one(const struct store_layout *layout, unsigned *seed)
 	uint64_t last = 0;
 	int ends[2], status;
 	unsigned acks = 1 + (unsigned)rand_r(seed) % 60;
-	unsigned spins = (unsigned)rand_r(seed) % 3000;
+	useconds_t more_us = (useconds_t)rand_r(seed) % 3000;
 	pid_t child;
 
 	assert_int_equal(pipe(ends), 0);
@@ -127,8 +127,7 @@ static uint64_t kill_one(const struct store_layout *layout, unsigned *seed)
 	for (unsigned i = 0; i < acks; i++)
 		if (read(ends[0], &last, sizeof(last)) != sizeof(last))
 			break;
-	for (unsigned i = 0; i < spins; i++)
-		sched_yield();
+	usleep(more_us);
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFSIGNALED(status));
