@@ -8,7 +8,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { chat, get, open, say } from "./support/client.mjs";
 import { root, serve } from "./support/neap.mjs";
-import { free_port } from "./support/story.mjs";
+import { free_port, patience } from "./support/story.mjs";
 import { client_of } from "./support/sdk.mjs";
 
 const example = async () => {
@@ -25,7 +25,7 @@ test("the example works without any key", async (t) => {
   await t.test("its banner names the address and a curl line that works", async () => {
     await neap.says(new RegExp(`127\\.0\\.0\\.1:${neap.port}`));
     const line = /curl .*/.exec(banner(neap, await neap.says(/\bcurl /)))[0];
-    const { stdout } = await promisify(execFile)("sh", ["-c", line], { timeout: 10000 });
+    const { stdout } = await promisify(execFile)("sh", ["-c", line], { timeout: patience() });
     assert.match(stdout, /choices|data:/, `${line}\nanswered ${stdout}`);
   });
 

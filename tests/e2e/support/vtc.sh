@@ -2,7 +2,7 @@
 # What a varnishtest story asks neap between its steps:
 #   vtc.sh ready PORT   waits until neap serves
 #   vtc.sh idle PORT    waits until nothing is open but the question itself
-# Bounded: 20 s for the first, 5 s for the second.
+# Bounded: 20 s each, and more where a question takes long.
 
 ask() {
 	curl -s --noproxy '*' --max-time 2 "http://127.0.0.1:$1/$2"
@@ -27,7 +27,7 @@ ready)
 	echo "neap does not serve on port $2"
 	;;
 idle)
-	for _ in $(seq 100); do
+	for _ in $(seq 400); do
 		is_idle "$2" && exit 0
 		sleep 0.05
 	done
