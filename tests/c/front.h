@@ -26,7 +26,7 @@
 #include "http/listener.h"
 #include "http/spool.h"
 
-#define FRONT_PATIENCE_MS 10000
+#define FRONT_PATIENCE_MS 30000
 
 enum front_mode {
 	FRONT_ECHO,   /* reads the body, then answers "METHOD PATH SIZE\n" */

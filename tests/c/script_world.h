@@ -25,7 +25,7 @@
 #include "storage/storage.h"
 #include "storage_place.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 100000
 
 struct world {
 	char place[128];

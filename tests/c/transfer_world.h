@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "upstream/transfer.h"
 
-#define WORLD_WAIT_MS 10000 /* a test that waits longer has failed */
+#define WORLD_WAIT_MS 30000 /* a test that waits longer has failed */
 
 struct world {
 	struct event_base *base;
