@@ -49,7 +49,8 @@ test("a running stream and a waiting request finish, then neap exits with 0", as
   await streamed.whole();
   assert.match(streamed.text, /two/);
   assert.match(streamed.text, /\[DONE\]/);
-  assert.equal((await (await waiting).whole()).content, "late");
+  const { content } = await (await waiting).whole();
+  assert.equal(content, "late", `after ${up.calls.length} calls; the log ends with\n${neap.tail()}`);
   assert.equal(await neap.ended(patience()), 0);
   assert.equal(
     neap.requests().filter((line) => line.outcome === "ok").length,
