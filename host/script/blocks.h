@@ -49,6 +49,9 @@ static inline void *blocks_take(struct blocks *blocks, size_t size)
 	if (!block)
 		return blocks_cut(blocks, size);
 	memcpy(first, block, sizeof(*first));
+	/* It was freed megabytes of other blocks ago, and is out of the processor's caches: on
+	 * its way back while the program does something else. */
+	__builtin_prefetch(*first, 1);
 	return block;
 }
 
