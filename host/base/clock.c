@@ -17,10 +17,18 @@ int64_t clock_us(void)
 
 int64_t clock_ms(void)
 {
-	return clock_us() / 1000;
+	return read_us(CLOCK_MONOTONIC_COARSE) / 1000;
 }
 
 int64_t clock_wall_us(void)
 {
 	return read_us(CLOCK_REALTIME);
+}
+
+int64_t clock_wall_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (int64_t)now.tv_sec;
 }

@@ -105,7 +105,7 @@ static const char *date_line(size_t *size)
 	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
 		"Aug", "Sep", "Oct", "Nov", "Dec" };
-	time_t now = (time_t)(clock_wall_us() / 1000000);
+	time_t now = (time_t)clock_wall_s();
 	struct tm date;
 
 	if (now != made || !line_size) {
