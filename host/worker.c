@@ -14,6 +14,7 @@
 #include "base/background.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "http/listener.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -141,6 +142,7 @@ static void *thread_main(void *arg)
 	if (worker->is_background)
 		background_enter();
 	state_watch_thread();
+	mem_keep(true);
 	event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	listener_close(worker->listener);
 	worker->listener = NULL;
@@ -149,6 +151,7 @@ static void *thread_main(void *arg)
 	pthread_mutex_unlock(&worker->lock);
 	script_free(worker->script);
 	transfers_free(worker->transfers);
+	mem_keep(false);
 	state_unwatch_thread();
 	worker->has_ended = true;
 	return NULL;

@@ -24,7 +24,7 @@ static struct arena_block *add_block(struct arena *arena, size_t size)
 
 	if (size > capacity)
 		capacity = size;
-	block = xmalloc(sizeof(*block) + capacity);
+	block = mem_take(sizeof(*block) + capacity);
 	block->next = arena->blocks;
 	block->used = 0;
 	block->capacity = capacity;
@@ -83,7 +83,7 @@ void arena_clear(struct arena *arena)
 	while (arena->blocks) {
 		struct arena_block *next = arena->blocks->next;
 
-		free(arena->blocks);
+		mem_give(arena->blocks, sizeof(*next) + arena->blocks->capacity);
 		arena->blocks = next;
 	}
 }

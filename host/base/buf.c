@@ -2,49 +2,11 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BUF_FIRST 256 /* bytes of the first allocation */
-#define KEPT_MAX 32   /* blocks that a thread keeps for its next buffers */
-#ifdef NEAP_SANITIZE
-#define KEPT_SIZE SIZE_MAX /* none: the sanitizers watch malloc's blocks, one by one */
-#else
-#define KEPT_SIZE 2048 /* bytes of each */
-#endif
-
-/* What malloc keeps for a thread ends at 1 KiB; for more it searches, splits and joins. Most
- * answers of providers are somewhat longer. Threads that fill buffers live as long as the
- * process, so that nobody gives this back. One behind the other, each begins with the
- * address of the next. */
-static _Thread_local struct {
-	char *first;
-	size_t count;
-} kept;
-
-static char *take_memory(size_t capacity)
-{
-	char *memory = kept.first;
-
-	if (capacity != KEPT_SIZE || !memory)
-		return xmalloc(capacity);
-	memcpy(&kept.first, memory, sizeof(kept.first));
-	kept.count--;
-	return memory;
-}
-
-static void give_memory(char *memory, size_t capacity)
-{
-	if (!memory || capacity != KEPT_SIZE || kept.count >= KEPT_MAX) {
-		free(memory);
-		return;
-	}
-	memcpy(memory, &kept.first, sizeof(kept.first));
-	kept.first = memory;
-	kept.count++;
-}
 
 char *buf_make_room(struct buf *buf, size_t size)
 {
@@ -61,10 +23,10 @@ char *buf_make_room(struct buf *buf, size_t size)
 		wanted = buf->capacity ? buf->capacity * 2 : BUF_FIRST;
 		while (wanted < used + size)
 			wanted *= 2;
-		memory = take_memory(wanted);
+		memory = mem_take(wanted);
 		if (buf->memory)
 			memcpy(memory, buf->memory + buf->start, used);
-		give_memory(buf->memory, buf->capacity);
+		mem_give(buf->memory, buf->capacity);
 		buf->memory = memory;
 		buf->capacity = wanted;
 	}
@@ -113,13 +75,13 @@ void buf_trim(struct buf *buf)
 	if (buf->end == buf->start) {
 		buf_clear(buf);
 	} else if (buf->end < buf->capacity) {
-		buf->memory = xrealloc(buf->memory, buf->end);
+		buf->memory = mem_resize(buf->memory, buf->capacity, buf->end);
 		buf->capacity = buf->end;
 	}
 }
 
 void buf_clear(struct buf *buf)
 {
-	give_memory(buf->memory, buf->capacity);
+	mem_give(buf->memory, buf->capacity);
 	*buf = (struct buf) { 0 };
 }

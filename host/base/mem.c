@@ -11,6 +11,19 @@
 #define SMALL 1024                      /* bytes of a block that a thread keeps */
 #define TRIMMED_FROM (16 * 1024 * 1024) /* bytes free at the end of a heap */
 
+/* What malloc keeps for a thread are seven blocks of a size, and none above 1 KiB: with more
+ * requests at once it searches, splits and joins. A thread that answers requests keeps more,
+ * one behind the other: each begins with the address of the next. */
+#define KEPT_STEP 128 /* bytes between two sizes */
+#define KEPT_SIZES 16 /* up to 2 KiB: most answers of providers are longer than 1 */
+#define KEPT_COUNT 64 /* blocks of each size */
+
+static _Thread_local bool keeps;
+static _Thread_local struct kept {
+	void *first;
+	size_t count;
+} kept[KEPT_SIZES];
+
 void mem_prepare(void)
 {
 	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
@@ -25,6 +38,64 @@ static void *check(void *memory, size_t size)
 		abort();
 	}
 	return memory;
+}
+
+/* Where blocks of this size are kept; NULL: malloc has them. */
+static inline struct kept *kept_of(size_t size)
+{
+#ifdef NEAP_SANITIZE
+	/* The sanitizers watch malloc's blocks, one by one. */
+	(void)size;
+	return NULL;
+#else
+	return size - 1 < KEPT_STEP * KEPT_SIZES ? &kept[(size - 1) / KEPT_STEP] : NULL;
+#endif
+}
+
+void *mem_take(size_t size)
+{
+	struct kept *at = kept_of(size);
+	void *memory = at ? at->first : NULL;
+
+	if (!memory)
+		return xmalloc(at ? (size_t)(at - kept + 1) * KEPT_STEP : size);
+	memcpy(&at->first, memory, sizeof(at->first));
+	at->count--;
+	return memory;
+}
+
+void mem_give(void *memory, size_t size)
+{
+	struct kept *at = kept_of(size);
+
+	if (!memory || !at || !keeps || at->count == KEPT_COUNT) {
+		free(memory);
+		return;
+	}
+	memcpy(memory, &at->first, sizeof(at->first));
+	at->first = memory;
+	at->count++;
+}
+
+void *mem_resize(void *old, size_t old_size, size_t size)
+{
+	void *memory;
+
+	if (!kept_of(old_size) && !kept_of(size))
+		return xrealloc(old, size);
+	memory = mem_take(size);
+	if (old)
+		memcpy(memory, old, old_size < size ? old_size : size);
+	mem_give(old, old_size);
+	return memory;
+}
+
+void mem_keep(bool is_keeping)
+{
+	keeps = is_keeping;
+	for (size_t i = 0; i < KEPT_SIZES && !keeps; i++)
+		while (kept[i].first)
+			free(mem_take((i + 1) * KEPT_STEP));
 }
 
 void *xmalloc(size_t size)

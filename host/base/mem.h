@@ -4,6 +4,7 @@
  * malloc: when the system refuses memory the process ends with a log line. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A fallible function returns 0 or a negative errno, and the caller must look. */
@@ -18,6 +19,16 @@
 /* Once, before the first thread: the buffers of one request after another take memory that
  * the process has, instead of giving it to the system and asking again each time. */
 void mem_prepare(void);
+
+/* From now on, or no more, the calling thread keeps blocks that it gives back for those that
+ * it takes next. A thread that ends keeps none. */
+void mem_keep(bool is_keeping);
+/* Blocks that come and go with each request: take is as xmalloc(), give as free() with the
+ * size that was taken, resize as xrealloc() with it. Blocks that xmalloc() gave are none of
+ * them, but any of them may be free()d as well. */
+void *mem_take(size_t size);
+void mem_give(void *memory, size_t size);
+void *mem_resize(void *old, size_t old_size, size_t size);
 
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);

@@ -115,6 +115,7 @@ struct exchange {
 	uint64_t answer_left;     /* of a counted answer */
 	struct answer_copy *copy; /* borrowed; NULL: nobody keeps the answer */
 	unsigned references;
+	size_t size;      /* of all this, fields and text included */
 	bool is_received; /* on_body_end has been called */
 	bool is_receiving;
 	bool is_peer_loopback;

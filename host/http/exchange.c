@@ -18,12 +18,14 @@ struct exchange *exchange_new(struct connection *connection, size_t lines,
 	const char *text, size_t size, char **copy)
 {
 	size_t fields_size = lines * sizeof(struct field);
-	struct exchange *exchange = xmalloc(sizeof(*exchange) + fields_size + size + 1);
+	size_t whole_size = sizeof(struct exchange) + fields_size + size + 1;
+	struct exchange *exchange = mem_take(whole_size);
 
 	*exchange = (struct exchange) {
 		.sink = { &sink_ops },
 		.connection = connection,
 		.references = 1,
+		.size = whole_size,
 		.head = { .method = "", .path = "", .query = "" },
 		.is_peer_loopback = connection->is_peer_loopback,
 	};
@@ -47,7 +49,7 @@ void exchange_unref(struct exchange *exchange)
 		return;
 	if (exchange->spool)
 		spool_free(exchange->spool);
-	free(exchange);
+	mem_give(exchange, exchange->size);
 }
 
 void exchange_set_data(struct exchange *exchange, void *data)

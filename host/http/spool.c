@@ -121,13 +121,15 @@ const char *spool_memory(const struct spool *spool)
 
 struct spool *spool_new(struct spools *spools, struct event_base *base)
 {
-	struct spool *spool = xcalloc(1, sizeof(*spool));
+	struct spool *spool = mem_take(sizeof(*spool));
 
-	spool->source.ops = &source_ops;
-	spool->spools = spools;
-	spool->base = base;
-	spool->expected = RUN_FIRST;
-	spool->ready_fd = -1;
+	*spool = (struct spool) {
+		.source = { .ops = &source_ops },
+		.spools = spools,
+		.base = base,
+		.expected = RUN_FIRST,
+		.ready_fd = -1,
+	};
 	return spool;
 }
 
@@ -157,7 +159,7 @@ static bool grow_run(struct spool *spool, size_t size)
 		    capacity - spool->run_capacity))
 		return false;
 	spool->memory_charge = capacity;
-	spool->run = xrealloc(spool->run, capacity);
+	spool->run = mem_resize(spool->run, spool->run_capacity, capacity);
 	spool->run_capacity = capacity;
 	return true;
 }
@@ -293,6 +295,6 @@ void spool_free(struct spool *spool)
 	if (spool->ready_fd >= 0)
 		close(spool->ready_fd);
 	atomic_fetch_sub(&spool->spools->memory_used, spool->memory_charge);
-	free(spool->run);
-	free(spool);
+	mem_give(spool->run, spool->run_capacity);
+	mem_give(spool, sizeof(*spool));
 }

@@ -86,13 +86,15 @@ struct request *request_of(lua_State *L)
 
 struct request *request_new(struct script *script, struct exchange *exchange)
 {
-	struct request *request = xcalloc(1, sizeof(*request));
+	struct request *request = mem_take(sizeof(*request));
 
-	request->script = script;
-	request->exchange = exchange;
+	*request = (struct request) {
+		.script = script,
+		.exchange = exchange,
+		.generation = script->current,
+	};
 	exchange_ref(exchange);
 	exchange_set_data(exchange, request);
-	request->generation = script->current;
 	generation_ref(request->generation);
 	list_init(&request->attempts);
 	list_init(&request->legs);
@@ -143,7 +145,7 @@ void request_free(struct request *request)
 	exchange_unref(request->exchange);
 	list_remove(&request->link);
 	request->script->process->request_count--;
-	free(request);
+	mem_give(request, sizeof(*request));
 }
 
 /* -- answers without Lua: only where Lua itself failed ------------------------------ */

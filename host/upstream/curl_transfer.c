@@ -58,21 +58,13 @@ void curl_transfer_done(struct curl_transfer *own, CURLcode code)
 
 /* -- the carrier ------------------------------------------------------------------- */
 
-static struct transfer *new_transfer(struct transfers *pool)
-{
-	struct curl_transfer *own = xcalloc(1, sizeof(*own));
-
-	(void)pool;
-	own->fd = -1;
-	return &own->transfer;
-}
-
 static void prepare(struct transfer *transfer, const struct transfer_request *request,
 	struct outline *outline)
 {
 	struct curl_transfer *own = curl_transfer_of(transfer);
 
 	(void)outline;
+	own->fd = -1;
 	own->handle = handle_take(transfer->pool->curl, request);
 	request_prepare(own, request);
 	transfer_push_pending(transfer);
@@ -126,7 +118,7 @@ static void stop(struct transfer *transfer, bool is_reusable)
 }
 
 const struct transfer_carrier curl_carrier = {
-	.new = new_transfer,
+	.size = sizeof(struct curl_transfer),
 	.prepare = prepare,
 	.begin = begin,
 	.resume = resume,

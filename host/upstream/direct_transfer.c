@@ -14,14 +14,6 @@
 #define KEY_ROOM 512 /* bytes: scheme, a plain URL's authority, and a pointer */
 #define TURNS_MAX 8  /* reads of a full room before others have their turn */
 
-static struct transfer *new_transfer(struct transfers *pool)
-{
-	struct direct_transfer *own = xcalloc(1, sizeof(*own));
-
-	(void)pool;
-	return &own->transfer;
-}
-
 /* -- what comes -------------------------------------------------------------------- */
 
 static void dial_fresh(struct direct_transfer *own);
@@ -379,7 +371,7 @@ static void drop_sent(struct transfer *transfer)
 }
 
 const struct transfer_carrier direct_carrier = {
-	.new = new_transfer,
+	.size = sizeof(struct direct_transfer),
 	.prepare = prepare,
 	.begin = begin,
 	.resume = resume,

@@ -62,11 +62,13 @@ static const struct transfer_handler handler = {
 struct gate *gate_start(struct transfers *transfers,
 	const struct transfer_request *request, gate_fn *on_change, void *arg)
 {
-	struct gate *gate = xcalloc(1, sizeof(*gate));
+	struct gate *gate = mem_take(sizeof(*gate));
 
-	gate->on_change = on_change;
-	gate->arg = arg;
-	gate->transfers = transfers;
+	*gate = (struct gate) {
+		.on_change = on_change,
+		.arg = arg,
+		.transfers = transfers,
+	};
 	gate->transfer = transfer_start(transfers, request, &handler, gate);
 	return gate;
 }
@@ -162,7 +164,7 @@ static void free_gate(struct gate *gate)
 {
 	transfers_take_back(gate->transfers, &gate->held);
 	buf_clear(&gate->joined);
-	free(gate);
+	mem_give(gate, sizeof(*gate));
 }
 
 void gate_close(struct gate *gate)

@@ -95,7 +95,7 @@ static void free_transfer(struct transfer *transfer)
 	list_remove(&transfer->pending);
 	buf_clear(&transfer->head.fields);
 	free(transfer->error);
-	free(transfer);
+	mem_give(transfer, transfer->carrier->size);
 }
 
 void transfer_end(struct transfer *transfer, enum transfer_result result)
@@ -176,7 +176,7 @@ struct transfer *transfer_start(struct transfers *pool,
 		outline_init(outline, request);
 	}
 	carrier = transfers_carrier(pool, request, outline);
-	transfer = carrier->new (pool);
+	transfer = memset(mem_take(carrier->size), 0, carrier->size);
 	transfer->carrier = carrier;
 	transfer->pool = pool;
 	transfer->handler = handler;

@@ -49,8 +49,7 @@ struct transfer_clock { /* clock_ms() of each deadline, 0: none */
 
 /* Who moves a transfer's bytes. None of these calls the handler, save begin and resume. */
 struct transfer_carrier {
-	/* A transfer with the carrier's own part around it, all zero. */
-	struct transfer *(*new)(struct transfers *pool);
+	size_t size; /* of a transfer with the carrier's own part behind it, all zero at first */
 	/* From within transfer_start(). What fails is noted with transfer_fail(). */
 	void (*prepare)(struct transfer *transfer, const struct transfer_request *request,
 		struct outline *outline);
