@@ -45,9 +45,10 @@ static int l_object_new(lua_State *L)
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
 	api_new_bare(L);
-	lua_insert(L, 1);
-	lua_setfenv(L, 1);
-	lua_setmetatable(L, 1);
+	lua_pushvalue(L, 2);
+	lua_setfenv(L, 3);
+	lua_pushvalue(L, 1);
+	lua_setmetatable(L, 3);
 	return 1;
 }
 
