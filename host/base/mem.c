@@ -1,9 +1,11 @@
 #include "base/mem.h"
 
 #include <malloc.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Bytes; larger blocks are mapped one by one, and each of their pages is a fault. A body that
  * lies in memory is smaller. */
@@ -101,6 +103,30 @@ void mem_keep(bool is_keeping)
 void *xmalloc(size_t size)
 {
 	return check(malloc(size ? size : 1), size);
+}
+
+void *mem_map_large(void)
+{
+	/* In twice the size there is one at a multiple of it. */
+	size_t size = 2 * MEM_LARGE;
+	char *start = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+	char *memory;
+
+	check(start == MAP_FAILED ? NULL : start, size);
+	before = -(uintptr_t)start % MEM_LARGE;
+	memory = start + before;
+	if (before)
+		munmap(start, before);
+	munmap(memory + MEM_LARGE, MEM_LARGE - before);
+	madvise(memory, MEM_LARGE, MADV_HUGEPAGE);
+	return memory;
+}
+
+void mem_unmap_large(void *memory)
+{
+	munmap(memory, MEM_LARGE);
 }
 
 /* glibc's calloc() passes by what its thread has kept for small blocks, and takes five times

@@ -30,6 +30,12 @@ void *mem_take(size_t size);
 void mem_give(void *memory, size_t size);
 void *mem_resize(void *old, size_t old_size, size_t size);
 
+/* Memory of that size at a multiple of it, all zero. Where the system does so when it is
+ * asked, it is one page for the processor and not 512. */
+#define MEM_LARGE (2 * 1024 * 1024)
+void *mem_map_large(void);
+void mem_unmap_large(void *memory);
+
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);

@@ -4,20 +4,18 @@
 
 #include "base/mem.h"
 
-#define CHUNK (32 * 1024) /* bytes */
-
 void *blocks_cut(struct blocks *blocks, size_t size)
 {
 	void *block;
 
 	size = blocks_class(size) * 16;
 	if (blocks->fresh_size < size) {
-		void **chunk = xmalloc(CHUNK);
+		void **chunk = mem_map_large();
 
 		*chunk = blocks->chunks;
 		blocks->chunks = chunk;
 		blocks->fresh = (char *)chunk + 16;
-		blocks->fresh_size = CHUNK - 16;
+		blocks->fresh_size = MEM_LARGE - 16;
 	}
 	block = blocks->fresh;
 	blocks->fresh += size;
@@ -63,7 +61,7 @@ void blocks_clear(struct blocks *blocks)
 	while (blocks->chunks) {
 		void *next = *(void **)blocks->chunks;
 
-		free(blocks->chunks);
+		mem_unmap_large(blocks->chunks);
 		blocks->chunks = next;
 	}
 }

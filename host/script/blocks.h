@@ -2,8 +2,9 @@
  *
  * Lua allocates a hundred small things for each request and frees them soon after. Blocks
  * of up to BLOCKS_MAX bytes come from chunks that belong to the state and go back to a
- * free list by size; larger ones are malloc's. The chunks are freed with the state. One
- * thread at a time. */
+ * free list by size; larger ones are malloc's. The chunks are freed with the state. They
+ * are large: what a request touches lies all over them, and to find out where a page is
+ * takes as long as to read from it. One thread at a time. */
 #pragma once
 
 #include <stdbool.h>
