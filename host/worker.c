@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/turn.h"
 #include "http/listener.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -35,6 +36,7 @@ struct worker {
 	int index;
 	bool is_background; /* it serves administrators */
 	struct event_base *base;
+	struct turn *turn;
 	struct transfers *transfers;
 	struct listener *listener;
 	struct script *script;
@@ -209,15 +211,16 @@ int worker_start(struct worker **out, struct process *process, int index,
 		generation_unref(generation);
 		goto fail;
 	}
-	if ((rc = transfers_new(&worker->transfers, worker->base, err)) != 0) {
+	worker->turn = turn_new(worker->base);
+	if ((rc = transfers_new(&worker->transfers, worker->turn, err)) != 0) {
 		generation_unref(generation);
 		goto fail;
 	}
-	worker->script = script_new(worker->base, worker->transfers, process, index);
+	worker->script = script_new(worker->turn, worker->transfers, process, index);
 	worker_adopt(worker, generation);
 	mine.handler = &script_http_handler;
 	mine.arg = worker->script;
-	if ((rc = listener_open(&worker->listener, worker->base, &mine, err)) != 0)
+	if ((rc = listener_open(&worker->listener, worker->turn, &mine, err)) != 0)
 		goto fail;
 	worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST,
 		on_wake, worker);
@@ -280,6 +283,7 @@ void worker_free(struct worker *worker)
 		event_free(worker->wake);
 	if (worker->tick)
 		event_free(worker->tick);
+	turn_free(worker->turn);
 	if (worker->base)
 		event_base_free(worker->base);
 	if (worker->wake_fd >= 0)

@@ -26,6 +26,7 @@
 #include "base/chunk.h"
 #include "base/list.h"
 #include "base/sink.h"
+#include "base/turn.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/listener.h"
@@ -39,6 +40,7 @@ struct event_base;
 
 struct listener {
 	struct event_base *base;
+	struct turn *turn;
 	const struct http_handler *handler;
 	void *arg;
 	struct spools *spools;
@@ -166,6 +168,8 @@ bool intake_is_wanted(const struct connection *connection);
 
 /* Sends behind what waits already; what the socket does not take is queued. */
 void output_send(struct connection *connection, const struct iovec *parts, size_t count);
+/* The same, but from the event loop: the parts are copied. */
+void output_join(struct connection *connection, const struct iovec *parts, size_t count);
 void output_flush(struct connection *connection);
 
 /* -- exchange.c ------------------------------------------------------------------- */

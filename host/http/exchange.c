@@ -12,6 +12,8 @@
 #include "http/reply.h"
 #include "http/spool.h"
 
+#define JOINED_MAX (8 * 1024) /* bytes of a body that is copied to be sent later */
+
 static const struct sink_ops sink_ops;
 
 struct exchange *exchange_new(struct connection *connection, size_t lines,
@@ -220,7 +222,11 @@ void exchange_reply(struct exchange *exchange, int status, const struct field *f
 	parts[1] = (struct iovec) { (void *)(uintptr_t)body, size };
 	if (exchange->copy && exchange->form != ANSWER_EMPTY)
 		answer_copy_add(exchange->copy, body, size);
-	output_send(connection, parts, exchange->form == ANSWER_EMPTY || !size ? 1 : 2);
+	count = exchange->form == ANSWER_EMPTY || !size ? 1 : 2;
+	if (size <= JOINED_MAX && turn_is_crowded(connection->listener->turn))
+		output_join(connection, parts, count);
+	else
+		output_send(connection, parts, count);
 	end_answer(exchange);
 }
 

@@ -289,10 +289,11 @@ static int bound_port(int fd)
 		name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port);
 }
 
-int listener_open(struct listener **out, struct event_base *base,
+int listener_open(struct listener **out, struct turn *turn,
 	const struct listener_options *options, struct err *err)
 {
 	const int wanted = EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE;
+	struct event_base *base = turn_base(turn);
 	struct listener *listener;
 	int fd;
 
@@ -302,6 +303,7 @@ int listener_open(struct listener **out, struct event_base *base,
 		return fd;
 	listener = xcalloc(1, sizeof(*listener));
 	listener->base = base;
+	listener->turn = turn;
 	listener->handler = options->handler;
 	listener->arg = options->arg;
 	listener->spools = options->spools;

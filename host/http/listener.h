@@ -13,11 +13,11 @@
 
 #include "base/err.h"
 
-struct event_base;
 struct http_handler;
 struct listener;
 struct spools;
 struct tls;
+struct turn;
 
 struct http_limits {
 	size_t head_max;    /* bytes; 64 KiB. More: 431 */
@@ -57,7 +57,7 @@ int address_parse(const char *address, char *host, size_t host_size, int *port,
 bool address_is_loopback(const char *host);
 
 MUST_CHECK
-int listener_open(struct listener **out, struct event_base *base,
+int listener_open(struct listener **out, struct turn *turn,
 	const struct listener_options *options, struct err *err);
 int listener_port(const struct listener *listener); /* the real one, where 0 was asked */
 /* New connections get tls from now on; the old ones keep theirs. Takes a reference. */

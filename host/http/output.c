@@ -75,6 +75,16 @@ void output_send(struct connection *connection, const struct iovec *parts, size_
 		buf_clear(&connection->output);
 }
 
+void output_join(struct connection *connection, const struct iovec *parts, size_t count)
+{
+	if (connection->is_broken || connection->is_lingering)
+		return;
+	queue_rest(connection, parts, count, 0);
+	if (!connection->is_blocked)
+		connection->write_since_ms = clock_ms();
+	connection_defer(connection);
+}
+
 void output_flush(struct connection *connection)
 {
 	size_t waiting = buf_size(&connection->output);

@@ -50,6 +50,7 @@ static void put_away(struct attempt *attempt)
 	if (attempt->timer)
 		event_free(attempt->timer);
 	attempt->number = 0;
+	turn_cancel(&attempt->wake);
 	list_remove(&attempt->link);
 	list_append(&attempt->request->script->spare_attempts, &attempt->link);
 }
@@ -234,6 +235,7 @@ static struct attempt *attempt_new(lua_State *L, struct request *request)
 
 	attempt->request = request;
 	attempt->number = ++script->last_attempt;
+	turn_task_init(&attempt->wake, attempt_run_wake);
 	list_append(&request->attempts, &attempt->link);
 	*handle = (struct handle) { attempt, attempt->number };
 	return attempt;

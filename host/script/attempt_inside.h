@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/turn.h"
 #include "script/attempt.h"
 
 struct event;
@@ -31,7 +32,8 @@ struct attempt {
 	struct look_box *look; /* WANT_ANSWER: what is asked of a whole one, or NULL */
 	struct fiber *fiber;
 	uint64_t ticket;
-	struct event *timer; /* the end of a wait with a time, made at first use */
+	struct turn_task wake; /* something has changed */
+	struct event *timer;   /* the end of a wait with a time, made at first use */
 	bool is_late;
 };
 
@@ -43,6 +45,7 @@ void attempt_stop_counting(struct attempt *attempt);
 
 /* In attempt_wait.c: for the gate; and methods. */
 void attempt_on_change(struct gate *gate, void *arg);
+void attempt_run_wake(struct turn_task *task);
 int attempt_l_answer(lua_State *L);
 int attempt_l_event(lua_State *L);
 int attempt_l_bytes(lua_State *L);

@@ -152,7 +152,13 @@ void attempt_on_change(struct gate *gate, void *arg)
 	/* In flight means that the provider still works: not that we still read. */
 	if (gate_is_ended(gate))
 		attempt_stop_counting(attempt);
-	wake(attempt);
+	if (attempt->want != WANT_NOTHING)
+		turn_run(attempt->request->script->turn, TURN_ANSWERS, &attempt->wake);
+}
+
+void attempt_run_wake(struct turn_task *task)
+{
+	wake(CONTAINER_OF(task, struct attempt, wake));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

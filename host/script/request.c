@@ -96,6 +96,7 @@ struct request *request_new(struct script *script, struct exchange *exchange)
 	exchange_ref(exchange);
 	exchange_set_data(exchange, request);
 	generation_ref(request->generation);
+	turn_task_init(&request->start, request_run_serve);
 	list_init(&request->attempts);
 	list_init(&request->legs);
 	list_append(&script->requests, &request->link);
@@ -128,6 +129,7 @@ void request_drop_generation(struct request *request)
 
 void request_free(struct request *request)
 {
+	turn_cancel(&request->start);
 	if (request->fiber)
 		fiber_cancel(request->fiber);
 	legs_close(request);

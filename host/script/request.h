@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/turn.h"
 #include "script/fiber.h"
 #include "script/script.h"
 
@@ -35,6 +36,7 @@ struct request {
 	struct exchange *exchange;     /* referenced */
 	struct request **handle;       /* in Lua, kept by its registry; NULL: none */
 	struct scan *scan;             /* of the body; NULL without one */
+	struct turn_task start;        /* waits until its fiber may begin */
 	struct fiber *fiber;
 	struct list attempts; /* struct attempt, open or not; they die with the request */
 	struct list legs;     /* struct legs: of races that are on */

@@ -9,6 +9,8 @@
 #define LEAVE_DETACH_MS 900000 /* on_disconnect = "detach": a bound all the same */
 
 struct request *request_new(struct script *script, struct exchange *exchange);
+/* In request_intake.c: hands it to the router. */
+void request_run_serve(struct turn_task *task);
 /* Pushes a function of the side's module and the request's handle; more arguments may follow. */
 void request_push_call(struct request *request, enum generation_call call);
 /* Pushes the record that Lua gave to the request, or nil. */

@@ -18,10 +18,17 @@
 static const char *const wanted[] = { "model", "stream", "stream_options", "user",
 	"prompt_cache_key", "metadata", "max_tokens", "max_completion_tokens", NULL };
 
-static void start(struct request *request)
+void request_run_serve(struct turn_task *task)
 {
+	struct request *request = CONTAINER_OF(task, struct request, start);
+
 	request_push_call(request, CALL_SERVE);
 	request_run(request, 1);
+}
+
+static void start(struct request *request)
+{
+	turn_run(request->script->turn, TURN_REQUESTS, &request->start);
 }
 
 /* -- arrival ---------------------------------------------------------------------- */
@@ -135,6 +142,7 @@ static void on_fault(struct exchange *exchange, int status, const char *message,
 	}
 	if (request->fiber || request->is_answered)
 		return; /* the fiber has not asked for the body, and answers without it */
+	turn_cancel(&request->start);
 	L = state_lua(generation_state(request->generation));
 	request_push_call(request, CALL_FAULT);
 	lua_pushinteger(L, status);

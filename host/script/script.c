@@ -6,6 +6,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "script/attempt.h"
 #include "script/errand.h"
 #include "script/generation.h"
@@ -37,12 +38,14 @@ void script_bury(struct script *script, struct generation *generation)
 	event_active(script->reaper, EV_TIMEOUT, 1);
 }
 
-struct script *script_new(struct event_base *base, struct transfers *transfers,
+struct script *script_new(struct turn *turn, struct transfers *transfers,
 	struct process *process, int worker)
 {
+	struct event_base *base = turn_base(turn);
 	struct script *script = xcalloc(1, sizeof(*script));
 
 	script->base = base;
+	script->turn = turn;
 	script->transfers = transfers;
 	script->process = process;
 	script->worker = worker;

@@ -18,9 +18,11 @@ struct process;
 struct record_reading;
 struct request;
 struct transfers;
+struct turn;
 
 struct script {
 	struct event_base *base;
+	struct turn *turn;
 	struct transfers *transfers;
 	struct process *process;
 	int worker;
@@ -40,7 +42,7 @@ struct script {
 	struct buf line;                /* the log line that is being written */
 };
 
-struct script *script_new(struct event_base *base, struct transfers *transfers,
+struct script *script_new(struct turn *turn, struct transfers *transfers,
 	struct process *process, int worker);
 /* Takes the generation: requests from now on use it. What the relays of the old one still
  * need is packed into text, so that they let go of it now. */

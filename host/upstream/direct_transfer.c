@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/turn.h"
 #include "upstream/decode.h"
 #include "upstream/dial.h"
 #include "upstream/outline.h"
@@ -205,7 +206,6 @@ static void use_channel(struct direct_transfer *own, struct channel *channel)
 {
 	own->channel = channel;
 	transfer_connected(&own->transfer, channel->peer);
-	direct_send(own);
 }
 
 static void shake(struct direct_transfer *own)
@@ -216,6 +216,7 @@ static void shake(struct direct_transfer *own)
 
 	if (rc == 0) {
 		use_channel(own, own->channel);
+		direct_send(own);
 	} else if (rc != -EAGAIN) {
 		transfer_fail(transfer, TRANSFER_TLS, "%s", err.text);
 		transfer_end(transfer, transfer->failure);
@@ -316,18 +317,27 @@ static void prepare(struct transfer *transfer, const struct transfer_request *re
 		transfer_fail(transfer, TRANSFER_TLS, "%s", err.text);
 		return;
 	}
-	transfer->is_begun = true;
 	channel = channel_take(own->origin, &user, may_connect, own);
 	if (channel)
 		use_channel(own, channel);
+	if (channel && turn_is_crowded(transfer->pool->turn)) {
+		transfer_push_pending(transfer);
+		return;
+	}
+	transfer->is_begun = true;
+	if (channel)
+		direct_send(own);
 	else
 		dial_fresh(own);
 }
 
-/* prepare() never asks for it. */
+/* Meanwhile the channel may have been lost, and another one be on its way. */
 static void begin(struct transfer *transfer)
 {
-	(void)transfer;
+	struct direct_transfer *own = direct_of(transfer);
+
+	if (own->channel && transfer->is_connected)
+		direct_send(own);
 }
 
 /* -- its end ----------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/turn.h"
 #include "upstream/outline.h"
 #include "upstream/transfer_inside.h"
 
@@ -152,12 +153,13 @@ static void run_all_pending(evutil_socket_t fd, short what, void *arg)
 		run_pending(CONTAINER_OF(now.next, struct transfer, pending));
 }
 
-void transfers_init(struct transfers *pool, struct event_base *base)
+void transfers_init(struct transfers *pool, struct turn *turn)
 {
-	pool->base = base;
+	pool->base = turn_base(turn);
+	pool->turn = turn;
 	list_init(&pool->transfers);
 	list_init(&pool->pending);
-	event_assign(&pool->kick, base, -1, 0, run_all_pending, pool);
+	event_assign(&pool->kick, pool->base, -1, 0, run_all_pending, pool);
 	transfers_clock_init(pool);
 }
 

@@ -22,6 +22,7 @@ struct event_base;
 struct outline;
 struct transfer;
 struct transfers;
+struct turn;
 
 /* How a transfer ended. The names are those of response.failure. */
 enum transfer_result {
@@ -78,7 +79,7 @@ struct transfer_handler {
 };
 
 MUST_CHECK
-int transfers_new(struct transfers **out, struct event_base *base, struct err *err);
+int transfers_new(struct transfers **out, struct turn *turn, struct err *err);
 /* Transfers that were started and neither ended nor were closed. */
 size_t transfers_open_count(const struct transfers *transfers);
 /* The pool keeps the memory of one buffer for the next, so that answers that are held one after

@@ -102,6 +102,7 @@ struct transfer {
 
 struct transfers {
 	struct event_base *base;
+	struct turn *turn;
 	struct curl_pool *curl;
 	struct channels *channels;
 	bool is_all_curl;      /* for tests that compare */
@@ -137,7 +138,7 @@ void transfer_end(struct transfer *transfer, enum transfer_result result);
 /* Who carries a request. */
 const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
 	const struct transfer_request *request, const struct outline *outline);
-void transfers_init(struct transfers *pool, struct event_base *base);
+void transfers_init(struct transfers *pool, struct turn *turn);
 
 /* transfer_clock.c */
 void transfers_clock_init(struct transfers *pool);

@@ -18,7 +18,7 @@ const struct transfer_carrier *transfers_carrier(const struct transfers *pool,
 	return &direct_carrier;
 }
 
-int transfers_new(struct transfers **out, struct event_base *base, struct err *err)
+int transfers_new(struct transfers **out, struct turn *turn, struct err *err)
 {
 	const char *carrier = getenv("NEAP_TRANSFER");
 	struct transfers *pool = xcalloc(1, sizeof(*pool));
@@ -28,8 +28,8 @@ int transfers_new(struct transfers **out, struct event_base *base, struct err *e
 		free(pool);
 		return rc;
 	}
-	transfers_init(pool, base);
-	pool->channels = channels_new(base);
+	transfers_init(pool, turn);
+	pool->channels = channels_new(pool->base);
 	pool->is_all_curl = carrier && strcmp(carrier, "curl") == 0;
 	*out = pool;
 	return 0;

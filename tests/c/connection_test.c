@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "crowd.h"
 #include "http/connection.h"
 
 #define HOST "Host: x\r\n"
@@ -465,6 +466,29 @@ static void end(struct story *story, struct sink *sink)
 {
 	story->front.open = NULL;
 	sink->ops->end(sink);
+}
+
+/* Where others wait for the processor, a short answer goes out when they have had it. */
+static void test_short_answers_are_sent_together(void **state)
+{
+	struct story story;
+	struct crowd crowd;
+	char byte;
+
+	(void)state;
+	begin(&story, NULL, FRONT_HOLD);
+	for (int round = 0; round < 2; round++) {
+		say(&story, GET("/1"));
+		FRONT_WAIT(&story.front, story.front.open);
+		crowd_gather(&crowd, story.front.turn);
+		front_answer(&story.front, story.front.open);
+		assert_int_equal(recv(story.client, &byte, 1, MSG_DONTWAIT), -1);
+		assert_int_equal(errno, EAGAIN);
+		assert_true(hear(&story, "GET /1 0\n"));
+		crowd_clear(&crowd);
+		buf_clear(&story.heard);
+	}
+	finish(&story);
 }
 
 static void test_streams(void **state)
@@ -948,6 +972,7 @@ int main(void)
 		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_timer_meets_the_end_of_an_answer),
 		cmocka_unit_test(test_unread_body_closes),
+		cmocka_unit_test(test_short_answers_are_sent_together),
 		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_broken_answers),
 		cmocka_unit_test(test_bad_fields),

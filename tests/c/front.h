@@ -22,6 +22,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/turn.h"
 #include "http/exchange.h"
 #include "http/listener.h"
 #include "http/spool.h"
@@ -37,6 +38,7 @@ enum front_mode {
 
 struct front {
 	struct event_base *base;
+	struct turn *turn;
 	struct spools *spools;
 	struct listener *listener;
 	char folder[64];
@@ -140,12 +142,14 @@ static inline void front_open(struct front *front, const struct http_limits *lim
 				 &err),
 		0);
 	options.spools = front->spools;
-	assert_int_equal(listener_open(&front->listener, front->base, &options, &err), 0);
+	front->turn = turn_new(front->base);
+	assert_int_equal(listener_open(&front->listener, front->turn, &options, &err), 0);
 }
 
 static inline void front_close(struct front *front)
 {
 	listener_close(front->listener);
+	turn_free(front->turn);
 	event_base_free(front->base);
 	spools_close(front->spools);
 	assert_int_equal(rmdir(front->folder), 0);

@@ -10,6 +10,7 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "base/turn.h"
 #include "script/api.h"
 #include "script/errand.h"
 #include "script/fiber.h"
@@ -31,6 +32,7 @@ struct world {
 	char place[128];
 	struct process process;
 	struct event_base *base;
+	struct turn *turn;
 	struct script *script;
 	struct state *state;
 	struct sources *sources;
@@ -54,7 +56,8 @@ static inline void world_open(struct world *world)
 		passwords_start(&world->process.passwords, &err))
 		fail_msg("%s", err.text);
 	world->base = event_base_new();
-	world->script = script_new(world->base, NULL, &world->process, 0);
+	world->turn = turn_new(world->base);
+	world->script = script_new(world->turn, NULL, &world->process, 0);
 	world->state = state_new(&limits);
 	world->sources = sources_new(".", NULL);
 	L = state_lua(world->state);
@@ -90,6 +93,7 @@ static inline void world_close(struct world *world)
 	reloads_free(world->process.reloads);
 	state_free(world->state);
 	sources_free(world->sources);
+	turn_free(world->turn);
 	event_base_free(world->base);
 	place_remove(world->place);
 }

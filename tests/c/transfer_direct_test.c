@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "crowd.h"
 #include "scripted_sides.h"
 
 #define HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -228,6 +229,37 @@ static void an_early_answer_is_taken(void **state)
 }
 
 /* -- what is sent ------------------------------------------------------------------- */
+
+/* Where others wait for the processor, a request on a kept connection goes out when they have had
+ * it: if it still is wanted. */
+static void a_request_gives_way(void **state)
+{
+	struct transfer_request request;
+	struct place place;
+	struct noted noted;
+	struct crowd crowd;
+
+	(void)state;
+	place_open(&place, script_answers, HELLO);
+	request = place_request(&place);
+	assert_hello(&place, &request);
+	for (int round = 0; round < 3; round++) {
+		crowd_gather(&crowd, place.world.turn);
+		noted_start(&noted, &place.world, &request);
+		if (round == 1) {
+			transfer_close(noted.transfer);
+			noted.transfer = NULL;
+		} else {
+			world_wait(&place.world, &noted.ends, 1);
+			assert_int_equal(noted.result, TRANSFER_OK);
+			assert_body(&noted, "hello");
+		}
+		noted_clear(&noted);
+		crowd_clear(&crowd);
+	}
+	assert_int_equal(place.upstream.requests, 3);
+	place_close(&place);
+}
 
 static int by_text(const void *one, const void *other)
 {
@@ -666,6 +698,7 @@ int main(void)
 		cmocka_unit_test(a_request_is_sent_once_more_only),
 		cmocka_unit_test(what_was_answered_in_part_is_not_sent_again),
 		cmocka_unit_test(an_early_answer_is_taken),
+		cmocka_unit_test(a_request_gives_way),
 		cmocka_unit_test(both_carriers_send_the_same),
 		cmocka_unit_test(an_answer_may_come_byte_by_byte),
 		cmocka_unit_test(a_head_without_an_answer_has_no_body),

@@ -1076,6 +1076,7 @@ static void a_close_cuts_the_connection(void **state)
 	noted_start(&noted, &world, &request);
 	world_wait(&world, &noted.heads, 1);
 	transfers_free(world.transfers);
+	turn_free(world.turn);
 	event_base_free(world.base);
 	buf_clear(&noted.body);
 	scripted_stop(&upstream);

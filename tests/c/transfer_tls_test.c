@@ -99,6 +99,7 @@ static void an_unknown_authority_is_refused(void **state)
 	assert_int_equal(ask(&story, NULL), TRANSFER_TLS);
 	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);
 	transfers_free(story.world.transfers);
+	turn_free(story.world.turn);
 	event_base_free(story.world.base);
 	world_open(&story.world);
 	assert_int_equal(ask(&story, story.identity.path), TRANSFER_OK);

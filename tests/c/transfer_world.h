@@ -14,12 +14,14 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/turn.h"
 #include "upstream/transfer.h"
 
 #define WORLD_WAIT_MS 30000 /* a test that waits longer has failed */
 
 struct world {
 	struct event_base *base;
+	struct turn *turn;
 	struct transfers *transfers;
 };
 
@@ -46,7 +48,8 @@ static inline void world_open(struct world *world)
 	struct err err = { "" };
 
 	world->base = event_base_new();
-	if (transfers_new(&world->transfers, world->base, &err) != 0)
+	world->turn = turn_new(world->base);
+	if (transfers_new(&world->transfers, world->turn, &err) != 0)
 		fail_msg("%s", err.text);
 }
 
@@ -54,6 +57,7 @@ static inline void world_close(struct world *world)
 {
 	assert_int_equal(transfers_open_count(world->transfers), 0);
 	transfers_free(world->transfers);
+	turn_free(world->turn);
 	event_base_free(world->base);
 }
 

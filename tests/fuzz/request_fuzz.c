@@ -102,7 +102,7 @@ static struct listener *open_listener(void)
 	options.limits.field_max = 8;
 	options.limits.body_max = 4096;
 	options.spools = spools;
-	if (listener_open(&listener, base, &options, NULL) != 0)
+	if (listener_open(&listener, turn_new(base), &options, NULL) != 0)
 		abort();
 	return listener;
 }
