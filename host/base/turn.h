@@ -16,6 +16,8 @@
 
 /* Tasks of a stage that run before what they want to send goes out. */
 #define TURN_TASKS_MAX 16
+/* Bytes that may wait with a task: more is used while it lies in the processor's cache. */
+#define TURN_BYTES_MAX (16 * 1024)
 
 /* In their order. */
 enum turn_stage {

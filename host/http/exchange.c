@@ -12,8 +12,6 @@
 #include "http/reply.h"
 #include "http/spool.h"
 
-#define JOINED_MAX (8 * 1024) /* bytes of a body that is copied to be sent later */
-
 static const struct sink_ops sink_ops;
 
 struct exchange *exchange_new(struct connection *connection, size_t lines,
@@ -223,7 +221,7 @@ void exchange_reply(struct exchange *exchange, int status, const struct field *f
 	if (exchange->copy && exchange->form != ANSWER_EMPTY)
 		answer_copy_add(exchange->copy, body, size);
 	count = exchange->form == ANSWER_EMPTY || !size ? 1 : 2;
-	if (size <= JOINED_MAX && turn_is_crowded(connection->listener->turn))
+	if (size <= TURN_BYTES_MAX && turn_is_crowded(connection->listener->turn))
 		output_join(connection, parts, count);
 	else
 		output_send(connection, parts, count);

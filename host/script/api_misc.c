@@ -16,10 +16,14 @@
 #include "base/clock.h"
 #include "base/fold.h"
 #include "base/log.h"
+#include "http/exchange.h"
+#include "http/spool.h"
+#include "script/attempt.h"
 #include "script/credential.h"
 #include "script/fiber.h"
 #include "script/generation.h"
 #include "script/process.h"
+#include "script/request.h"
 #include "script/script.h"
 #include "script/state.h"
 
@@ -373,6 +377,31 @@ static int l_sleep(lua_State *L)
 	return lua_yield(L, 0);
 }
 
+/* Whether it brings more along than should wait. */
+static bool is_heavy(const struct request *request)
+{
+	const struct spool *body = exchange_body(request->exchange);
+
+	return (body && spool_size(body) > TURN_BYTES_MAX) ||
+		attempts_held(request) > TURN_BYTES_MAX;
+}
+
+/* give_way(stage): others of the same turn of the loop may go first. A leg of a race does not
+ * wait, nor what runs without a request. */
+static int l_give_way(lua_State *L)
+{
+	static const char *const names[] = { "replies", "records", "routes", "starts",
+		NULL };
+	static const enum turn_stage stages[] = { TURN_REPLIES, TURN_RECORDS, TURN_ROUTES,
+		TURN_STARTS };
+	const struct request *request = request_of(L);
+
+	if (!request || !turn_is_crowded(request->script->turn) || is_heavy(request))
+		return 0;
+	return fiber_give_way(L, request->script->turn,
+		stages[luaL_checkoption(L, 1, NULL, names)]);
+}
+
 /* -- limits of a run ----------------------------------------------------------------- */
 
 static int l_set_boundary(lua_State *L)
@@ -408,6 +437,7 @@ static const luaL_Reg functions[] = {
 	{ "generation", l_generation },
 	{ "tally", l_tally },
 	{ "sleep", l_sleep },
+	{ "give_way", l_give_way },
 	{ "set_boundary", l_set_boundary },
 	{ "relax", l_relax },
 	{ NULL, NULL },

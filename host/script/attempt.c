@@ -72,6 +72,19 @@ void attempts_close(struct request *request)
 		put_away(CONTAINER_OF(request->attempts.next, struct attempt, link));
 }
 
+size_t attempts_held(const struct request *request)
+{
+	size_t size = 0;
+
+	for (const struct list *at = request->attempts.next; at != &request->attempts;
+		at = at->next) {
+		const struct gate *gate = CONTAINER_OF(at, struct attempt, link)->gate;
+
+		size += gate ? gate_size(gate) : 0;
+	}
+	return size;
+}
+
 bool attempts_are_open(const struct request *request)
 {
 	const struct list *at = request->attempts.next;

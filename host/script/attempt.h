@@ -21,6 +21,8 @@ void attempts_close(struct request *request);
 /* Frees what script keeps of attempts that have ended. After its last generation. */
 void attempts_free_spare(struct script *script);
 /* Whether one of them has a transfer. */
+/* Bytes of answers that they hold. */
+size_t attempts_held(const struct request *request);
 bool attempts_are_open(const struct request *request);
 /* For the relay: takes gate and health from the attempt at index, which ends; raises if it
  * is closed. */

@@ -24,6 +24,7 @@ struct fiber {
 	uint64_t ticket; /* of its wait; 0: it does not wait */
 	fiber_cancel_fn *cancel;
 	void *cancel_arg;
+	struct turn_task step; /* where it has given way */
 	fiber_fn *on_end;
 	void *owner;
 };
@@ -53,6 +54,20 @@ void fiber_clear_state(struct state *state)
 	free_all(&state->hollow);
 }
 
+static void run_step(struct turn_task *task)
+{
+	struct fiber *fiber = CONTAINER_OF(task, struct fiber, step);
+
+	fiber_resume(fiber, fiber->ticket, 0);
+}
+
+static void cancel_step(void *arg)
+{
+	struct fiber *fiber = arg;
+
+	turn_cancel(&fiber->step);
+}
+
 static struct fiber *take_fiber(struct state *state)
 {
 	struct fiber *fiber;
@@ -69,6 +84,7 @@ static struct fiber *take_fiber(struct state *state)
 	} else {
 		fiber = xcalloc(1, sizeof(*fiber));
 		list_init(&fiber->link);
+		turn_task_init(&fiber->step, run_step);
 		fiber->state = state;
 	}
 	/* Between runs, and so on the way into one, memory is not refused; in a nested
@@ -208,6 +224,17 @@ uint64_t fiber_wait(lua_State *L, fiber_cancel_fn *cancel, void *arg)
 	fiber->cancel = cancel;
 	fiber->cancel_arg = arg;
 	return fiber->ticket;
+}
+
+int fiber_give_way(lua_State *L, struct turn *turn, enum turn_stage stage)
+{
+	struct fiber *fiber = fiber_of(L);
+
+	if (!fiber || !lua_isyieldable(L))
+		return 0;
+	fiber_wait(L, cancel_step, fiber);
+	turn_run(turn, stage, &fiber->step);
+	return lua_yield(L, 0);
 }
 
 bool fiber_is_waiting(const struct fiber *fiber, uint64_t ticket)

@@ -19,6 +19,7 @@
 
 #include <lua.h>
 
+#include "base/turn.h"
 #include "script/state.h"
 
 struct fiber;
@@ -58,6 +59,9 @@ struct fiber *fiber_check(lua_State *L);
 /* Called by a binding on the running fiber right before lua_yield(L, 0), after
  * fiber_check() passed. Returns the ticket. cancel may be NULL. */
 uint64_t fiber_wait(lua_State *L, fiber_cancel_fn *cancel, void *arg);
+/* A binding returns what this returns, at its end: the fiber goes on in that stage, behind those
+ * that are ready for it; where nothing can wait, at once. */
+int fiber_give_way(lua_State *L, struct turn *turn, enum turn_stage stage);
 /* True while the fiber waits with this ticket: a completion that may be late asks before
  * it pushes results. */
 bool fiber_is_waiting(const struct fiber *fiber, uint64_t ticket);

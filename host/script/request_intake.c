@@ -26,9 +26,16 @@ void request_run_serve(struct turn_task *task)
 	request_run(request, 1);
 }
 
+/* Who brings a large body does not wait for others: it would be cold when it is sent, and all of
+ * them lie in memory at once. */
 static void start(struct request *request)
 {
-	turn_run(request->script->turn, TURN_REQUESTS, &request->start);
+	int64_t size = exchange_body_length(request->exchange);
+
+	if (size < 0 || size > TURN_BYTES_MAX)
+		request_run_serve(&request->start);
+	else
+		turn_run(request->script->turn, TURN_REQUESTS, &request->start);
 }
 
 /* -- arrival ---------------------------------------------------------------------- */

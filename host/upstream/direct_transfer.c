@@ -320,7 +320,8 @@ static void prepare(struct transfer *transfer, const struct transfer_request *re
 	channel = channel_take(own->origin, &user, may_connect, own);
 	if (channel)
 		use_channel(own, channel);
-	if (channel && turn_is_crowded(transfer->pool->turn)) {
+	if (channel && transfer->body.size <= TURN_BYTES_MAX &&
+		turn_is_crowded(transfer->pool->turn)) {
 		transfer_push_pending(transfer);
 		return;
 	}

@@ -13,6 +13,7 @@ local steps = require "neap.steps"
 local attempt = {}
 
 -- What each attempt asks for, kept at hand.
+local give_way = host.give_way
 local Target, Key = catalog.Target, catalog.Key
 local inside_of, target_of, key_of = object.inside, request.target_of, request.key_of
 local count_steps, new_response = steps.count, response.of_attempt
@@ -261,6 +262,7 @@ local function start(of, inside, changed)
     body, problem, status = translated_body(of, provider, model, changed)
     if not body then return nil, problem, status end
   end
+  give_way("starts")
   return host.start(of.handle, route_for(of, target, inside.key_inside, changed, model), body)
 end
 

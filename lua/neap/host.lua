@@ -119,6 +119,12 @@ function host.tally(name, step) end
 ---@param seconds number
 function host.sleep(seconds) end
 
+--- Others that are ready in the same turn of the loop may go first, so that each stage of a request
+--- finds its code in the processor's cache. Waits, where there are any, unless it brings much along
+--- itself.
+---@param stage "records"|"routes"|"starts" what comes next
+function host.give_way(stage) end
+
 ---@param guard function at which an overrun of a run's limits is caught
 function host.set_boundary(guard) end
 

@@ -32,6 +32,7 @@ local NONE = {}
 local none -- luacheck: ignore 221
 -- What each request calls: a local takes less than to look a method up.
 local arrive, set_record = host.request.arrive, host.request.set_record
+local give_way = host.give_way
 local receive, look = host.request.receive, host.request.look
 local check_access, resolve, new_record = access.check, catalog.resolve, record.new
 
@@ -263,8 +264,10 @@ local function chat(of)
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
   if group.on_disconnect ~= "cancel" then of.handle:on_disconnect(group.on_disconnect) end
   context.set(of)
+  give_way("routes")
   local got = fallback.run(of, group)
   if got then
+    give_way("replies")
     answer.commit(of, got)
   else
     answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",

@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
+#include "crowd.h"
 #include "script/fiber.h"
 
 /* What the binding under test remembers of its last wait, and what the last end gave. */
@@ -74,6 +75,13 @@ static int l_owner(lua_State *L)
 	return 1;
 }
 
+static struct turn *turn;
+
+static int l_give_way(lua_State *L)
+{
+	return turn_is_crowded(turn) ? fiber_give_way(L, turn, TURN_ROUTES) : 0;
+}
+
 /* nest(f): runs f in a fiber of its own, gives its status. */
 static int l_nest(lua_State *L)
 {
@@ -92,6 +100,7 @@ static int open_state(void **arg)
 	lua_register(state_lua(state), "wait_blindly", l_wait_blindly);
 	lua_register(state_lua(state), "owner", l_owner);
 	lua_register(state_lua(state), "nest", l_nest);
+	lua_register(state_lua(state), "give_way", l_give_way);
 	memset(&seen, 0, sizeof(seen));
 	*arg = state;
 	return 0;
@@ -387,6 +396,36 @@ static void *watch(void *arg)
 	return NULL;
 }
 
+static void test_gives_way(void **arg)
+{
+	static const char text[] = "give_way() return 7";
+	struct event_base *base = event_base_new();
+	struct crowd crowd;
+	struct fiber *fiber;
+
+	turn = turn_new(base);
+	/* Nobody else is there. */
+	assert_int_equal(start(*arg, text, &fiber, NULL), FIBER_DONE);
+	crowd_gather(&crowd, turn);
+	assert_int_equal(start(*arg, text, &fiber, NULL), FIBER_WAITS);
+	assert_int_equal(start(*arg, "table.sort({ 1, 2 }, give_way)", &fiber, NULL),
+		FIBER_DONE); /* where nothing can wait */
+	assert_int_equal(seen.ended, 0);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(seen.ended, 1);
+	assert_int_equal(seen.status, FIBER_DONE);
+	assert_true(seen.result == 7);
+	crowd_clear(&crowd);
+
+	crowd_gather(&crowd, turn);
+	assert_int_equal(start(*arg, text, &fiber, NULL), FIBER_WAITS);
+	fiber_cancel(fiber);
+	crowd_clear(&crowd);
+	assert_false(turn_is_crowded(turn));
+	turn_free(turn);
+	event_base_free(base);
+}
+
 static void test_watchdog_sees_what_runs(void **arg)
 {
 	struct fiber *fiber;
@@ -423,6 +462,7 @@ int main(void)
 		FIBER_TEST(test_fiber_is_stopped),
 		FIBER_TEST(test_fiber_fails_without_memory),
 		FIBER_TEST(test_nested_fibers),
+		FIBER_TEST(test_gives_way),
 		FIBER_TEST(test_watchdog_sees_what_runs),
 	};
 
