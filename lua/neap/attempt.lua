@@ -266,8 +266,8 @@ local function start(of, inside, changed)
   return host.start(of.handle, route_for(of, target, inside.key_inside, changed, model), body)
 end
 
---- The innermost step: request → response.
-function attempt.run(_, narrowed)
+--- The innermost step: the inside of a request → response.
+function attempt.run(narrowed)
   local of = narrowed.context
   if of.open then response.close(of.open) end
   local attempts = of.attempts

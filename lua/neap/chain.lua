@@ -15,7 +15,7 @@ local zone = require "neap.zone"
 local chain = {}
 
 local request_inside, response_inside = request.inside, response.inside
-local pass = steps.pass
+local target_of, pass = request.target_of, steps.pass
 
 chain.DEFAULT = { "circuit_breaker", "priority_failover", "key_rotation", "keyword_retry" }
 
@@ -124,7 +124,8 @@ local function note(_, format, ...)
   if not of then return end
   local text = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
   local at = debug.getinfo(2, "Sl")
-  steps.add(of.steps, "note", ("%s:%d"):format(at.short_src, at.currentline), text)
+  steps.add(of.steps, "note", ("%s:%d"):format(at.short_src, at.currentline), text,
+    of.layer)
 end
 
 --- Keeps a value for this policy's `done` of this request, in place of the one before. It outlives
@@ -186,52 +187,63 @@ local function is_open(answer)
   return not answer.status or answer.transfer or answer.body or answer.reply
 end
 
---- One layer around the rest of the chain: request → response. A request that it passes on as it
---- was given (of.given) is no step, and a response that came from inside last (of.came) is known
---- to be a good one.
-local function close_layer(instance, inner)
-  local name, self, run, done = instance.name, instance.self, instance.definition.run, instance.done
-  local is_by_provider = instance.is_by_provider
-  local inward, back = steps.mark("next", name), steps.mark("back", name)
-
-  local function next_layer(narrowed)
-    local inside = request_inside(narrowed)
-    if not inside then
-      error(("next takes a request: what it got is a %s"):format(type(narrowed)), 2)
-    end
-    local of = inside.context
-    local is_passed_on = narrowed == of.given
-    if not is_passed_on then pass(of.steps, inward, inside) end
-    local got = inner(narrowed, inside)
-    of.layer = name -- what is raised from here on is this policy's again
-    of.came, of.is_passed_on = got, is_passed_on
-    return got
+--- Takes a response that is not the one that came from inside last: raises unless it can be sent.
+local function take_own(of, name, got)
+  of.layer = name
+  local answer = response_inside(got)
+  if not answer then
+    error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
   end
+  if answer.context ~= of then error(name .. ": run returned another request's response", 0) end
+  if not is_open(answer) then
+    error(name .. ": run returned a response that a later attempt has closed", 0)
+  end
+  steps.add(of.steps, "return", name, answer.failure or answer.status)
+end
 
-  return function(given, inside)
+local function raise_no_request(value)
+  error(("next takes a request: what it got is a %s"):format(type(value)), 3)
+end
+
+--- A policy with the rest of the chain inside of it: request → response. It is the `next` of the
+--- policy around it (outer; nil for the outermost), to which what is raised belongs again once it
+--- has returned. A response that came from inside last (of.came) is known to be a good one.
+local function close_layer(instance, next, outer)
+  local name, self, run, done = instance.name, instance.self, instance.definition.run, instance.done
+  local is_by_provider, outer_name = instance.is_by_provider, outer and outer.name
+  local step = outer and steps.mark("next", outer_name)
+
+  return function(given)
+    local inside = request_inside(given)
+    if not inside then raise_no_request(given) end
     local of = inside.context
+    if step then pass(of.steps, step, inside) end
     if done then of.entered[#of.entered + 1] = instance end
-    of.layer, of.given, of.came = name, given, false
     if is_by_provider then
       -- What it shares is the provider's, also before its first attempt there.
-      local target = request.target_of(inside)
+      local target = target_of(inside)
       of.provider = target and target.provider
     end
-    local got = run(self, given, next_layer)
-    if got and got == of.came then
-      if not of.is_passed_on then pass(of.steps, back, false) end
-      return got
-    end
     of.layer = name
-    local answer = response_inside(got)
-    if not answer then
-      error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
-    end
-    if answer.context ~= of then error(name .. ": run returned another request's response", 0) end
-    if not is_open(answer) then
-      error(name .. ": run returned a response that a later attempt has closed", 0)
-    end
-    steps.add(of.steps, "return", name, answer.failure or answer.status)
+    local got = run(self, given, next)
+    if not got or got ~= of.came then take_own(of, name, got) end
+    of.layer, of.came = outer_name, got
+    return got
+  end
+end
+
+--- The step that makes an attempt, as the `next` of the innermost policy (nil: there is none).
+local function close_innermost(attempt, outer)
+  local outer_name = outer and outer.name
+  local step = outer and steps.mark("next", outer_name)
+
+  return function(given)
+    local inside = request_inside(given)
+    if not inside then raise_no_request(given) end
+    local of = inside.context
+    if step then pass(of.steps, step, inside) end
+    local got = attempt(inside)
+    of.layer, of.came = outer_name, got
     return got
   end
 end
@@ -259,8 +271,10 @@ local function build(loader, entries, group, innermost, path, errors)
   for _, text in ipairs(chain_check.check(checked)) do
     errors[#errors + 1] = problem_at(path, entries[1] or group.given, text)
   end
-  local run = innermost
-  for index = #instances, 1, -1 do run = close_layer(instances[index], run) end
+  local run = close_innermost(innermost, instances[#instances])
+  for index = #instances, 1, -1 do
+    run = close_layer(instances[index], run, instances[index - 1])
+  end
   return { run = run, instances = instances }
 end
 

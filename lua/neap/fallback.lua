@@ -10,8 +10,8 @@ local steps = require "neap.steps"
 local fallback = {}
 
 --- The chain's response, or nil and what was raised.
-local function try(of_chain, of, given, inside)
-  local got, problem = fault.catch(of_chain.run, given, inside)
+local function try(of_chain, of, given)
+  local got, problem = fault.catch(of_chain.run, given)
   if not got then race.abandon(of) end
   return got, problem
 end
@@ -19,14 +19,14 @@ end
 --- The response of the request, or nil where neither chain brought one: each failure is then in
 --- the log, and the last policy's name in the record.
 function fallback.run(of, group)
-  local given, inside = request.new(of)
+  local given = request.new(of)
   of.request = given
   local aside = fault.find(group.chain, of)
   if aside then
     of.record.policy = aside
     steps.add(of.steps, "aside", aside)
   else
-    local got, problem = try(group.chain, of, given, inside)
+    local got, problem = try(group.chain, of, given)
     if got then return got end
     local of_body = of.body_fault
     if of_body and of_body.text == problem then
@@ -37,7 +37,7 @@ function fallback.run(of, group)
   end
   if not group.fallback or fault.find(group.fallback, of) then return nil end
   steps.add(of.steps, "fallback")
-  local got, problem = try(group.fallback, of, given, inside)
+  local got, problem = try(group.fallback, of, given)
   if not got then fault.note(group, of, problem) end
   return got
 end

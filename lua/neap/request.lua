@@ -262,7 +262,7 @@ Request = object.class("request", {
 
 --- The request that the chain begins with.
 function request.new(of)
-  return make { context = of, target = none, key = none, targets = none, keys = none }
+  return (make { context = of, target = none, key = none, targets = none, keys = none })
 end
 
 --- The inside of a request, or nil for anything else.

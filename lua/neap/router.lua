@@ -312,17 +312,16 @@ end
 --- Returns the context, the method and the path.
 local function new_context(handle)
   local method, path, id, uuid, client, start, wall, generation = arrive(handle)
-  -- All names stand here, those without a value too, so that the table need not grow; false costs
-  -- nothing, and is what has no value and is never shown to a policy.
+  -- The names that a usual request gets stand here, those without a value too, and there is room
+  -- for some others, so that the table need not grow; false costs nothing, and is what has no value
+  -- and is never shown to a policy.
   local of = {
     handle = handle, dialect = openai, steps = steps.new(), attempts = { none },
     entered = { none, none },
     cors = NONE, budget = 0, deadline = 0, record = false, operation = false, model = false,
     stream = false, is_usage_wanted = false, group = false, request = false, layer = false,
-    given = false, came = false, is_passed_on = false, provider = false, open = false,
-    headers = false, body_fault = false, is_begun = false, is_traced = false, keeps_bodies = false,
-    token = false, conversation = false, told_conversation = false, content_size = false,
-    json = none,
+    came = false, provider = false, open = false, token = false, conversation = false,
+    told_conversation = false,
   }
   of.record = new_record(of, path, id, uuid, client, start, wall, generation)
   set_record(handle, of.record)

@@ -2,8 +2,9 @@
 --- noted, what was raised. neap.trace tells it in words.
 ---
 --- Every request takes steps and hardly any is told about, so they lie flat in one table, two
---- places each: a mark and the inside of the request that was passed on, if one was. The first
+--- places each: a mark and the inside of the request that went inward, if one did. The first
 --- place says which one was filled last, and those of the usual chain are there from the start.
+--- That a policy has returned is no step: whatever it does next says that it has its turn again.
 
 local steps = {}
 
@@ -12,10 +13,7 @@ local NONE = {}
 --- No steps yet.
 ---@return table
 function steps.new()
-  return {
-    1, false, false, false, false, false, false, false, false, false, false, false, false, false,
-    false,
-  }
+  return { 1, false, false, false, false, false, false, false, false }
 end
 
 --- What a step is, for many requests: its kind and the layer whose it is.
@@ -33,7 +31,7 @@ function steps.pass(self, mark, inside)
   self[at + 1], self[at + 2], self[1] = mark, inside, at + 2
 end
 
---- Adds a step. kind: "next", "back", "return", "note", "raised", "aside", "fallback", "leg".
+--- Adds a step. kind: "next", "return", "note", "raised", "aside", "fallback", "leg".
 ---@param self table
 ---@param kind string
 function steps.add(self, kind, a, b, c) steps.pass(self, { kind, a, b, c }, false) end

@@ -86,8 +86,9 @@ function Story:add(place, text)
   self.lines[#self.lines + 1] = { depth = depth, text = text }
 end
 
---- The place of a policy among those that have not returned; what is inside of it is over.
-function Story:enter(name)
+--- The place of a policy among those that have not returned; what is inside of it is over. nil:
+--- it has not passed anything on yet.
+function Story:find(name)
   local layers = self.layers
   for place = #layers, 1, -1 do
     if layers[place].name == name then
@@ -95,8 +96,14 @@ function Story:enter(name)
       return place
     end
   end
-  layers[#layers + 1] = { name = name }
-  return #layers
+end
+
+--- The same, from now on.
+function Story:enter(name)
+  local place = self:find(name)
+  if place then return place end
+  self.layers[#self.layers + 1] = { name = name }
+  return #self.layers
 end
 
 -- How each kind of step is told.
@@ -113,8 +120,6 @@ tellers["next"] = function(self, name, target, key)
   if layer.is_shown then self:add(place, ("%s takes %s"):format(name, table.concat(what, ", "))) end
 end
 
-function tellers.back(self, name) self.layers[self:enter(name)] = nil end
-
 tellers["return"] = function(self, name, outcome)
   local place = self:enter(name)
   if outcome ~= self.outcome then
@@ -127,8 +132,8 @@ function tellers.leg(self, name, place)
   self:add(self:enter(name), ("%s begins leg %d"):format(name, place))
 end
 
-function tellers.note(self, where, text)
-  self:add(#self.layers + 1, ("%s [%s]"):format(text, where))
+function tellers.note(self, where, text, name)
+  self:add((self:find(name) or #self.layers) + 1, ("%s [%s]"):format(text, where))
 end
 
 function tellers.raised(self, name, problem)

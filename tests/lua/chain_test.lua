@@ -113,7 +113,7 @@ test("a note has the policy's file and line", function()
     self:note("%d of %s", 2, "x")
     return next(request)
   end]] }):run()
-  test.equal(run.trace[1], { "note", "policies/mine.lua:5", "2 of x" })
+  test.equal(run.trace[1], { "note", "policies/mine.lua:5", "2 of x", "mine" })
 end)
 
 test("what run returns must be a response, of this request", function()

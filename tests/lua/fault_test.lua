@@ -141,7 +141,7 @@ test("who raises after next is to blame, not what it went to", function()
   local one = world({ "raises_late", "passes" })
   local run = one:run()
   test.equal(steps_of(run),
-    { "raised raises_late" })
+    { "next raises_late", "next passes", "raised raises_late" })
 end)
 
 test("a body that cannot be decoded is nobody's failure", function()
