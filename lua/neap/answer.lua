@@ -85,10 +85,10 @@ end
 local function upstream_fields(of, inside)
   local fields = add_wanted(of, {
     "x-request-id", of.record.id, "x-conversation-id", of.conversation,
-    "x-neap-provider", inside.target_inside.provider, "x-neap-attempts", #of.attempts,
+    "x-neap-provider", inside.way.provider, "x-neap-attempts", #of.attempts,
   })
   local list = inside.header_list or inside.transfer:headers()
-  local patterns = inside.dialect.answer_headers
+  local patterns = inside.way.dialect.answer_headers
   for index = 1, #list, 2 do
     local name = list[index]:lower()
     if matches(name, patterns) then
@@ -153,12 +153,15 @@ function answer.refuse(of, status, message, options)
   finish(of, status, "failed", #body, options.why or message)
 end
 
+--- Whether the provider speaks as the client does.
+local function is_native_to(of, inside) return inside.way.dialect == of.dialect end
+
 --- The provider's own error, as it came; a failure of our key becomes 503.
 local function pass_error(of, inside)
   local status = inside.status
   if status == 401 or status == 402 or status == 403 then
     return answer.refuse(of, 503, ("the provider \"%s\" refused neap's own key (%d); "
-      .. "its operator must look after it"):format(inside.target_inside.provider, status),
+      .. "its operator must look after it"):format(inside.way.provider, status),
       { final = true, code = "provider_key_refused" })
   end
   local fields = upstream_fields(of, inside)
@@ -166,14 +169,13 @@ local function pass_error(of, inside)
   if (status >= 500 or status == 429) and not inside.has_retry_advice then
     add(fields, "x-should-retry", "false")
   end
-  local body, kind = inside.body, inside.content_type
-  if inside.is_error_event or not inside.is_native or not kind then
+  local body, kind = inside.body, "application/json"
+  local is_native = is_native_to(of, inside) and not inside.is_collected
+  if inside.is_error_event or not is_native then
     -- It came under HTTP 200: the shape is right, the rest of the head is not an error's.
     fields = without(without(fields, "content-type"), "content-length")
-    if not inside.is_native then
+    if not is_native then
       kind, body = of.dialect.error_out(status, "the provider refused: " .. body:sub(1, 2000))
-    else
-      kind = "application/json"
     end
     add(fields, "content-type", kind)
   end
@@ -208,12 +210,10 @@ end
 -- Answers
 
 local function note_target(of, inside)
-  local self = of.record
-  self.provider = inside.target_inside.provider
-  self.target_model = inside.model
-  self.prices = inside.target_inside.at.prices[inside.model]
-  self.dialect_out = inside.target_inside.at.dialect.name
-  self.key = inside.key_inside and inside.key_inside.id
+  local self, way, model = of.record, inside.way, inside.model
+  self.provider, self.key, self.dialect_out = way.provider, way.key_id, way.dialect.name
+  self.target_model, self.prices = way.model, way.prices
+  if model then self.target_model, self.prices = model, way.at.prices[model] end
   self.first_event_seconds = host.now() - self.start
   self.last = inside
 end
@@ -244,7 +244,7 @@ end
 --- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
 --- last is always one of these two. `take` gives a true value to go no further.
 local function read_stream(inside, take)
-  local transfer, from, state = inside.transfer, inside.dialect, {}
+  local transfer, from, state = inside.transfer, inside.way.dialect, {}
   local count = 0
   while true do
     local data, after, name = transfer:event(0)
@@ -334,7 +334,7 @@ local function collect(of, inside)
     return refuse_broken(of, inside, problem.status == 504 and "timeout" or "reset", problem.why)
   end
   -- As if the provider had answered with this error at once.
-  inside.status, inside.body, inside.is_native = problem.status, problem.message, false
+  inside.status, inside.body, inside.is_collected = problem.status, problem.message, true
   inside.header_list = inside.transfer:headers()
   inside.has_retry_advice = inside.transfer:header("x-should-retry") ~= nil
   response.close(inside)
@@ -361,7 +361,7 @@ local function convert(of, inside)
   if failure then return refuse_broken(of, inside, failure, why) end
   if not text then return refuse_unreadable(of, inside, "it is too long") end
   if #text > LARGE then host.sleep(0) end
-  local message, problem = inside.dialect.response_in(text)
+  local message, problem = inside.way.dialect.response_in(text)
   if not message then return refuse_unreadable(of, inside, problem) end
   if #text > LARGE then host.sleep(0) end
   return reply_message(of, inside, message)
@@ -372,7 +372,7 @@ local function relay(of, inside)
   local fields, plan, rule = wanted_fields(of), nil, nil
   local length = tonumber(transfer:header("content-length")) or -1
   if inside.is_stream then
-    plan, rule = inside.dialect.plan(inside.is_usage_hidden or false)
+    plan, rule = inside.way.dialect.plan(inside.is_usage_hidden or false)
     fields, length = stream_fields(fields or {}), -1
   elseif transfer:header("content-encoding") then
     length = -1
@@ -381,8 +381,8 @@ local function relay(of, inside)
   note_first_byte(of)
   of.open = nil
   record.trim(of.record)
-  of.handle:relay(transfer, inside.status, filter_of(inside.dialect), of.record.id, of.conversation,
-    inside.target_inside.provider, #of.attempts, fields, length, plan)
+  of.handle:relay(transfer, inside.status, filter_of(inside.way.dialect), of.record.id,
+    of.conversation, inside.way.provider, #of.attempts, fields, length, plan)
 end
 
 --- The end of a request whose answer neap itself could not go on with.
@@ -406,22 +406,22 @@ function answer.commit(of, got)
   if inside.reply then
     return reply(of, inside.reply, own_fields(of))
   end
-  if inside.target_inside then note_target(of, inside) end
+  if inside.way then note_target(of, inside) end
   if inside.failure then return pass_failure(of, inside) end
   if inside.body then return pass_error(of, inside) end
   if inside.is_stream and not of.stream then return collect(of, inside) end
-  if inside.is_stream and not inside.is_native then return translate(of, inside) end
-  local is_whole = not inside.is_stream
-  if is_whole and (not inside.is_native or of.stream) then return convert(of, inside) end
+  local is_native = is_native_to(of, inside)
+  if inside.is_stream and not is_native then return translate(of, inside) end
+  if not inside.is_stream and (of.stream or not is_native) then return convert(of, inside) end
   if inside.is_whole then
-    local dialect = inside.dialect
+    local dialect = inside.way.dialect
     local used = inside.usage or dialect.usage(inside.transfer)
     of.record.usage = used
     if not used then
       record.estimate(of.record, of.handle, dialect.content_size(inside.transfer))
     end
     of.handle:reply_held(inside.transfer, inside.status, filter_of(dialect), of.record.id,
-      of.conversation, inside.target_inside.provider, #of.attempts, wanted_fields(of))
+      of.conversation, inside.way.provider, #of.attempts, wanted_fields(of))
     inside.transfer, of.open = nil, nil
     give_way("records")
     return finish(of, inside.status, "ok", inside.size, nil, of.record.first_event_seconds)

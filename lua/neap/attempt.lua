@@ -3,7 +3,6 @@
 local catalog = require "neap.catalog"
 local host = require "neap.host"
 local json = require "neap.json"
-local object = require "neap.object"
 local redact = require "neap.redact"
 local request = require "neap.request"
 local response = require "neap.response"
@@ -14,8 +13,7 @@ local attempt = {}
 
 -- What each attempt asks for, kept at hand.
 local give_way = host.give_way
-local Target, Key = catalog.Target, catalog.Key
-local inside_of, target_of, key_of = object.inside, request.target_of, request.key_of
+local target_of, way_of, key_of = request.target_of, catalog.way, request.key_of
 local count_steps, new_response = steps.count, response.of_attempt
 
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
@@ -37,7 +35,7 @@ local FORBIDDEN = { host = true, ["content-length"] = true, ["transfer-encoding"
 
 --- The fixed headers of an attempt and the names of the client's that go on. Later sources go
 --- before earlier ones: the client's, the provider's own, the policy's.
-local function headers_for(provider, key, changed, is_stream)
+local function headers_for(provider, secret, changed, is_stream)
   local fixed, forward, taken = {}, {}, {}
   local function put(name, value)
     local lower = name:lower()
@@ -57,7 +55,7 @@ local function headers_for(provider, key, changed, is_stream)
   pass("content-type")
   for _, name in ipairs(provider.dialect.request_headers) do pass(name) end
   for _, name in ipairs(provider.forward) do pass(name) end
-  if key then provider.dialect.authorize(fixed, key.key.secret) end
+  if secret then provider.dialect.authorize(fixed, secret) end
   return fixed, forward
 end
 
@@ -150,9 +148,8 @@ local function take_body(inside, transfer, dialect, held, is_ended, ...)
 end
 
 --- What transfer:answer() brought.
-local function take_answer(inside, transfer, dialect, status, content_type, held, ...)
-  if not status then return fail(inside, content_type, held) end
-  inside.content_type = content_type or ""
+local function take_answer(inside, transfer, dialect, status, failure, held, ...)
+  if not status then return fail(inside, failure, held) end
   if held then
     take_body(inside, transfer, dialect, held, ...)
   elseif status >= 300 then
@@ -168,28 +165,23 @@ end
 -- The step
 
 --- A new attempt, which is the inside of its response, too, and what is left of it in the record.
-local function new_attempt(of, target, key, now)
-  local target_inside = inside_of(Target, target)
-  local key_inside = key and inside_of(Key, key)
+--- Only what a usual one gets has its room from the start.
+local function new_attempt(of, way, now)
   return {
-    target = target, key = key, target_inside = target_inside, key_inside = key_inside,
-    target_name = target_inside.name, key_id = key_inside and key_inside.id,
-    started = now,
+    way = way, target = way.target, key = way.key, target_name = way.target_name,
+    key_id = way.key_id, started = now,
     place = count_steps(of.steps), -- of the steps before it: where a trace shows it
-    context = of, transfer = false, dialect = false, is_native = false, is_usage_hidden = false,
-    content_type = false, is_whole = false, is_stream = false, model = false, size = false,
-    usage = false,
-    status = none, failure = none, why = none, body = none, seconds = none,
-    first_event_seconds = none, frame = none,
+    context = of, transfer = false, is_whole = false, size = false, usage = false,
+    status = none, seconds = none, first_event_seconds = none,
   }
 end
 
 --- Takes the key out of what the provider says where it does not answer.
 local function redact_error(inside)
-  local key = inside.key_inside
-  if not key then return end
+  local way = inside.way
+  if not way.key then return end
   -- An id that would need escapes is not put into what may be JSON.
-  local secret, id = key.key.secret, key.id:match("^[%w._-]+$")
+  local secret, id = way.secret, way.key_id:match("^[%w._-]+$")
   local instead = id and ("[key %s]"):format(id)
   if inside.body then inside.body = redact.text(inside.body, secret, instead) end
   if inside.why then inside.why = redact.text(inside.why, secret, instead) end
@@ -217,53 +209,48 @@ local function proxy_turn(provider)
   return (turn - 1) % #provider.proxy + 1
 end
 
---- What is the same for every request with this target and key, made once; a policy that changes
---- the model, the time or a header gets one of its own.
-local function route_for(of, target, key, changed, model)
-  local provider, is_stream = target.at, of.stream
-  local proxies = provider.proxy
-  local place = proxies[2] and proxy_turn(provider) or 1
+--- What the host sends such attempts by, made once; a policy that changes the model, the time or a
+--- header gets one of its own.
+local function route_for(of, way, changed, model)
+  local provider, is_stream = way.at, of.stream
+  local place = provider.proxy[2] and proxy_turn(provider) or 1
   local is_common = not (changed.model or changed.timeout or changed.headers)
-  local known = target.routes[key or "none"]
   local name = is_stream and place or -place
-  if is_common and known and known[name] then return known[name] end
-  local fixed, forward = headers_for(provider, key, changed, is_stream)
+  if is_common and way.routes[name] then return way.routes[name] end
+  local fixed, forward = headers_for(provider, way.secret, changed, is_stream)
   local made = host.route {
-    url = provider.dialect.url(provider.url, of.operation, model, is_stream),
+    url = way.dialect.url(provider.url, of.operation, model, is_stream),
     headers = fixed, forward = forward,
     connect = timer(of, provider, changed, "connect"),
     first_byte = is_stream and timer(of, provider, changed, "first_byte") or 0,
     first_event = is_stream and timer(of, provider, changed, "first_event") or 0,
     idle = timer(of, provider, changed, "idle"),
     total = timer(of, provider, changed, "total"),
-    proxy = proxies[place], private = provider.options.private ~= false, stream = is_stream,
-    health = { target.health, key and key.key.health },
+    proxy = provider.proxy[place], private = provider.options.private ~= false,
+    stream = is_stream, health = way.health,
   }
-  if is_common then
-    known = known or {}
-    target.routes[key or "none"] = known
-    known[name] = made
-  end
+  if is_common then way.routes[name] = made end
   return made
 end
 
 --- Sends the request. Returns nil, a message and a status where it cannot be sent.
 local function start(of, inside, changed)
-  local target = inside.target_inside
-  local provider = target.at
-  local dialect = provider.dialect
-  local model = changed.model or target.model
-  local body, problem, status
-  inside.model = model
-  inside.is_native, inside.dialect = dialect == of.dialect, dialect
-  if inside.is_native then
-    body, inside.is_usage_hidden = edits_for(of, provider, model, changed)
+  local way = inside.way
+  local provider, model = way.at, way.model
+  if changed.model then
+    model = changed.model
+    inside.model = model
+  end
+  local body, said, status
+  if way.dialect == of.dialect then
+    body, said = edits_for(of, provider, model, changed)
+    if said then inside.is_usage_hidden = true end
   else
-    body, problem, status = translated_body(of, provider, model, changed)
-    if not body then return nil, problem, status end
+    body, said, status = translated_body(of, provider, model, changed)
+    if not body then return nil, said, status end
   end
   give_way("starts")
-  return host.start(of.handle, route_for(of, target, inside.key_inside, changed, model), body)
+  return host.start(of.handle, route_for(of, way, changed, model), body)
 end
 
 --- The innermost step: the inside of a request → response.
@@ -279,8 +266,9 @@ function attempt.run(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
-  local inside = new_attempt(of, target, key_of(narrowed), now)
-  of.provider, attempts[count + 1] = inside.target_inside.provider, inside
+  local way = way_of(target, key_of(narrowed))
+  local inside = new_attempt(of, way, now)
+  of.provider, attempts[count + 1] = way.provider, inside
   local transfer, problem, status = start(of, inside, narrowed.changed or NONE)
   if not transfer then
     attempts[count + 1] = nil
@@ -288,7 +276,7 @@ function attempt.run(narrowed)
   end
   inside.transfer = transfer
   if of.leg_of then inside.leg = of end
-  local dialect = inside.dialect
+  local dialect = way.dialect
   take_answer(inside, transfer, dialect, transfer:answer(dialect.body_look))
   if inside.failure or inside.body then
     conclude_error(inside)

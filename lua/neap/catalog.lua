@@ -166,7 +166,7 @@ local function make_target(self, provider, given)
     name = name, provider = provider.name, model = given.model, priority = given.priority or 1,
     weight = given.weight or 1, price = price_of(provider, given.model),
     at = provider, health = host.health(catalog.target_health(provider.name, given.model)),
-    keys = {}, routes = {},
+    keys = {}, ways = {},
   }
   for index, key in ipairs(provider.keys) do
     inside.keys[index] =
@@ -175,6 +175,31 @@ local function make_target(self, provider, given)
   end
   self.target_count = self.target_count + 1
   return object.fixed(catalog.Target, inside)
+end
+
+local function make_way(target, inside, key)
+  local key_inside = key and object.inside(catalog.Key, key)
+  local provider = inside.at
+  return {
+    target = target, key = key, target_name = inside.name, key_id = key_inside and key_inside.id,
+    provider = provider.name, model = inside.model, at = provider, dialect = provider.dialect,
+    prices = provider.prices[inside.model], secret = key_inside and key_inside.key.secret,
+    health = { inside.health, key_inside and key_inside.health }, routes = {},
+  }
+end
+
+--- What is the same for all attempts at a target with a key (nil: without one), made once: objects
+--- and names of both, the `provider`'s name and itself (`at`), its `dialect`, the `model` and its
+--- `prices`, the key's `secret`, the `health` of both; and the `routes` that neap.attempt keeps
+--- there.
+function catalog.way(target, key)
+  local inside = object.inside(catalog.Target, target)
+  local way = inside.ways[key or "none"]
+  if not way then
+    way = make_way(target, inside, key)
+    inside.ways[key or "none"] = way
+  end
+  return way
 end
 
 -- ------------------------------------------------------------------------------------

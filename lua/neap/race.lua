@@ -118,7 +118,7 @@ end
 --- How much a failure tells: a spent budget nothing, neap's own refusal less than a provider.
 local function rank(inside)
   if inside.failure == "exhausted" then return 0 end
-  return inside.target_inside and 2 or 1
+  return inside.way and 2 or 1
 end
 
 --- The leg whose failure is given back if all fail: the one that tells most, of two limits the

@@ -64,7 +64,7 @@ end
 --- Reads events on from where text() stopped, until there are so many characters, the end, or the
 --- time is over.
 local function read_events(inside, characters, until_time)
-  local dialect = inside.dialect
+  local dialect = inside.way.dialect
   local parts, size = inside.text_parts or {}, inside.text_size or 0
   inside.text_parts = parts
   while size < characters do
@@ -99,7 +99,7 @@ local function text(self, characters, seconds)
       return ""
     end
     local body = inside.transfer:text(0)
-    inside.content = inside.dialect.text(is_ended and body or json_beginning(body))
+    inside.content = inside.way.dialect.text(is_ended and body or json_beginning(body))
   end
   return cut(inside.content, characters)
 end
