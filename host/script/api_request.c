@@ -211,6 +211,18 @@ static int l_record(lua_State *L)
 	return 1;
 }
 
+/* running_record() -> the record of the request whose fiber runs | nil. A leg of a race is a
+ * fiber of its own, and no request's. */
+static int l_running_record(lua_State *L)
+{
+	struct request *request = request_of(L);
+
+	if (!request)
+		return 0;
+	request_push_record(L, request);
+	return 1;
+}
+
 /* -- the answer ------------------------------------------------------------------- */
 
 static struct request *check_unanswered(lua_State *L)
@@ -449,6 +461,8 @@ void api_request_register(lua_State *L)
 	lua_getfield(L, -1, "__index");
 	lua_setfield(L, -3, "request");
 	lua_pop(L, 1);
+	lua_pushcfunction(L, l_running_record);
+	lua_setfield(L, -2, "running_record");
 	plan_register(L);
 	look_register(L);
 	said_register(L);

@@ -73,6 +73,8 @@ struct request *request_check(lua_State *L, int index);
 extern const char request_type_name[];
 /* The fiber's owner, where it is a request's. */
 struct request *request_of(lua_State *L);
+/* Pushes the record that Lua gave to the request, or nil. */
+void request_push_record(lua_State *L, struct request *request);
 /* Hands a started answer to a relay (called by the binding); the fiber
  * ends right after. */
 void request_relay(struct request *request, struct relay *relay);

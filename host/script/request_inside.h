@@ -13,8 +13,6 @@ struct request *request_new(struct script *script, struct exchange *exchange);
 void request_run_serve(struct turn_task *task);
 /* Pushes a function of the side's module and the request's handle; more arguments may follow. */
 void request_push_call(struct request *request, enum generation_call call);
-/* Pushes the record that Lua gave to the request, or nil. */
-void request_push_record(lua_State *L, struct request *request);
 /* Runs it in a fiber. argument_count: the handle and what was pushed behind it. The request
  * may be gone when this returns. */
 void request_run(struct request *request, int argument_count);

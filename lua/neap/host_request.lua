@@ -135,6 +135,10 @@ function request:set_record(record) end
 ---@return table?
 function request:record() end
 
+--- The record of the request whose fiber runs; nil in any other coroutine, also in a race's leg.
+---@return table?
+function host.running_record() end
+
 --- Has the journal keep the request's body and the answer's, without secrets. Before the answer,
 --- once.
 ---@param size_max number bytes of each, up to 16 MiB

@@ -11,7 +11,6 @@
 --- false: not of this one, unless it fails yet), `last` (the attempt that answered).
 
 local catalog = require "neap.catalog"
-local context = require "neap.context"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
@@ -162,15 +161,10 @@ function record.finish(self, seconds)
   if self.seconds then return end
   self.seconds = seconds or host.now() - self.start
   local of = self.context
-  self.context = nil
   put_price(self)
   keep(self, of)
-  if of and of.request and of.entered[1] then
-    local is_elsewhere = context.get() ~= of -- an answer that was relayed ends in another fiber
-    if is_elsewhere then context.set(of) end
-    run_done(self, of.entered, of.request)
-    if is_elsewhere then context.set(nil) end
-  end
+  if of and of.request and of.entered[1] then run_done(self, of.entered, of.request) end
+  self.context = nil -- not before: by it a `done` finds its request
 end
 
 -- ------------------------------------------------------------------------------------

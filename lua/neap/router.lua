@@ -12,7 +12,6 @@ local catalog = require "neap.catalog"
 local chain = require "neap.chain"
 local config = require "neap.config"
 local config_stored = require "neap.config_stored"
-local context = require "neap.context"
 local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local health = require "neap.health"
@@ -263,17 +262,14 @@ local function chat(of)
   of.record.conversation = of.conversation
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
   if group.on_disconnect ~= "cancel" then of.handle:on_disconnect(group.on_disconnect) end
-  context.set(of)
   give_way("routes")
   local got = fallback.run(of, group)
-  if got then
-    give_way("replies")
-    answer.commit(of, got)
-  else
-    answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",
+  if not got then
+    return answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",
       { final = true, code = "policy_failed" })
   end
-  context.set(nil)
+  give_way("replies")
+  return answer.commit(of, got)
 end
 
 -- ------------------------------------------------------------------------------------
@@ -378,7 +374,7 @@ function router.failed(handle, message)
   host.log("error", "router", message)
   local self = handle:record()
   local of = self and self.context
-  if not of then return end
+  if not of or self.seconds then return end -- it was over
   of.open = nil
   if of.is_begun then return answer.break_off(of, message) end
   answer.refuse(of, 500, "neap could not process the request; its log says why",
@@ -437,7 +433,9 @@ end
 
 --- The same, where the record's generation is gone.
 function router.finish_packed(handle, text, result)
-  return router.finish(handle, record.unpack(text, known), result)
+  local self = record.unpack(text, known)
+  handle:set_record(self)
+  return router.finish(handle, self, result)
 end
 
 router.pack = record.pack

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { chat, open_chat, say, start } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
-import { until, within } from "./support/story.mjs";
-import { error, upstream } from "./support/upstream.mjs";
+import { latch, until, within } from "./support/story.mjs";
+import { DONE, chunk, error, finish, role, stream, upstream } from "./support/upstream.mjs";
 
 const policy = (run) => `local policy = require "neap.policy"
 local own = policy.define { summary = "Of a story." }
@@ -196,6 +196,55 @@ test("policies of the user's own", async (t) => {
       );
     }
   });
+});
+
+test("what run remembers of a request, done finds: of its own one", async (t) => {
+  const a = await upstream(t);
+  const recalls = `local policy = require "neap.policy"
+local own = policy.define { summary = "Of a story." }
+function own:run(request, next)
+  if request.headers.tell then
+    return request:reply(tostring(self.shared:get(request.headers.tell)))
+  end
+  self:remember(request.headers.who)
+  self:note("%s", request.headers.who)
+  return next(request)
+end
+function own:done() if self:remembered() then self.shared:add(self:remembered(), 1) end end
+return own
+`;
+  const neap = await serve(
+    t,
+    provider("a", a) + group("pool", ["a"], { policies: ["recalls"] }),
+    { files: { "policies/recalls.lua": recalls }, first: { workers: 1 } },
+  );
+  const told = async (who) => (await chat(neap, say("pool"), { tell: who })).content;
+  const is_told = (who) => until(async () => (await told(who)) === "1", `the done of ${who}`);
+  const begin = async (who) => {
+    const go = latch();
+    a.next(stream(role(), chunk("begin "), go, chunk("end"), finish(), DONE));
+    const seen = await open_chat(neap, say("pool", { stream: true }), { who });
+    await seen.has("begin ");
+    return { go, seen };
+  };
+
+  const whole = await chat(neap, say("pool"), { who: "whole", "x-neap-trace": "1" });
+  assert.match(whole.headers["x-neap-trace"], /^whole \[policies\/recalls\.lua:8\]; /);
+  await is_told("whole");
+
+  const streamed = await begin("streamed"),
+    beside = await begin("beside"),
+    reloaded = await begin("reloaded");
+  for (const { go, seen } of [beside, streamed]) {
+    go.release();
+    await seen.whole();
+  }
+  await is_told("streamed");
+  await is_told("beside");
+  await neap.reload();
+  reloaded.go.release();
+  await reloaded.seen.whole();
+  await is_told("reloaded");
 });
 
 test("the user's policy goes before the one that is shipped under the same name", async (t) => {
