@@ -9,25 +9,21 @@ local steps = require "neap.steps"
 
 local fallback = {}
 
---- The chain's response, or nil and what was raised.
-local function try(of_chain, of, given)
-  local got, problem = fault.catch(of_chain.run, given)
-  if not got then race.abandon(of) end
-  return got, problem
-end
+local find, catch = fault.find, fault.catch
 
 --- The response of the request, or nil where neither chain brought one: each failure is then in
 --- the log, and the last policy's name in the record.
 function fallback.run(of, group)
   local given = request.new(of)
   of.request = given
-  local aside = fault.find(group.chain, of)
+  local aside = find(group.chain, of)
   if aside then
     of.record.policy = aside
     steps.add(of.steps, "aside", aside)
   else
-    local got, problem = try(group.chain, of, given)
+    local got, problem = catch(group.chain.run, given)
     if got then return got end
+    race.abandon(of)
     local of_body = of.body_fault
     if of_body and of_body.text == problem then
       steps.add(of.steps, "raised", of.layer, problem)
@@ -35,11 +31,13 @@ function fallback.run(of, group)
     end
     fault.note(group, of, problem)
   end
-  if not group.fallback or fault.find(group.fallback, of) then return nil end
+  if not group.fallback or find(group.fallback, of) then return nil end
   steps.add(of.steps, "fallback")
-  local got, problem = try(group.fallback, of, given)
-  if not got then fault.note(group, of, problem) end
-  return got
+  local got, problem = catch(group.fallback.run, given)
+  if got then return got end
+  race.abandon(of)
+  fault.note(group, of, problem)
+  return nil
 end
 
 return fallback

@@ -27,11 +27,6 @@ local Request
 -- The request that was made last, and its inside: most of what is asked about is this one.
 local latest, latest_inside
 
-local function make(inside)
-  latest, latest_inside = object_new(Request, inside), inside
-  return latest, inside
-end
-
 --- A policy may change the list that it is given. Most have one element.
 local function copy(list)
   if not list[2] then return { list[1] } end
@@ -191,21 +186,24 @@ local function with(self, changes)
   local inside = self == latest and latest_inside or object.check(Request, self, "the request")
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
   local is_changed = false
+  local made = { context = inside.context, target = inside.target, key = inside.key,
+    targets = inside.targets, keys = inside.keys, changed = inside.changed }
   for name, value in pairs(changes) do
     local class = CLASSES[name]
-    if not (class and object_inside(class, value)) then
-      is_changed = check_value(name, value) or is_changed
+    if class and object_inside(class, value) then
+      made[name] = value
+    elseif check_value(name, value) then
+      is_changed = true
+    else
+      made[name] = copy(value)
     end
   end
-  local target, key, targets, keys = changes.target, changes.key, changes.targets, changes.keys
-  -- Keys belong to a target: another target has others.
-  local before = target and target ~= inside.target and NONE or inside
-  return (make {
-    context = inside.context, target = target or inside.target, key = key or before.key,
-    targets = targets and copy(targets) or inside.targets,
-    keys = keys and copy(keys) or before.keys,
-    changed = is_changed and changed(inside.changed, changes) or inside.changed,
-  })
+  if made.target ~= inside.target then -- keys belong to a target: another target has others
+    made.key, made.keys = changes.key, changes.keys and made.keys
+  end
+  if is_changed then made.changed = changed(inside.changed, changes) end
+  latest, latest_inside = object_new(Request, made), made
+  return latest
 end
 
 local function remaining(self)
@@ -262,7 +260,9 @@ Request = object.class("request", {
 
 --- The request that the chain begins with.
 function request.new(of)
-  return (make { context = of, target = none, key = none, targets = none, keys = none })
+  latest_inside = { context = of, target = none, key = none, targets = none, keys = none }
+  latest = object_new(Request, latest_inside)
+  return latest
 end
 
 --- The inside of a request, or nil for anything else.
