@@ -153,9 +153,6 @@ function answer.refuse(of, status, message, options)
   finish(of, status, "failed", #body, options.why or message)
 end
 
---- Whether the provider speaks as the client does.
-local function is_native_to(of, inside) return inside.way.dialect == of.dialect end
-
 --- The provider's own error, as it came; a failure of our key becomes 503.
 local function pass_error(of, inside)
   local status = inside.status
@@ -170,7 +167,7 @@ local function pass_error(of, inside)
     add(fields, "x-should-retry", "false")
   end
   local body, kind = inside.body, "application/json"
-  local is_native = is_native_to(of, inside) and not inside.is_collected
+  local is_native = inside.way.dialect == of.dialect and not inside.is_collected
   if inside.is_error_event or not is_native then
     -- It came under HTTP 200: the shape is right, the rest of the head is not an error's.
     fields = without(without(fields, "content-type"), "content-length")
@@ -410,11 +407,11 @@ function answer.commit(of, got)
   if inside.failure then return pass_failure(of, inside) end
   if inside.body then return pass_error(of, inside) end
   if inside.is_stream and not of.stream then return collect(of, inside) end
-  local is_native = is_native_to(of, inside)
+  local dialect = inside.way.dialect
+  local is_native = dialect == of.dialect
   if inside.is_stream and not is_native then return translate(of, inside) end
   if not inside.is_stream and (of.stream or not is_native) then return convert(of, inside) end
   if inside.is_whole then
-    local dialect = inside.way.dialect
     local used = inside.usage or dialect.usage(inside.transfer)
     of.record.usage = used
     if not used then

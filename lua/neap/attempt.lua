@@ -67,12 +67,10 @@ local function timer(of, provider, changed, name)
   return value
 end
 
---- The body's edits where both sides speak one dialect.
-local function edits_for(of, provider, model, changed)
-  local edits, is_hidden = provider.dialect.edits(of, model, provider.options)
-  if not changed.set then return edits, is_hidden end
+--- The body's edits, and the members that a policy sets.
+local function edits_with(edits, set)
   edits = { unpack(edits) } -- which may be that of other requests, too
-  for name, value in pairs(changed.set) do
+  for name, value in pairs(set) do
     local text = json.encode(value)
     local is_known = false
     for index = 1, #edits, 2 do
@@ -80,7 +78,7 @@ local function edits_for(of, provider, model, changed)
     end
     if not is_known then edits[#edits + 1], edits[#edits + 2] = name, text end
   end
-  return edits, is_hidden
+  return edits
 end
 
 --- The body where it is translated: decoded, changed, encoded in the provider's dialect. Or nil,
@@ -243,7 +241,8 @@ local function start(of, inside, changed)
   end
   local body, said, status
   if way.dialect == of.dialect then
-    body, said = edits_for(of, provider, model, changed)
+    body, said = way.dialect.edits(of, model, provider.options)
+    if changed.set then body = edits_with(body, changed.set) end
     if said then inside.is_usage_hidden = true end
   else
     body, said, status = translated_body(of, provider, model, changed)
