@@ -17,7 +17,7 @@ int64_t clock_us(void)
 
 int64_t clock_ms(void)
 {
-	return read_us(CLOCK_MONOTONIC_COARSE) / 1000;
+	return clock_us() / 1000;
 }
 
 int64_t clock_wall_us(void)

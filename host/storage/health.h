@@ -67,7 +67,7 @@ bool health_probe(struct health *health);
 /* Around each attempt; begin counts a use. */
 void health_begin(struct health *health);
 void health_end(struct health *health);
-/* A sample taken at now_ms, within a tick of clock_ms(). */
+/* A sample taken at now_ms, of clock_ms(). */
 void health_latency(struct health *health, double ms, int64_t now_ms);
 /* The average as it stands at now_ms. */
 double health_latency_at(struct health *health, int64_t now_ms);
