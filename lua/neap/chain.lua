@@ -201,8 +201,15 @@ local function take_own(of, name, got)
   steps.add(of.steps, "return", name, answer.failure or answer.status)
 end
 
-local function raise_no_request(value)
-  error(("next takes a request: what it got is a %s"):format(type(value)), 3)
+--- What a layer does first: the inside of the request that it is given. step: of whoever gave it,
+--- nil where that is no policy.
+local function enter(given, step)
+  local inside = request_inside(given)
+  if not inside then
+    error(("next takes a request: what it got is a %s"):format(type(given)), 3)
+  end
+  if step then pass(inside.context.steps, step, inside) end
+  return inside
 end
 
 --- A policy with the rest of the chain inside of it: request → response. It is the `next` of the
@@ -214,10 +221,8 @@ local function close_layer(instance, next, outer)
   local step = outer and steps.mark("next", outer_name)
 
   return function(given)
-    local inside = request_inside(given)
-    if not inside then raise_no_request(given) end
+    local inside = enter(given, step)
     local of = inside.context
-    if step then pass(of.steps, step, inside) end
     if done then of.entered[#of.entered + 1] = instance end
     if is_by_provider then
       -- What it shares is the provider's, also before its first attempt there.
@@ -238,10 +243,8 @@ local function close_innermost(attempt, outer)
   local step = outer and steps.mark("next", outer_name)
 
   return function(given)
-    local inside = request_inside(given)
-    if not inside then raise_no_request(given) end
+    local inside = enter(given, step)
     local of = inside.context
-    if step then pass(of.steps, step, inside) end
     local got = attempt(inside)
     of.layer, of.came = outer_name, got
     return got
