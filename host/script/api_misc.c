@@ -377,6 +377,8 @@ static int l_sleep(lua_State *L)
 	return lua_yield(L, 0);
 }
 
+/* -- turns of the loop -------------------------------------------------------------- */
+
 /* Whether it brings more along than should wait. */
 static bool is_heavy(const struct request *request)
 {

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "crowd.h"
 #include "scripted_sides.h"
+#include "upstream/direct_transfer.h"
 
 #define HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define LARGE 3000000
@@ -234,6 +235,8 @@ static void an_early_answer_is_taken(void **state)
  * it: if it still is wanted. */
 static void a_request_gives_way(void **state)
 {
+	static const char body[TURN_BYTES_MAX + 1];
+	const struct piece piece = { .data = body, .size = sizeof(body) };
 	struct transfer_request request;
 	struct place place;
 	struct noted noted;
@@ -246,6 +249,7 @@ static void a_request_gives_way(void **state)
 	for (int round = 0; round < 3; round++) {
 		crowd_gather(&crowd, place.world.turn);
 		noted_start(&noted, &place.world, &request);
+		assert_false(direct_of(noted.transfer)->is_sent);
 		if (round == 1) {
 			transfer_close(noted.transfer);
 			noted.transfer = NULL;
@@ -258,6 +262,18 @@ static void a_request_gives_way(void **state)
 		crowd_clear(&crowd);
 	}
 	assert_int_equal(place.upstream.requests, 3);
+
+	/* A large body is sent while it is warm. */
+	assert_hello(&place, &request);
+	request.method = "POST";
+	request.pieces = &piece;
+	request.piece_count = 1;
+	crowd_gather(&crowd, place.world.turn);
+	noted_start(&noted, &place.world, &request);
+	assert_true(direct_of(noted.transfer)->is_sent);
+	world_wait(&place.world, &noted.ends, 1);
+	noted_clear(&noted);
+	crowd_clear(&crowd);
 	place_close(&place);
 }
 
