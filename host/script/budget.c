@@ -19,6 +19,7 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
+#include "script/collector.h"
 #include "script/state_inside.h"
 #include "script/ticker.h"
 
@@ -28,10 +29,7 @@
 #define STACK_MAX 20000     /* slots: overflow; LuaJIT itself would go on to 65,500 */
 #define WORK_MAX 100000     /* charged work between two looks at the clock */
 #define C_STACK_MAX (512 * 1024) /* bytes of the stack of C that a run may use */
-#define GARBAGE_MIB 4 /* between two collections: it lies in the processor's cache */
-#define PAUSE_MIN 150 /* per cent of what is alive, between two collections */
-#define PAUSE_MAX 400
-#define STEP_KIB 256 /* of collection at the start of a run in a full state */
+#define STEP_KIB 256             /* of collection at the start of a run in a full state */
 #define MIB ((size_t)1024 * 1024)
 
 /* Of this thread: what its ticks look at. */
@@ -255,7 +253,7 @@ static void set_ceiling(struct state *state)
 static void collect(struct state *state)
 {
 	state->ceiling = SIZE_MAX;
-	lua_gc(state->lua, LUA_GCCOLLECT, 0);
+	collector_finish(state);
 	state->collected = state->used;
 }
 
@@ -275,30 +273,11 @@ static void make_room(struct state *state)
 		lua_gc(state->lua, LUA_GCSTEP, STEP_KIB);
 }
 
-/* Lua collects anew when so many per cent of what was alive are there. A library and its
- * configuration are some MiB that live long: to walk them often costs more than the memory
- * is worth. With thousands of open streams much more is alive, and as much garbage for each
- * would be waste. What is there at a collection's end, which sets the next one, is what is
- * alive. */
-static void set_pace(struct state *state)
-{
-	size_t used = state->used / MIB + 1;
-	size_t percent = 100 + 100 * GARBAGE_MIB / used;
-
-	if (used == state->paced)
-		return;
-	percent = percent > PAUSE_MAX ? PAUSE_MAX : percent;
-	percent = percent < PAUSE_MIN ? PAUSE_MIN : percent;
-	state->paced = used;
-	lua_gc(state->lua, LUA_GCSETPAUSE, (int)percent);
-}
-
 void budget_enter(struct state *state, int cpu_ms, void *owner)
 {
 	if (state->depth++ > 0)
 		return;
 	make_room(state);
-	set_pace(state);
 	set_ceiling(state);
 	state->overrun = OVERRUN_NONE;
 	state->is_relaxed = false;
@@ -322,6 +301,7 @@ void budget_leave(struct state *state)
 	state->ceiling = SIZE_MAX;
 	running = state->outer;
 	arm_for_start(state);
+	collector_look(state);
 }
 
 void budget_note_refusal(struct state *state, size_t wanted)

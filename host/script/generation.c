@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
 #include <lauxlib.h>
 
 #include "script/api.h"
@@ -26,6 +27,8 @@ struct generation {
 	int call_refs[CALL_COUNT]; /* its functions */
 	struct redaction *redaction;
 	struct said_places said;
+	struct event *collector; /* active: a step of a collection is due, */
+	bool has_garbage;        /* and it has come around once */
 	struct script *script;
 };
 
@@ -264,10 +267,35 @@ struct generation *generation_of(lua_State *L)
 	return generation;
 }
 
+static void on_collector(evutil_socket_t fd, short what, void *arg)
+{
+	struct generation *generation = arg;
+
+	(void)fd;
+	(void)what;
+	generation->has_garbage = !generation->has_garbage;
+	if (generation->has_garbage)
+		event_active(generation->collector, EV_TIMEOUT, 0);
+	else
+		state_collect(generation->state);
+}
+
+/* Twice around the loop's active events: the first time the runs of this turn may not all
+ * have ended, the second time is behind what they send. */
+static void on_garbage(void *arg)
+{
+	struct generation *generation = arg;
+
+	if (!generation->has_garbage)
+		event_active(generation->collector, EV_TIMEOUT, 0);
+}
+
 void generation_set_script(struct generation *generation, struct script *script)
 {
 	generation->script = script;
 	state_set_data(generation->state, script);
+	generation->collector = event_new(script->base, -1, 0, on_collector, generation);
+	state_on_garbage(generation->state, on_garbage, generation);
 }
 
 int generation_begin(struct generation *generation, struct err *err)
@@ -303,6 +331,8 @@ void generation_unref(struct generation *generation)
 
 void generation_free(struct generation *generation)
 {
+	if (generation->collector)
+		event_free(generation->collector);
 	state_free(generation->state);
 	redaction_unref(generation->redaction);
 	said_clear(&generation->said);

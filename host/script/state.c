@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "script/collector.h"
 #include "script/state_inside.h"
 
 /* One operation on a block of this size (a concatenation, a comparison) takes so long
@@ -109,6 +110,7 @@ struct state *state_new(const struct state_limits *limits)
 	luaJIT_setmode(state->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
 	open_libraries(state->lua);
 	budget_open(state);
+	collector_open(state);
 	return state;
 }
 

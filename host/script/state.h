@@ -74,5 +74,12 @@ void state_charge(lua_State *L, size_t work);
 void state_watch_thread(void);
 void state_unwatch_thread(void);
 
+/* A run has left garbage, and it is time for a step of a collection: tell is called at its
+ * end, and state_collect() is to follow when what the run has sent is on its way. Without a
+ * tell the step is taken there. */
+void state_on_garbage(struct state *state, void (*tell)(void *arg), void *arg);
+/* A step of a collection. Between runs. */
+void state_collect(struct state *state);
+
 /* All its fibers must have ended or been cancelled. */
 void state_free(struct state *state);

@@ -1,7 +1,8 @@
-/* state_inside.h - the inside of a state, for state.c, budget.c and fiber.c only.
+/* state_inside.h - the inside of a state, for state.c, budget.c, collector.c and fiber.c
+ * only.
  *
  * state.c makes the state and counts its memory, budget.c watches over what runs in it,
- * fiber.c keeps its coroutines. */
+ * collector.c over its garbage, fiber.c keeps its coroutines. */
 #pragma once
 
 #include <stdatomic.h>
@@ -28,10 +29,15 @@ struct state {
 
 	struct blocks blocks;
 	size_t used;    /* bytes that Lua holds */
-	size_t paced;   /* MiB of it, when the pace of collections was last set */
 	size_t ceiling; /* bytes at which the allocator refuses; SIZE_MAX between runs */
 	size_t collected; /* bytes that were left by the last full collection of ours */
 	int large_count;  /* blocks of LARGE_BLOCK bytes or more */
+
+	size_t collect_at;   /* bytes in use at which the next collection begins */
+	size_t collect_seen; /* bytes in use at the end of the last step of one */
+	bool is_collecting;
+	void (*on_garbage)(void *arg); /* NULL: steps are taken at the end of a run */
+	void *on_garbage_arg;
 
 	int depth; /* runs inside of each other; all share the outermost's budget */
 	enum overrun overrun; /* kept after the end of a run, for its message */
