@@ -20,6 +20,11 @@ int64_t clock_ms(void)
 	return clock_us() / 1000;
 }
 
+int64_t clock_tick_ms(void)
+{
+	return read_us(CLOCK_MONOTONIC_COARSE) / 1000;
+}
+
 int64_t clock_wall_us(void)
 {
 	return read_us(CLOCK_REALTIME);

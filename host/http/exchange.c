@@ -236,7 +236,7 @@ void exchange_start(struct exchange *exchange, int status, const struct field *f
 	if (!connection)
 		return;
 	assert(exchange->answer == ANSWER_NONE);
-	connection->write_since_ms = clock_ms();
+	connection->write_since_ms = clock_tick_ms();
 	write_head(exchange, status, fields, count, length, &connection->output);
 	connection_defer(connection);
 }

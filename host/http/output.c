@@ -61,7 +61,7 @@ void output_send(struct connection *connection, const struct iovec *parts, size_
 		sent = 0;
 	if ((size_t)sent < total) {
 		connection->is_blocked = true;
-		connection->write_since_ms = clock_ms();
+		connection->write_since_ms = clock_tick_ms();
 		connection_defer(connection); /* arms the timer */
 	}
 	if ((size_t)sent < waiting) {
@@ -81,7 +81,7 @@ void output_join(struct connection *connection, const struct iovec *parts, size_
 		return;
 	queue_rest(connection, parts, count, 0);
 	if (!connection->is_blocked)
-		connection->write_since_ms = clock_ms();
+		connection->write_since_ms = clock_tick_ms();
 	connection_defer(connection);
 }
 
@@ -101,7 +101,7 @@ void output_flush(struct connection *connection)
 	}
 	if (sent > 0) {
 		buf_consume(&connection->output, (size_t)sent);
-		connection->write_since_ms = clock_ms();
+		connection->write_since_ms = clock_tick_ms();
 	}
 	if (buf_size(&connection->output))
 		connection->is_blocked = true;

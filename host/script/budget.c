@@ -289,7 +289,8 @@ void budget_enter(struct state *state, int cpu_ms, void *owner)
 	running = state;
 	arm_for_start(state);
 	atomic_store_explicit(&state->run_owner, owner, memory_order_relaxed);
-	atomic_store_explicit(&state->run_since_us, clock_us(), memory_order_release);
+	atomic_store_explicit(&state->run_since_us, clock_tick_ms() * 1000,
+		memory_order_release);
 }
 
 void budget_leave(struct state *state)

@@ -62,7 +62,7 @@ struct state {
 	uint64_t last_ticket;
 
 	_Atomic(void *) run_owner;
-	_Atomic(int64_t) run_since_us; /* 0: nothing runs */
+	_Atomic(int64_t) run_since_us; /* as of the last tick; 0: nothing runs */
 };
 
 /* In fiber.c. */

@@ -16,7 +16,7 @@ _Static_assert(RECENT_SECRET == crypto_shorthash_KEYBYTES, "a secret of the hash
 
 struct entry {
 	uint64_t key;
-	int64_t ends_ms; /* clock_ms(); 0: empty */
+	int64_t ends_ms; /* clock_tick_ms(); 0: empty */
 	uint8_t size;
 	char text[RECENT_TEXT_MAX];
 };
@@ -89,7 +89,7 @@ size_t recent_get(struct recent *recent, uint64_t key, char out[RECENT_TEXT_MAX]
 {
 	pthread_mutex_t *lock;
 	const struct entry *places = lock_places(recent, key, &lock);
-	int64_t now = clock_ms();
+	int64_t now = clock_tick_ms();
 	size_t size = 0;
 
 	for (size_t i = 0; i < WAYS; i++) {
@@ -117,7 +117,7 @@ void recent_put(struct recent *recent, uint64_t key, const char *text, size_t si
 		if (places[i].key == key || places[i].ends_ms < place->ends_ms)
 			place = &places[i];
 	place->key = key;
-	place->ends_ms = clock_ms() + ttl_ms;
+	place->ends_ms = clock_tick_ms() + ttl_ms;
 	place->size = (uint8_t)size;
 	memcpy(place->text, text, size);
 	pthread_mutex_unlock(lock);

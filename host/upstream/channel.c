@@ -211,7 +211,7 @@ void channel_keep(struct channel *channel)
 {
 	struct channel_origin *origin = channel->origin;
 	struct channels *channels = origin->channels;
-	int64_t now = clock_ms();
+	int64_t now = clock_tick_ms();
 
 	channel->user = NULL;
 	channel->was_used = true;
@@ -229,7 +229,7 @@ struct channel *channel_take(struct channel_origin *origin,
 {
 	struct list *at;
 
-	close_old(origin->channels, clock_ms());
+	close_old(origin->channels, clock_tick_ms());
 	for (at = origin->kept.previous; at != &origin->kept; at = at->previous) {
 		struct channel *channel = CONTAINER_OF(at, struct channel, kept);
 
