@@ -14,8 +14,8 @@ local zone = require "neap.zone"
 
 local chain = {}
 
-local request_inside, response_inside = request.inside, response.inside
-local target_of, pass = request.target_of, steps.pass
+local enter, target_of = request.enter, request.target_of
+local response_inside = response.inside
 
 chain.DEFAULT = { "circuit_breaker", "priority_failover", "key_rotation", "keyword_retry" }
 
@@ -199,17 +199,6 @@ local function take_own(of, name, got)
     error(name .. ": run returned a response that a later attempt has closed", 0)
   end
   steps.add(of.steps, "return", name, answer.failure or answer.status)
-end
-
---- What a layer does first: the inside of the request that it is given. step: of whoever gave it,
---- nil where that is no policy.
-local function enter(given, step)
-  local inside = request_inside(given)
-  if not inside then
-    error(("next takes a request: what it got is a %s"):format(type(given)), 3)
-  end
-  if step then pass(inside.context.steps, step, inside) end
-  return inside
 end
 
 --- A policy with the rest of the chain inside of it: request → response. It is the `next` of the

@@ -9,12 +9,13 @@ local json = require "neap.json"
 local object = require "neap.object"
 local race = require "neap.race"
 local response = require "neap.response"
+local steps = require "neap.steps"
 local usage = require "neap.usage"
 
 local request = {}
 
 local Target, Key = catalog.Target, catalog.Key
-local object_new, object_inside = object.new, object.inside
+local object_new, object_inside, pass = object.new, object.inside, steps.pass
 
 local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
 
@@ -265,10 +266,16 @@ function request.new(of)
   return latest
 end
 
---- The inside of a request, or nil for anything else.
-function request.inside(value)
-  if value == latest then return latest_inside end
-  return object_inside(Request, value)
+--- What each layer of a chain does first: the inside of the request that it is given. step: of
+--- whoever gave it (steps.mark), nil where that is no policy. Raises for anything else, where next
+--- was called.
+function request.enter(value, step)
+  local inside = value == latest and latest_inside or object_inside(Request, value)
+  if not inside then
+    error(("next takes a request: what it got is a %s"):format(type(value)), 3)
+  end
+  if step then pass(inside.context.steps, step, inside) end
+  return inside
 end
 
 return request
