@@ -388,20 +388,39 @@ static bool is_heavy(const struct request *request)
 		attempts_held(request) > TURN_BYTES_MAX;
 }
 
-/* give_way(stage): others of the same turn of the loop may go first. A leg of a race does not
- * wait, nor what runs without a request. */
+/* give_way.STAGE(): others of the same turn of the loop may go first, and this in that stage. A leg
+ * of a race does not wait, nor what runs without a request. */
 static int l_give_way(lua_State *L)
 {
-	static const char *const names[] = { "replies", "records", "routes", "starts",
-		NULL };
-	static const enum turn_stage stages[] = { TURN_REPLIES, TURN_RECORDS, TURN_ROUTES,
-		TURN_STARTS };
 	const struct request *request = request_of(L);
 
 	if (!request || !turn_is_crowded(request->script->turn) || is_heavy(request))
 		return 0;
 	return fiber_give_way(L, request->script->turn,
-		stages[luaL_checkoption(L, 1, NULL, names)]);
+		(enum turn_stage)lua_tointeger(L, lua_upvalueindex(1)));
+}
+
+/* Sets give_way in the table at the top of the stack: a function for each stage, which a request
+ * calls without naming it each time. */
+static void set_give_way(lua_State *L)
+{
+	static const struct {
+		const char *name;
+		enum turn_stage stage;
+	} stages[] = {
+		{ "replies", TURN_REPLIES },
+		{ "records", TURN_RECORDS },
+		{ "routes", TURN_ROUTES },
+		{ "starts", TURN_STARTS },
+	};
+
+	lua_createtable(L, 0, (int)COUNT_OF(stages));
+	for (size_t i = 0; i < COUNT_OF(stages); i++) {
+		lua_pushinteger(L, stages[i].stage);
+		lua_pushcclosure(L, l_give_way, 1);
+		lua_setfield(L, -2, stages[i].name);
+	}
+	lua_setfield(L, -2, "give_way");
 }
 
 /* -- limits of a run ----------------------------------------------------------------- */
@@ -439,7 +458,6 @@ static const luaL_Reg functions[] = {
 	{ "generation", l_generation },
 	{ "tally", l_tally },
 	{ "sleep", l_sleep },
-	{ "give_way", l_give_way },
 	{ "set_boundary", l_set_boundary },
 	{ "relax", l_relax },
 	{ NULL, NULL },
@@ -448,4 +466,5 @@ static const luaL_Reg functions[] = {
 void api_misc_register(lua_State *L)
 {
 	luaL_register(L, NULL, functions);
+	set_give_way(L);
 }

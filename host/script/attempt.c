@@ -301,6 +301,11 @@ static const luaL_Reg methods[] = {
 void attempt_register(lua_State *L)
 {
 	api_new_type(L, type_name, methods, NULL);
+	/* host.attempt: as host.request. */
+	luaL_getmetatable(L, type_name);
+	lua_getfield(L, -1, "__index");
+	lua_setfield(L, -3, "attempt");
+	lua_pop(L, 1);
 	lua_pushcfunction(L, l_start_attempt);
 	lua_setfield(L, -2, "start");
 }

@@ -11,7 +11,7 @@ local trace = require "neap.trace"
 local answer = {}
 
 -- What each answer asks for, kept at hand.
-local give_way = host.give_way
+local give_way = host.give_way.records
 local inside_of, is_trace_wanted = response.inside, trace.is_wanted
 
 local WHOLE_MAX = 8 * 1024 * 1024 -- bytes of an answer that is translated as a whole
@@ -420,7 +420,7 @@ function answer.commit(of, got)
     of.handle:reply_held(inside.transfer, inside.status, filter_of(dialect), of.record.id,
       of.conversation, inside.way.provider, #of.attempts, wanted_fields(of))
     inside.transfer, of.open = nil, nil
-    give_way("records")
+    give_way()
     return finish(of, inside.status, "ok", inside.size, nil, of.record.first_event_seconds)
   end
   relay(of, inside)

@@ -12,7 +12,7 @@ local steps = require "neap.steps"
 local attempt = {}
 
 -- What each attempt asks for, kept at hand.
-local give_way = host.give_way
+local give_way, transfers = host.give_way.starts, host.attempt
 local target_of, way_of, key_of = request.target_of, catalog.way, request.key_of
 local count_steps, new_response = steps.count, response.of_attempt
 
@@ -145,7 +145,7 @@ local function take_body(inside, transfer, dialect, held, is_ended, ...)
   inside.usage = used
 end
 
---- What transfer:answer() brought.
+--- What transfers.answer brought.
 local function take_answer(inside, transfer, dialect, status, failure, held, ...)
   if not status then return fail(inside, failure, held) end
   if held then
@@ -248,7 +248,7 @@ local function start(of, inside, changed)
     body, said, status = translated_body(of, provider, model, changed)
     if not body then return nil, said, status end
   end
-  give_way("starts")
+  give_way()
   return host.start(of.handle, route_for(of, way, changed, model), body)
 end
 
@@ -276,11 +276,11 @@ function attempt.run(narrowed)
   inside.transfer = transfer
   if of.leg_of then inside.leg = of end
   local dialect = way.dialect
-  take_answer(inside, transfer, dialect, transfer:answer(dialect.body_look))
+  take_answer(inside, transfer, dialect, transfers.answer(transfer, dialect.body_look))
   if inside.failure or inside.body then
     conclude_error(inside)
   else
-    local seconds = transfer:accept(inside.started)
+    local seconds = transfers.accept(transfer, inside.started)
     inside.seconds, inside.first_event_seconds, of.open = seconds, seconds, inside
   end
   return (new_response(inside))

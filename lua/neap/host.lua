@@ -9,6 +9,7 @@
 ---@class neap.host
 ---@field json_null userdata the JSON null
 ---@field request neap.host_request the methods of requests, for who calls them by themselves
+---@field attempt neap.host_attempt the same of attempts
 local host = {}
 
 -- ------------------------------------------------------------------------------------
@@ -120,10 +121,10 @@ function host.tally(name, step) end
 function host.sleep(seconds) end
 
 --- Others that are ready in the same turn of the loop may go first, so that each stage of a request
---- finds its code in the processor's cache. Waits, where there are any, unless it brings much along
---- itself.
----@param stage "records"|"routes"|"starts" what comes next
-function host.give_way(stage) end
+--- finds its code in the processor's cache: a function for each stage that may come next. It waits
+--- where there are others, unless the request brings much along itself.
+---@type { replies: fun(), records: fun(), routes: fun(), starts: fun() }
+host.give_way = {}
 
 ---@param guard function at which an overrun of a run's limits is caught
 function host.set_boundary(guard) end

@@ -262,13 +262,13 @@ local function chat(of)
   of.record.conversation = of.conversation
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
   if group.on_disconnect ~= "cancel" then of.handle:on_disconnect(group.on_disconnect) end
-  give_way("routes")
+  give_way.routes()
   local got = fallback.run(of, group)
   if not got then
     return answer.refuse(of, 500, "the routing policy of this group failed; neap's log says why",
       { final = true, code = "policy_failed" })
   end
-  give_way("replies")
+  give_way.replies()
   return answer.commit(of, got)
 end
 

@@ -55,6 +55,7 @@ host.end_record = function() end
 host.start = function(handle, route, body)
   return upstream.start(handle.world, handle, route, body)
 end
+for name, instead in pairs(upstream.methods) do host.attempt[name] = instead end
 
 --- The time of day that the host itself has, in seconds since 1970.
 function stand_in.host_wall() return host_wall() end

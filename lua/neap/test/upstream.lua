@@ -270,4 +270,7 @@ function upstream.start(world, handle, given, body)
   return self
 end
 
+--- The methods of its attempts, which stand in for host.attempt.
+upstream.methods = Attempt
+
 return upstream
