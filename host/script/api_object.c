@@ -1,11 +1,17 @@
 /* Objects whose inside a policy cannot reach, see lua/neap/object.lua: a class is a metatable, an
- * object a userdata without content of its own, whose environment is the inside. A policy reads
+ * object a userdata whose environment is the inside. A policy reads
  * dozens of their members for each request: one call into C does it. */
 #include <stdbool.h>
 
 #include <lauxlib.h>
 
 #include "script/api.h"
+
+/* In the place of a handle's type, see api_new_bare(): the address of the class, which lives as
+ * long as the object does. */
+struct object {
+	const void *class;
+};
 
 /* __index(object, name): a method, the inside's field, or what a getter gives */
 static int l_index(lua_State *L)
@@ -38,28 +44,29 @@ static int l_object_index(lua_State *L)
 	return 1;
 }
 
-/* object_new(class, inside) -> object */
+/* object_new(class, inside, metatable?) -> object, with a metatable of its own or the class */
 static int l_object_new(lua_State *L)
 {
+	int metatable = lua_isnoneornil(L, 3) ? 1 : 3;
+	struct object *object;
+
 	luaL_checktype(L, 1, LUA_TTABLE);
 	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	api_new_bare(L);
+	object = lua_newuserdata(L, sizeof(*object));
+	object->class = lua_topointer(L, 1);
 	lua_pushvalue(L, 2);
-	lua_setfenv(L, 3);
-	lua_pushvalue(L, 1);
-	lua_setmetatable(L, 3);
+	lua_setfenv(L, -2);
+	lua_pushvalue(L, metatable);
+	lua_setmetatable(L, -2);
 	return 1;
 }
 
-/* Pushes the inside of the object at index 2 where it is of the class at index 1: its metatable
- * names its class as its first element. */
+/* Pushes the inside of the object at index 2 where it is of the class at index 1. */
 static bool push_inside(lua_State *L)
 {
-	if (lua_type(L, 2) != LUA_TUSERDATA || !lua_getmetatable(L, 2))
-		return false;
-	lua_rawgeti(L, -1, 1);
-	if (!lua_rawequal(L, 1, -1))
+	const struct object *object = lua_touserdata(L, 2);
+
+	if (!object || object->class != lua_topointer(L, 1))
 		return false;
 	lua_getfenv(L, 2);
 	return true;

@@ -143,8 +143,9 @@ function host.object_index(members) end
 
 ---@param class table a metatable, see neap.object
 ---@param inside table
+---@param metatable table? of the object's own, which keeps its class
 ---@return userdata
-function host.object_new(class, inside) end
+function host.object_new(class, inside, metatable) end
 
 ---@param class table
 ---@param value any

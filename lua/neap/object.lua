@@ -28,7 +28,6 @@ function object.class(name, spec)
   end })
   specs[name] = spec
   local class = { name = name, __metatable = false }
-  class[1] = class -- by which the host knows the class of an object's metatable
   class.__index = host.object_index(members)
 
   function class.__newindex(_, key)
@@ -81,10 +80,11 @@ function object.fixed(class, inside)
     if is_field[key] then return nil end
     raise_missing(class.name, key, 3)
   end })
-  return host.object_new({
-    class, __index = members, __newindex = class.__newindex, __metatable = false,
+  return host.object_new(class, inside, {
+    class, -- it must not go before its objects
+    __index = members, __newindex = class.__newindex, __metatable = false,
     __tostring = class.__tostring,
-  }, inside)
+  })
 end
 
 --- inside(class, value): the inside of an object of the class, or nil for anything else.
