@@ -134,22 +134,22 @@ local function gate_stream(inside, transfer, dialect)
   inside.is_stream = true
 end
 
---- The whole body, or as much as the gate holds, with what the dialect asked of a whole one.
-local function take_body(inside, transfer, dialect, held, is_ended, ...)
-  if inside.context.stream then transfer:deadline(0) end -- of the first event that it asked for
-  inside.is_whole, inside.size = is_ended, held
-  if not is_ended then return end
-  local class, status, used = dialect.classify_body(transfer, held, ...)
+--- What the dialect says of a whole body.
+local function take_verdict(inside, transfer, class, status, used)
   if class == "empty" then return fail(inside, "empty") end
   if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
   inside.usage = used
 end
 
---- What transfers.answer brought.
-local function take_answer(inside, transfer, dialect, status, failure, held, ...)
+--- What transfers.answer brought: of a body that is no stream all, or as much as the gate holds.
+local function take_answer(inside, transfer, dialect, status, failure, held, is_ended, ...)
   if not status then return fail(inside, failure, held) end
   if held then
-    take_body(inside, transfer, dialect, held, ...)
+    inside.is_whole, inside.size = is_ended, held
+    if inside.context.stream then transfer:deadline(0) end -- of the first event that it asked for
+    if is_ended then
+      take_verdict(inside, transfer, dialect.classify_body(transfer, held, ...))
+    end
   elseif status >= 300 then
     read_error(inside, transfer)
   else
@@ -212,9 +212,9 @@ end
 local function route_for(of, way, changed, model)
   local provider, is_stream = way.at, of.stream
   local place = provider.proxy[2] and proxy_turn(provider) or 1
-  local is_common = not (changed.model or changed.timeout or changed.headers)
-  local name = is_stream and place or -place
-  if is_common and way.routes[name] then return way.routes[name] end
+  local routes = is_stream and way.stream_routes or way.routes
+  local is_common = changed == NONE or not (changed.model or changed.timeout or changed.headers)
+  if is_common and routes[place] then return routes[place] end
   local fixed, forward = headers_for(provider, way.secret, changed, is_stream)
   local made = host.route {
     url = way.dialect.url(provider.url, of.operation, model, is_stream),
@@ -227,7 +227,7 @@ local function route_for(of, way, changed, model)
     proxy = provider.proxy[place], private = provider.options.private ~= false,
     stream = is_stream, health = way.health,
   }
-  if is_common then way.routes[name] = made end
+  if is_common then routes[place] = made end
   return made
 end
 
@@ -261,11 +261,11 @@ function attempt.run(narrowed)
   if count >= of.budget or now >= of.deadline then
     return (response.failed(of, "exhausted", "the request's budget is spent"))
   end
-  local target = target_of(narrowed)
+  local target = narrowed.target or target_of(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
-  local way = way_of(target, key_of(narrowed))
+  local way = way_of(target, narrowed.key or key_of(narrowed))
   local inside = new_attempt(of, way, now)
   of.provider, attempts[count + 1] = way.provider, inside
   local transfer, problem, status = start(of, inside, narrowed.changed or NONE)

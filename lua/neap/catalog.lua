@@ -184,14 +184,14 @@ local function make_way(target, inside, key)
     target = target, key = key, target_name = inside.name, key_id = key_inside and key_inside.id,
     provider = provider.name, model = inside.model, at = provider, dialect = provider.dialect,
     prices = provider.prices[inside.model], secret = key_inside and key_inside.key.secret,
-    health = { inside.health, key_inside and key_inside.health }, routes = {},
+    health = { inside.health, key_inside and key_inside.health }, routes = {}, stream_routes = {},
   }
 end
 
 --- What is the same for all attempts at a target with a key (nil: without one), made once: objects
 --- and names of both, the `provider`'s name and itself (`at`), its `dialect`, the `model` and its
---- `prices`, the key's `secret`, the `health` of both; and the `routes` that neap.attempt keeps
---- there.
+--- `prices`, the key's `secret`, the `health` of both; and the `routes` and
+--- `stream_routes` that neap.attempt keeps there.
 function catalog.way(target, key)
   local inside = object.inside(catalog.Target, target)
   local way = inside.ways[key or "none"]

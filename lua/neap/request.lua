@@ -189,7 +189,7 @@ local function with(self, changes)
   local is_changed = false
   local made = { context = inside.context, target = inside.target, key = inside.key,
     targets = inside.targets, keys = inside.keys, changed = inside.changed }
-  for name, value in pairs(changes) do
+  for name, value in next, changes do
     local class = CLASSES[name]
     if class and object_inside(class, value) then
       made[name] = value
