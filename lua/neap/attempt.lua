@@ -13,7 +13,7 @@ local attempt = {}
 
 -- What each attempt asks for, kept at hand.
 local give_way, transfers = host.give_way.starts, host.attempt
-local target_of, way_of, key_of = request.target_of, catalog.way, request.key_of
+local way_of, choose = catalog.way, request.choose
 local count_steps, new_response = steps.count, response.of_attempt
 
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
@@ -252,23 +252,22 @@ local function start(of, inside, changed)
   return host.start(of.handle, route_for(of, way, changed, model), body)
 end
 
---- The innermost step: the inside of a request → response.
-function attempt.run(narrowed)
-  local of = narrowed.context
+--- The innermost step. of: the context of a request; narrowed: its inside. Returns a response.
+function attempt.run(of, narrowed)
   if of.open then response.close(of.open) end
   local attempts = of.attempts
   local count, now = #attempts, host.now()
   if count >= of.budget or now >= of.deadline then
     return (response.failed(of, "exhausted", "the request's budget is spent"))
   end
-  local target = narrowed.target or target_of(narrowed)
+  local target, key, changed = choose(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
-  local way = way_of(target, narrowed.key or key_of(narrowed))
+  local way = way_of(target, key)
   local inside = new_attempt(of, way, now)
   of.provider, attempts[count + 1] = way.provider, inside
-  local transfer, problem, status = start(of, inside, narrowed.changed or NONE)
+  local transfer, problem, status = start(of, inside, changed or NONE)
   if not transfer then
     attempts[count + 1] = nil
     return (response.refusal(of, status, problem))

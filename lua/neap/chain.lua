@@ -210,8 +210,7 @@ local function close_layer(instance, next, outer)
   local step = outer and steps.mark("next", outer_name)
 
   return function(given)
-    local inside = enter(given, step)
-    local of = inside.context
+    local inside, of = enter(given, step)
     if done then of.entered[#of.entered + 1] = instance end
     if is_by_provider then
       -- What it shares is the provider's, also before its first attempt there.
@@ -232,9 +231,8 @@ local function close_innermost(attempt, outer)
   local step = outer and steps.mark("next", outer_name)
 
   return function(given)
-    local inside = enter(given, step)
-    local of = inside.context
-    local got = attempt(inside)
+    local inside, of = enter(given, step)
+    local got = attempt(of, inside)
     of.layer, of.came = outer_name, got
     return got
   end

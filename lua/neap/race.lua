@@ -9,7 +9,6 @@
 local context = require "neap.context"
 local fault = require "neap.fault"
 local host = require "neap.host"
-local object = require "neap.object"
 local response = require "neap.response"
 local steps = require "neap.steps"
 
@@ -21,15 +20,15 @@ local SOON = 1e-6   -- seconds that are not waited for: what is left of sums of 
 -- ------------------------------------------------------------------------------------
 -- What is asked
 
-local function check_leg(class, of, place, leg)
+local function check_leg(context_of, of, place, leg)
   if type(leg) ~= "table" then
     return ("leg %d is a %s: a leg is { request, after = seconds }"):format(place, type(leg))
   end
-  local inside = object.inside(class, leg[1])
-  if not inside then
+  local its_context = context_of(leg[1])
+  if not its_context then
     return ("leg %d begins with a %s, not with a request"):format(place, type(leg[1]))
   end
-  if inside.context ~= of then
+  if its_context ~= of then
     return ("leg %d has a request of another leg, or of another client"):format(place)
   end
   local after = leg.after
@@ -45,14 +44,15 @@ local function check_leg(class, of, place, leg)
 end
 
 --- What is wrong with the arguments of a race, as text; nil where nothing is.
-function race.check(class, of, next, legs)
+--- context_of(value): the context of a request, nil for anything else.
+function race.check(context_of, of, next, legs)
   if type(next) ~= "function" or type(legs) ~= "table" then
     return "race takes next and a list of legs: race(next, { { request }, … })"
   end
   if #legs == 0 then return "a race needs a leg: race(next, { { request }, … })" end
   if #legs > LEGS_MAX then return ("a race has at most %d legs"):format(LEGS_MAX) end
   for place, leg in ipairs(legs) do
-    local problem = check_leg(class, of, place, leg)
+    local problem = check_leg(context_of, of, place, leg)
     if problem then return problem end
   end
 end
@@ -60,12 +60,9 @@ end
 -- ------------------------------------------------------------------------------------
 -- A leg
 
-local function new_leg(class, of, place, given)
-  local inside = {}
-  for name, value in pairs(object.inside(class, given[1])) do inside[name] = value end
-  inside.context = setmetatable({ leg_of = of }, { __index = of })
-  return { place = place, after = given.after or 0, of = inside.context,
-    request = object.new(class, inside) }
+local function new_leg(in_context, of, place, given)
+  local own = setmetatable({ leg_of = of }, { __index = of })
+  return { place = place, after = given.after or 0, of = own, request = in_context(given[1], own) }
 end
 
 local function bring(leg, next)
@@ -221,16 +218,17 @@ local function raise(self)
   error(leg.problem, 0)
 end
 
---- Runs the legs, which race.check has found to be right. Returns the winner's response, or a
+--- Runs the legs, which race.check has found to be right. in_context(request, of): the same request
+--- in another context. Returns the winner's response, or a
 --- failure where no leg brought an answer; raises where all have raised. Waits.
-function race.run(class, of, next, legs)
+function race.run(in_context, of, next, legs)
   if of.open then response.close(of.open) end
   of.came = false
   local self = { of = of, next = next, legs = host.legs(of.handle), order = {}, by_context = {},
     running = 0, due = 1, began = host.now(), layer = of.layer }
   of.remembered = of.remembered or {} -- of all legs
   for place, given in ipairs(legs) do
-    local leg = new_leg(class, of, place, given)
+    local leg = new_leg(in_context, of, place, given)
     self.order[place], self.by_context[leg.of] = leg, leg
   end
   table.sort(self.order, function(a, b)

@@ -25,6 +25,13 @@ local none -- luacheck: ignore 221
 
 local Request
 
+-- The places of an inside. It is a list, since three are made for each request, and with names each
+-- would take three times the memory. CONTEXT: of the client's request. TARGET, KEY: that it was
+-- narrowed to. TARGETS, KEYS: in their order, once somebody has asked. CHANGED: what is to be sent
+-- otherwise.
+local CONTEXT, TARGET, KEY, TARGETS, KEYS, CHANGED = 1, 2, 3, 4, 5, 6
+local PLACES = { target = TARGET, key = KEY, targets = TARGETS, keys = KEYS }
+
 -- The request that was made last, and its inside: most of what is asked about is this one.
 local latest, latest_inside
 
@@ -38,7 +45,7 @@ end
 -- What is read
 
 local function read_headers(inside)
-  local of = inside.context
+  local of = inside[CONTEXT]
   if not of.headers then
     local headers = {}
     local list = of.handle:headers()
@@ -56,31 +63,40 @@ local function read_headers(inside)
 end
 
 local function targets_of(inside)
-  local targets = inside.targets or catalog.order_targets(inside.context.group)
-  inside.targets = targets
+  local targets = inside[TARGETS] or catalog.order_targets(inside[CONTEXT].group)
+  inside[TARGETS] = targets
   return targets
 end
 
 --- The target that the innermost step would take.
 function request.target_of(inside)
-  return inside.target or targets_of(inside)[1]
+  return inside[TARGET] or targets_of(inside)[1]
 end
 
 local function keys_of(inside)
-  if not inside.keys then
+  local keys = inside[KEYS]
+  if not keys then
     local target = request.target_of(inside)
-    inside.keys = target and catalog.order_keys(target) or {}
+    keys = target and catalog.order_keys(target) or {}
+    inside[KEYS] = keys
   end
-  return inside.keys
+  return keys
 end
 
-function request.key_of(inside)
-  return inside.key or keys_of(inside)[1]
+local function key_of(inside) return inside[KEY] or keys_of(inside)[1] end
+
+--- What the innermost step takes: the target and the key (nil where there is none), and what is to
+--- be sent otherwise, { model, timeout, headers, set }, or nil.
+function request.choose(inside)
+  return inside[TARGET] or targets_of(inside)[1], key_of(inside), inside[CHANGED]
 end
+
+--- The target and the key that policies have narrowed the request to; nil where none has.
+function request.narrowed_to(inside) return inside[TARGET], inside[KEY] end
 
 local function attempts_of(inside)
   local list = { none }
-  for index, attempt in ipairs(inside.context.attempts) do
+  for index, attempt in ipairs(inside[CONTEXT].attempts) do
     list[index] = {
       target = attempt.target, key = attempt.key, status = attempt.status,
       failure = attempt.failure, started = attempt.started, seconds = attempt.seconds,
@@ -101,7 +117,7 @@ local function raise_body_fault(of, status, text)
 end
 
 local function body_of(self)
-  local of = object.check(Request, self, "the request").context
+  local of = object.check(Request, self, "the request")[CONTEXT]
   if of.json == nil then
     local text = of.handle:body(JSON_MAX)
     if not text then
@@ -122,7 +138,7 @@ local function is_list_of(class, value)
   return true
 end
 
-local CLASSES = { target = Target, key = Key }
+local CLASSES = { false, Target, Key } -- by the place
 local CHECKS = {
   targets = function(value) return is_list_of(Target, value) end,
   keys = function(value) return is_list_of(Key, value) end,
@@ -186,29 +202,29 @@ end
 local function with(self, changes)
   local inside = self == latest and latest_inside or object.check(Request, self, "the request")
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
+  local made = { inside[1], inside[2], inside[3], inside[4], inside[5], inside[6] } -- a copy
   local is_changed = false
-  local made = { context = inside.context, target = inside.target, key = inside.key,
-    targets = inside.targets, keys = inside.keys, changed = inside.changed }
   for name, value in next, changes do
-    local class = CLASSES[name]
+    local place = PLACES[name]
+    local class = CLASSES[place]
     if class and object_inside(class, value) then
-      made[name] = value
+      made[place] = value
     elseif check_value(name, value) then
       is_changed = true
     else
-      made[name] = copy(value)
+      made[place] = copy(value)
     end
   end
-  if made.target ~= inside.target then -- keys belong to a target: another target has others
-    made.key, made.keys = changes.key, changes.keys and made.keys
+  if made[TARGET] ~= inside[TARGET] then -- keys belong to a target: another target has others
+    made[KEY], made[KEYS] = changes.key, changes.keys and made[KEYS]
   end
-  if is_changed then made.changed = changed(inside.changed, changes) end
+  if is_changed then made[CHANGED] = changed(inside[CHANGED], changes) end
   latest, latest_inside = object_new(Request, made), made
   return latest
 end
 
 local function remaining(self)
-  local of = object.check(Request, self, "the request").context
+  local of = object.check(Request, self, "the request")[CONTEXT]
   return math.max(0, of.budget - #of.attempts), math.max(0, of.deadline - host.now())
 end
 
@@ -219,39 +235,54 @@ local function refuse(self, status, message, retry_after)
   end
   local wait = tonumber(retry_after)
   if wait and not (wait >= 0 and wait < math.huge) then wait = nil end
-  return response.refusal(inside.context, status, tostring(message or ""), wait)
+  return response.refusal(inside[CONTEXT], status, tostring(message or ""), wait)
 end
 
 local function reply(self, message)
   local inside = object.check(Request, self, "the request")
   if type(message) == "string" then message = { text = message } end
   if type(message) ~= "table" then error("reply takes a text or a message", 2) end
-  return response.reply(inside.context, message)
+  return response.reply(inside[CONTEXT], message)
+end
+
+--- The context of a request; nil for anything else.
+local function context_of(value)
+  local inside = object_inside(Request, value)
+  return inside and inside[CONTEXT]
+end
+
+--- The same request in the context of a leg.
+local function in_context(value, of)
+  local inside = { unpack(object_inside(Request, value), 1, CHANGED) }
+  inside[CONTEXT] = of
+  return object_new(Request, inside)
 end
 
 local function run_race(self, next, legs)
-  local of = object.check(Request, self, "the request").context
-  local problem = race.check(Request, of, next, legs)
+  local of = object.check(Request, self, "the request")[CONTEXT]
+  local problem = race.check(context_of, of, next, legs)
   if problem then error(problem, 2) end
-  return race.run(Request, of, next, legs)
+  return race.run(in_context, of, next, legs)
 end
 
 Request = object.class("request", {
   getters = {
-    timeout = function(self) return self.changed and self.changed.timeout end,
+    timeout = function(self) return self[CHANGED] and self[CHANGED].timeout end,
     target = request.target_of,
-    key = request.key_of,
-    group = function(self) return self.context.group.name end,
-    model = function(self) return (self.changed and self.changed.model) or self.context.model end,
+    key = key_of,
+    group = function(self) return self[CONTEXT].group.name end,
+    model = function(self)
+      return (self[CHANGED] and self[CHANGED].model) or self[CONTEXT].model
+    end,
     headers = read_headers,
-    token = function(self) return (self.context.token or NONE).name end,
-    stream = function(self) return self.context.stream end,
-    conversation = function(self) return self.context.conversation end,
-    told_conversation = function(self) return self.context.told_conversation end,
-    tokens_estimate = function(self) return usage.estimate_prompt(self.context.handle:size()) end,
+    token = function(self) return (self[CONTEXT].token or NONE).name end,
+    stream = function(self) return self[CONTEXT].stream end,
+    conversation = function(self) return self[CONTEXT].conversation end,
+    told_conversation = function(self) return self[CONTEXT].told_conversation end,
+    tokens_estimate = function(self) return usage.estimate_prompt(self[CONTEXT].handle:size()) end,
     attempts = attempts_of,
-    targets = function(self) return copy(self.targets or targets_of(self)) end,
-    keys = function(self) return copy(self.keys or keys_of(self)) end,
+    targets = function(self) return copy(self[TARGETS] or targets_of(self)) end,
+    keys = function(self) return copy(self[KEYS] or keys_of(self)) end,
   },
   methods = {
     json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
@@ -261,21 +292,22 @@ Request = object.class("request", {
 
 --- The request that the chain begins with.
 function request.new(of)
-  latest_inside = { context = of, target = none, key = none, targets = none, keys = none }
+  latest_inside = { of, none, none, none, none, none }
   latest = object_new(Request, latest_inside)
   return latest
 end
 
---- What each layer of a chain does first: the inside of the request that it is given. step: of
---- whoever gave it (steps.mark), nil where that is no policy. Raises for anything else, where next
---- was called.
+--- What each layer of a chain does first: the inside of the request that it is given, and its
+--- context. step: of whoever gave it (steps.mark), nil where that is no policy. Raises for anything
+--- else, where next was called.
 function request.enter(value, step)
   local inside = value == latest and latest_inside or object_inside(Request, value)
   if not inside then
     error(("next takes a request: what it got is a %s"):format(type(value)), 3)
   end
-  if step then pass(inside.context.steps, step, inside) end
-  return inside
+  local of = inside[CONTEXT]
+  if step then pass(of.steps, step, inside) end
+  return inside, of
 end
 
 return request

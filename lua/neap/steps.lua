@@ -8,8 +8,6 @@
 
 local steps = {}
 
-local NONE = {}
-
 --- No steps yet.
 ---@return table
 function steps.new()
@@ -41,15 +39,16 @@ function steps.add(self, kind, a, b, c) steps.pass(self, { kind, a, b, c }, fals
 ---@return number
 function steps.count(self) return (self[1] - 1) / 2 end
 
---- For a loop over them: place, kind, and what belongs to it; to "next" a name, target and key.
+--- For a loop over them: place, kind, and what belongs to it; to "next" a name and the inside of
+--- the request (see request.narrowed_to).
 ---@param self table
 function steps.each(self)
   local place = 0
   return function()
     place = place + 1
     if place > steps.count(self) then return nil end
-    local mark, inside = self[2 * place], self[2 * place + 1] or NONE
-    return place, mark[1], mark[2], inside.target or mark[3], inside.key or mark[4]
+    local mark, inside = self[2 * place], self[2 * place + 1]
+    return place, mark[1], mark[2], inside or mark[3], mark[4]
   end
 end
 

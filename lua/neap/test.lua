@@ -25,6 +25,7 @@ local clock = require "neap.test.clock"
 local host = require "neap.host"
 local memory = require "neap.test.memory"
 local object = require "neap.object"
+local request = require "neap.request"
 local response = require "neap.response"
 local steps = require "neap.steps"
 local stand_in = require "neap.test.stand_in"
@@ -198,6 +199,7 @@ local function collect(of, run)
   run.status, run.headers, run.body = handle.status, handle.fields, handle.answer
   run.text, run.sent = handle:content(), handle.sent
   for place, kind, a, b, c in steps.each(of.steps) do
+    if kind == "next" then b, c = request.narrowed_to(b) end
     run.trace[place] = { kind, a, b, c }
     if kind == "note" then run.notes[#run.notes + 1] = b end
     if kind == "raised" then run.error = b end

@@ -7,6 +7,7 @@
 local catalog = require "neap.catalog"
 local object = require "neap.object"
 local redact = require "neap.redact"
+local request = require "neap.request"
 local steps = require "neap.steps"
 
 local trace = {}
@@ -109,7 +110,8 @@ end
 -- How each kind of step is told.
 local tellers = {}
 
-tellers["next"] = function(self, name, target, key)
+tellers["next"] = function(self, name, inside)
+  local target, key = request.narrowed_to(inside)
   local place = self:enter(name)
   local layer, outer = self.layers[place], self.layers[place - 1] or {}
   layer.target, layer.key = target, key

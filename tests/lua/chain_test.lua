@@ -116,6 +116,16 @@ test("a note has the policy's file and line", function()
   test.equal(run.trace[1], { "note", "policies/mine.lua:5", "2 of x", "mine" })
 end)
 
+test("the trace has the target and the key that each policy goes on with", function()
+  local run = world({ "mine", "key_rotation" }, { mine = text [[function mine:run(request, next)
+    return next(request:with { target = request.targets[2] })
+  end]] }, { targets = { "a/m", "b/m" }, upstream = { ["b/m"] = { text = "hi" } } }):run()
+  local mine, rotation = run.trace[1], run.trace[2]
+  test.equal({ mine[1], mine[2], mine[3].name, mine[4] }, { "next", "mine", "b/m", nil })
+  test.equal({ rotation[1], rotation[2], rotation[3].name, rotation[4].id },
+    { "next", "key_rotation", "b/m", "k1" })
+end)
+
 test("what run returns must be a response, of this request", function()
   local run = world({ "mine" }, { mine = text "function mine:run() return 200 end" }):run()
   test.equal(run.status, 500)
