@@ -16,25 +16,30 @@ struct object {
 /* __index(object, name): a method, the inside's field, or what a getter gives */
 static int l_index(lua_State *L)
 {
-	lua_gettable(L, lua_upvalueindex(1)); /* the member in place of its name */
-	switch (lua_type(L, 2)) {
-	case LUA_TSTRING:
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	switch (lua_type(L, 3)) {
+	case LUA_TBOOLEAN:
 		lua_getfenv(L, 1);
-		lua_replace(L, 1);
-		lua_rawget(L, 1);
+		lua_pushvalue(L, 2);
+		lua_rawget(L, 4);
 		return 1;
 	case LUA_TTABLE:
-		lua_rawgeti(L, 2, 1);
+		lua_rawgeti(L, 3, 1);
 		lua_getfenv(L, 1);
 		lua_call(L, 1, 1);
+		return 1;
+	case LUA_TNIL:
+		lua_settop(L, 2);
+		lua_gettable(L, lua_upvalueindex(1)); /* raises */
 		return 1;
 	default:
 		return 1;
 	}
 }
 
-/* object_index(members) -> __index of a class. members: name -> method, the name again for a
- * field, or { getter }, a function(inside) that does not wait; for others its own
+/* object_index(members) -> __index of a class. members: name -> method, true for a field,
+ * or { getter }, a function(inside) that does not wait; for others its own
  * __index raises. */
 static int l_object_index(lua_State *L)
 {
@@ -47,16 +52,19 @@ static int l_object_index(lua_State *L)
 /* object_new(class, inside, metatable?) -> object, with a metatable of its own or the class */
 static int l_object_new(lua_State *L)
 {
-	int metatable = lua_isnoneornil(L, 3) ? 1 : 3;
+	bool has_metatable = lua_gettop(L) == 3;
 	struct object *object;
 
+#ifdef NEAP_SANITIZE
+	/* Else this is asked too often: it is the library that calls. */
 	luaL_checktype(L, 1, LUA_TTABLE);
 	luaL_checktype(L, 2, LUA_TTABLE);
+#endif
 	object = lua_newuserdata(L, sizeof(*object));
 	object->class = lua_topointer(L, 1);
 	lua_pushvalue(L, 2);
 	lua_setfenv(L, -2);
-	lua_pushvalue(L, metatable);
+	lua_pushvalue(L, has_metatable ? 3 : 1);
 	lua_setmetatable(L, -2);
 	return 1;
 }

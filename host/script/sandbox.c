@@ -43,18 +43,14 @@ static int l_next(lua_State *L)
 /* Upvalues of pairs and ipairs: Lua's own way through a table, and the one through a view. */
 enum { PLAIN_STEP = 1, VIEW_STEP };
 
-/* Puts the step of a loop over argument 1 below it. The view itself is handed to the loop, never
- * the table behind it: a policy could keep what pairs returns, and write to it. */
+/* Pushes the step of a loop over argument 1, and the argument. The view itself is handed to the
+ * loop, never the table behind it: a policy could keep what pairs returns, and write to it. */
 static void push_step(lua_State *L)
 {
-	bool is_plain;
-
 	luaL_checktype(L, 1, LUA_TTABLE);
-	lua_settop(L, 1);
-	is_plain = !lua_getmetatable(L, 1);
-	lua_settop(L, 1);
-	lua_pushvalue(L, lua_upvalueindex(is_plain ? PLAIN_STEP : VIEW_STEP));
-	lua_insert(L, 1);
+	lua_pushvalue(L,
+		lua_upvalueindex(lua_getmetatable(L, 1) ? VIEW_STEP : PLAIN_STEP));
+	lua_pushvalue(L, 1);
 }
 
 static int l_pairs(lua_State *L)

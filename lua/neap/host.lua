@@ -136,8 +136,8 @@ function host.relax() end
 -- Objects (api_object.c)
 
 --- The __index of a class of neap.object.
----@param members table<string, function|string|table> methods, its name for a field of the inside,
----or { getter }, a function(inside) that does not wait; its own __index raises for others
+---@param members table<string, function|boolean|table> methods, true for a field of the inside, or
+---{ getter }, a function(inside) that does not wait; its own __index raises for others
 ---@return function
 function host.object_index(members) end
 

@@ -21,7 +21,7 @@ end
 function object.class(name, spec)
   local members = {}
   for method, run in pairs(spec.methods or {}) do members[method] = run end
-  for _, field in ipairs(spec.fields or {}) do members[field] = field end
+  for _, field in ipairs(spec.fields or {}) do members[field] = true end
   for field, get in pairs(spec.getters or {}) do members[field] = { get } end
   setmetatable(members, { __index = function(_, key)
     raise_missing(name, key, 4) -- of whoever reads it, behind the host's __index
