@@ -3,7 +3,6 @@
 
 local catalog = require "neap.catalog"
 local fault = require "neap.fault"
-local host = require "neap.host"
 local object = require "neap.object"
 local router = require "neap.router"
 
@@ -47,7 +46,7 @@ end
 --- How many policies are set aside after their failures.
 function states.policies_set_aside()
   local _, known = router.loaded()
-  return fault.count(known, host.generation())
+  return fault.count(known)
 end
 
 return states

@@ -131,7 +131,7 @@ local function finish(journal)
     record.attempts = attempts
     record.usage = record.usage and usage_of(record.usage)
     journal.mark(mark)
-    return record_values.tell(record, journal)
+    return record_values.tell_past(record, journal)
   end
   local files, plan, done = kept.files, kept.plan, kept.done
   logs.carry(plan, done, journal)

@@ -76,8 +76,7 @@ struct field *answer_passed_fields(lua_State *L, struct request *request,
 	struct field *fields = arena_alloc(&request->arena, room * sizeof(*fields));
 	struct field *at = fields;
 
-	*at++ = (struct field) { "x-request-id",
-		check_field_text(L, AT_REQUEST_ID, AT_REQUEST_ID) };
+	*at++ = (struct field) { "x-request-id", request->arrival.request_id };
 	if (!lua_isnoneornil(L, AT_CONVERSATION))
 		*at++ = (struct field) { "x-conversation-id",
 			check_field_text(L, AT_CONVERSATION, AT_CONVERSATION) };

@@ -16,7 +16,6 @@ struct transfer;
 enum {
 	AT_STATUS = 3,
 	AT_FILTER,
-	AT_REQUEST_ID,
 	AT_CONVERSATION,
 	AT_PROVIDER,
 	AT_ATTEMPTS,

@@ -30,9 +30,8 @@ int api_l_open(lua_State *L);
 struct state *api_command_state(struct sources *sources, const char *module,
 	struct err *err);
 
-#define API_ID_SIZE 36
-/* A new UUIDv7 (RFC 9562, section 5.7), without a NUL. */
-void api_make_id(char text[API_ID_SIZE], int64_t wall_us);
+/* A new UUIDv7 (RFC 9562, section 5.7). */
+void api_make_id(unsigned char id[16], int64_t wall_us);
 
 void api_misc_register(lua_State *L);
 void api_shared_register(lua_State *L);
@@ -54,7 +53,7 @@ int api_body_look(lua_State *L);
 int api_body_guess(lua_State *L);
 int api_body_kind(lua_State *L);
 /* What receive() gives, once the body is complete or never can be; how many values. */
-int api_body_push_received(lua_State *L, const struct request *request);
+int api_body_push_received(lua_State *L, struct request *request);
 /* In fetch.c: host.fetch. */
 void fetch_register(lua_State *L);
 

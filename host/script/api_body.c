@@ -27,7 +27,7 @@ int api_body_kind(lua_State *L)
 	return 1;
 }
 
-int api_body_push_received(lua_State *L, const struct request *request)
+int api_body_push_received(lua_State *L, struct request *request)
 {
 	struct spool *spool = exchange_body(request->exchange);
 
@@ -37,7 +37,8 @@ int api_body_push_received(lua_State *L, const struct request *request)
 		lua_pushstring(L, request->fault_text);
 		return 3;
 	}
-	lua_pushnumber(L, spool ? (lua_Number)spool_size(spool) : 0);
+	request->arrival.body_size = spool ? spool_size(spool) : 0;
+	lua_pushnumber(L, (lua_Number)request->arrival.body_size);
 	lua_pushstring(L, kind_of(request));
 	return 2;
 }
@@ -84,8 +85,9 @@ static void find_gist(struct gist *gist, const char *body, const struct scan_pla
 	gist_of_value(gist, &slice, inner);
 }
 
-/* guess(scope, fresh, seconds) -> id | nil: the conversation of what the user said last and
- * before it. nil where nothing was said, or the list is too long or lies in a file. */
+/* guess(scope, seconds) -> id | nil: the conversation of what the user said last and before it,
+ * else a new one with the request's uuid. nil where nothing was said, or the list is too long or
+ * lies in a file. */
 int api_body_guess(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
@@ -94,18 +96,16 @@ int api_body_guess(lua_State *L)
 	const struct said_places *places = generation_said(request->generation);
 	const struct scan_wanted *wanted;
 	const struct scan_place *found;
+	const char *fresh = request->arrival.uuid;
 	const char *inner;
 	struct gist last, before;
 	struct said said = { .last = &last };
 	char id[RECENT_TEXT_MAX];
-	size_t count, fresh_size;
-	const char *fresh;
+	size_t count;
 	double seconds;
 
 	said.scope = luaL_checklstring(L, 2, &said.scope_size);
-	fresh = luaL_checklstring(L, 3, &fresh_size);
-	luaL_argcheck(L, fresh_size <= sizeof(id), 3, "too long to be kept");
-	seconds = luaL_checknumber(L, 4);
+	seconds = luaL_checknumber(L, 3);
 	if (!body || !request->scan || !request->is_received)
 		return 0;
 	count = scan_last(request->scan, &found, &wanted);
@@ -121,6 +121,6 @@ int api_body_guess(lua_State *L)
 	}
 	lua_pushlstring(L, id,
 		conversation_guess(request->script->process->recent, &said, fresh,
-			fresh_size, (int64_t)(seconds * 1000), id));
+			strlen(fresh), (int64_t)(seconds * 1000), id));
 	return 1;
 }

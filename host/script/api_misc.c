@@ -26,6 +26,7 @@
 #include "script/request.h"
 #include "script/script.h"
 #include "script/state.h"
+#include "storage/record_id.h"
 
 #define SECONDS_MAX 2000000.0 /* 24 days: what fits into an int of milliseconds */
 
@@ -224,33 +225,25 @@ static int l_digest(lua_State *L)
 	return 1;
 }
 
-void api_make_id(char text[API_ID_SIZE], int64_t wall_us)
+void api_make_id(unsigned char id[16], int64_t wall_us)
 {
 	uint64_t ms = (uint64_t)(wall_us / 1000);
-	unsigned char b[16];
-	static const char hex[] = "0123456789abcdef";
-	/* Of each byte in the text, between the hyphens. */
-	static const unsigned char places[] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26,
-		28, 30, 32, 34 };
 
-	random_bytes(b, sizeof(b));
+	random_bytes(id, 16);
 	for (int i = 0; i < 6; i++)
-		b[i] = (unsigned char)(ms >> (40 - 8 * i));
-	b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
-	b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
-	text[8] = text[13] = text[18] = text[23] = '-';
-	for (size_t i = 0; i < sizeof(b); i++) {
-		text[places[i]] = hex[b[i] >> 4];
-		text[places[i] + 1] = hex[b[i] & 15];
-	}
+		id[i] = (unsigned char)(ms >> (40 - 8 * i));
+	id[6] = (unsigned char)(0x70 | (id[6] & 0x0f));
+	id[8] = (unsigned char)(0x80 | (id[8] & 0x3f));
 }
 
 /* id() -> a UUIDv7 */
 static int l_id(lua_State *L)
 {
-	char text[API_ID_SIZE];
+	unsigned char id[16];
+	char text[RECORD_ID_TEXT];
 
-	api_make_id(text, clock_wall_us());
+	api_make_id(id, clock_wall_us());
+	record_id_write(id, text);
 	lua_pushlstring(L, text, sizeof(text));
 	return 1;
 }
@@ -322,7 +315,11 @@ static int l_tally(lua_State *L)
 
 static int l_generation(lua_State *L)
 {
-	lua_pushnumber(L, (double)generation_id(api_script(L)->current));
+	const struct generation *generation = generation_of(L);
+
+	if (!generation)
+		return luaL_error(L, "there is no generation here");
+	lua_pushnumber(L, (double)generation_id(generation));
 	return 1;
 }
 

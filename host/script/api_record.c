@@ -1,6 +1,7 @@
 /* The end of a request: its line in the log, its record in the journal. */
 #include "base/log.h"
 #include "script/api.h"
+#include "script/arrival.h"
 #include "script/kept_bodies.h"
 #include "script/process.h"
 #include "script/record_line.h"
@@ -16,8 +17,8 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
-/* end_record(usage, is_stream, …) -> is_text. The line is JSON; where lines are text the library
- * writes its own. */
+/* end_record(usage, is_stream, …) -> nothing | request id, wall. The line is JSON; where lines are
+ * text the library writes its own, with these. */
 static int l_end_record(lua_State *L)
 {
 	struct script *script = api_script(L);
@@ -26,17 +27,23 @@ static int l_end_record(lua_State *L)
 	struct request *request = request_of(L);
 	bool is_text = log_is_text();
 
+	if (!request)
+		return luaL_error(L, "no request ends here");
 	record_read(L, 1, reading);
+	arrival_tell(request, reading);
 	if (log_covers(LOG_INFO) && !is_text) {
 		record_line_write(&script->line, reading);
 		log_line(buf_data(&script->line), buf_size(&script->line));
 	}
 	/* What does not fit is counted there. */
-	if (journal && reading->has_id)
+	if (journal)
 		journal_push(journal, (size_t)script->worker, &reading->record,
-			request ? kept_bodies_take(request, &reading->record) : NULL);
-	lua_pushboolean(L, is_text);
-	return 1;
+			kept_bodies_take(request, &reading->record));
+	if (!is_text)
+		return 0;
+	lua_pushstring(L, request->arrival.request_id);
+	lua_pushnumber(L, (double)request->arrival.wall_us / 1e6);
+	return 2;
 }
 
 void api_record_register(lua_State *L)

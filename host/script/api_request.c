@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/piece.h"
 #include "http/spool.h"
@@ -25,7 +24,6 @@
 #include "upstream/relay.h"
 
 #define EDITS_MAX 64
-#define REQUEST_ID_MAX 128 /* bytes of a client's X-Request-Id */
 
 /* -- the request -------------------------------------------------------------------- */
 
@@ -38,42 +36,6 @@ static int l_line(lua_State *L)
 	lua_pushstring(L, exchange_path(exchange));
 	lua_pushstring(L, exchange_query(exchange));
 	return 3;
-}
-
-/* A client's X-Request-Id that may stand in a log and a header as it is. */
-static bool is_sound_id(const char *id)
-{
-	static const char letters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"0123456789-_.:";
-	size_t size = id ? strlen(id) : 0;
-
-	return size > 0 && size <= REQUEST_ID_MAX && strspn(id, letters) == size;
-}
-
-/* arrive() -> method, path, request id, uuid, peer, now, wall, generation */
-static int l_arrive(lua_State *L)
-{
-	struct request *request = request_check(L, 1);
-	struct exchange *exchange = request->exchange;
-	const char *given = exchange_header(exchange, "x-request-id");
-	int64_t wall_us = clock_wall_us();
-	char uuid[API_ID_SIZE];
-
-	api_make_id(uuid, wall_us);
-	lua_pushstring(L, exchange_method(exchange));
-	lua_pushstring(L, exchange_path(exchange));
-	lua_pushlstring(L, uuid, sizeof(uuid));
-	if (is_sound_id(given))
-		lua_pushstring(L, given);
-	else
-		lua_pushvalue(L, -1);
-	lua_insert(L, -2);
-	lua_pushstring(L, exchange_peer(exchange));
-	lua_pushnumber(L, (double)clock_us() / 1e6);
-	lua_pushnumber(L, (double)wall_us / 1e6);
-	lua_pushnumber(L, (double)generation_id(request->generation));
-	return 8;
 }
 
 static int l_header(lua_State *L)
@@ -192,12 +154,7 @@ static int l_is_gone(lua_State *L)
 /* set_record(record): what the request's end, by whatever way, will be told with */
 static int l_set_record(lua_State *L)
 {
-	struct request *request = request_check(L, 1);
-
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_settop(L, 2);
-	lua_setfenv(L, 1);
-	request->has_record = true;
+	request_set_record(L, 1, 2);
 	return 0;
 }
 
@@ -249,8 +206,8 @@ static int l_reply(lua_State *L)
 	return 0;
 }
 
-/* reply_held(attempt, status, filter, request id, conversation, provider, attempts, more):
- * the attempt's body, which has ended, as the whole answer; the attempt is closed */
+/* reply_held(attempt, status, filter, conversation, provider, attempts, more): the attempt's
+ * body, which has ended, as the whole answer; the attempt is closed */
 static int l_reply_held(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
@@ -348,8 +305,8 @@ static int l_cut(lua_State *L)
 	return 0;
 }
 
-/* relay(attempt, status, filter, request id, conversation, provider, attempts, more, length,
- * plan): the last thing that the fiber does */
+/* relay(attempt, status, filter, conversation, provider, attempts, more, length, plan): the last
+ * thing that the fiber does */
 static int l_relay(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
@@ -426,7 +383,10 @@ void api_get_body(lua_State *L, int index, struct request *request,
 
 static const luaL_Reg methods[] = {
 	{ "line", l_line },
-	{ "arrive", l_arrive },
+	{ "arrive", arrival_l_arrive },
+	{ "id", arrival_l_id },
+	{ "uuid", arrival_l_uuid },
+	{ "elapsed", arrival_l_elapsed },
 	{ "header", l_header },
 	{ "headers", l_headers },
 	{ "peer", l_peer },

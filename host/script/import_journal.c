@@ -142,16 +142,20 @@ static int l_mark(lua_State *L)
 	return 0;
 }
 
+/* end_record(uuid, wall, usage, is_stream, …) */
 static int l_end_record(lua_State *L)
 {
 	struct import_journal *journal = owner_of(L);
 	struct record_reading *reading = journal->reading;
+	struct bytes uuid;
 	bool is_taken;
 	struct err err;
 
-	record_read(L, 1, reading);
-	if (!reading->has_id)
+	uuid.data = luaL_checklstring(L, 1, &uuid.size);
+	if (record_id_read(uuid, reading->record.id) != 0)
 		return luaL_error(L, "a record has an id");
+	reading->record.start_us = (int64_t)(luaL_checknumber(L, 2) * 1e6 + 0.5);
+	record_read(L, 3, reading);
 	reading->record.is_import = true;
 	if (past_batch_is_full(journal->batch) && flush(journal, &err) != 0)
 		return push_failure(L, err.text);

@@ -24,8 +24,9 @@ void import_journal_free(struct import_journal *journal);
  *	begin(age_s, mark)       of each log: how old records become, in seconds; and the mark of an
  *	                         earlier import that the next ones replace, or nil
  *	mark(name)               of the row that the next record is of, or nil
- *	record_attempt(…), record_usage(…)         as in neap.host
- *	end_record(…) -> true | false | nil, why   adds the record; false: too young
+ *	record_attempt(…)                          as in neap.host
+ *	end_record(uuid, wall, …)                  adds the record of that id, which began then; the
+ *	                         rest as in neap.host; -> true | false: too young | nil, why
  *	finish() -> true | nil, why                writes what was added
  *	figures() -> carried, summed, there        of all that was written since begin()
  *	marks(prefix) -> { [name] = uuid, … } | nil, why

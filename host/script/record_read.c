@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 #include "script/usage.h"
-#include "storage/record_id.h"
 
 #define EXACT_MAX 9007199254740992.0 /* whole numbers below are exact */
 #define NONE (-1.0)
@@ -34,28 +33,25 @@ enum attempt_text {
 /* Of a record: usage, whether it is a stream, and then these. */
 enum record_number {
 	ATTEMPT_COUNT,
-	WALL,
 	SECONDS,
 	FIRST_BYTE,
 	FIRST_EVENT,
 	STATUS,
-	BYTES_IN,
 	BYTES_OUT,
 	COST_MICROS,
 	PRICE_VERSION,
-	GENERATION,
 	NUMBERS,
 };
 
-/* After record.texts, in their order. */
+/* After those of record.texts that are told, in their order: from token to conversation. */
+#define TOLD_TEXTS (RECORD_TEXTS - 2)
+
 enum record_text {
-	UUID,
-	PATH,
+	OUTCOME,
 	POLICY,
 	ERROR,
 	TRACE,
 	ORIGIN,
-	OUTCOME,
 	TEXTS,
 };
 
@@ -210,8 +206,6 @@ static void take_texts(const struct bytes *texts, struct record_reading *reading
 {
 	struct record *record = &reading->record;
 
-	reading->has_id = record_id_read(texts[UUID], record->id) == 0;
-	reading->path = texts[PATH];
 	reading->policy = texts[POLICY];
 	record->error = texts[ERROR];
 	record->trace = texts[TRACE];
@@ -224,17 +218,14 @@ static void take_numbers(const double *numbers, struct record *record)
 {
 	double cost = numbers[COST_MICROS];
 
-	record->start_us = (int64_t)whole(numbers[WALL] * 1e6 + 0.5);
 	record->ms = ms_of(numbers[SECONDS], 0);
 	record->first_byte_ms = ms_of(numbers[FIRST_BYTE], RECORD_NO_MS);
 	record->first_event_ms = ms_of(numbers[FIRST_EVENT], RECORD_NO_MS);
 	record->status = status_of(numbers[STATUS]);
-	record->bytes_in = whole(numbers[BYTES_IN]);
 	record->bytes_out = whole(numbers[BYTES_OUT]);
 	record->has_cost = cost >= 0 && cost < EXACT_MAX;
 	record->cost_micros = (int64_t)whole(cost);
 	record->price_version = (uint32_t)whole(numbers[PRICE_VERSION]);
-	record->generation = whole(numbers[GENERATION]);
 }
 
 void record_read(lua_State *L, int first, struct record_reading *reading)
@@ -246,8 +237,8 @@ void record_read(lua_State *L, int first, struct record_reading *reading)
 	reading->record.is_stream = lua_toboolean(L, first++);
 	read_numbers(L, first, numbers, NUMBERS);
 	first += NUMBERS;
-	read_texts(L, first, reading->record.texts, RECORD_TEXTS);
-	read_texts(L, first + RECORD_TEXTS, texts, TEXTS);
+	read_texts(L, first, &reading->record.token, TOLD_TEXTS);
+	read_texts(L, first + TOLD_TEXTS, texts, TEXTS);
 	take_attempts((size_t)whole(numbers[ATTEMPT_COUNT]), reading);
 	take_numbers(numbers, &reading->record);
 	take_texts(texts, reading);

@@ -2,7 +2,10 @@
  * record.
  *
  * The library hands over plain values in a fixed order (lua/neap/record_values.lua), since
- * Lua reads its tables for a fraction of what C needs: first each attempt, then all else. A value that is missing or of another type is as if it were not there.
+ * Lua reads its tables for a fraction of what C needs: first each attempt, then all else. A
+ * value that is missing or of another type is as if it were not there. Whose record it is and
+ * when it began is not told: the caller knows the id, start_us, request_id, client, generation,
+ * bytes_in and the path, which are none until it sets them.
  *
  * Texts borrow from Lua, which must hold them until the record is used, and the attempts'
  * list from the reading itself. The worker's own, used again for each request: reading
@@ -25,7 +28,6 @@ struct attempt_words {
 
 struct record_reading {
 	struct record record;
-	bool has_id;        /* else the journal cannot know it */
 	uint64_t out_audio; /* tokens; part of usage.out_total */
 	struct bytes path;
 	struct bytes policy;
@@ -40,5 +42,5 @@ void record_reading_free(struct record_reading *reading);
 
 /* The values of each begin at index first. */
 void record_read_attempt(lua_State *L, int first, struct record_reading *reading);
-/* All of the record is in reading->record then. */
+/* All of the record but what the caller knows is in reading->record then. */
 void record_read(lua_State *L, int first, struct record_reading *reading);

@@ -55,6 +55,16 @@ static void empty_handle(struct request *request)
 	lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+void request_set_record(lua_State *L, int handle, int record)
+{
+	struct request *request = request_check(L, handle);
+
+	luaL_checktype(L, record, LUA_TTABLE);
+	lua_pushvalue(L, record);
+	lua_setfenv(L, handle);
+	request->has_record = true;
+}
+
 void request_push_record(lua_State *L, struct request *request)
 {
 	push_handle(L, request);

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/turn.h"
+#include "script/arrival.h"
 #include "script/fiber.h"
 #include "script/script.h"
 
@@ -42,6 +43,7 @@ struct request {
 	struct list legs;     /* struct legs: of races that are on */
 	int leg_count;        /* of these, those that run */
 	struct arena arena;
+	struct arrival arrival;
 
 	bool is_received; /* the body is complete */
 	bool is_receiving;
@@ -73,6 +75,9 @@ struct request *request_check(lua_State *L, int index);
 extern const char request_type_name[];
 /* The fiber's owner, where it is a request's. */
 struct request *request_of(lua_State *L);
+/* What the request's end, by whatever way, will be told with: the table at index record becomes
+ * the record of the handle's request. */
+void request_set_record(lua_State *L, int handle, int record);
 /* Pushes the record that Lua gave to the request, or nil. */
 void request_push_record(lua_State *L, struct request *request);
 /* Hands a started answer to a relay (called by the binding); the fiber

@@ -58,7 +58,7 @@ end
 
 --- Answers a preflight.
 function access.preflight(of, route)
-  local fields = { "x-request-id", of.record.id }
+  local fields = { "x-request-id", of.handle:id() }
   for _, value in ipairs(of.cors) do fields[#fields + 1] = value end
   if #of.cors > 0 then
     local asked = of.handle:header("access-control-request-headers")
@@ -89,7 +89,6 @@ function access.check(of, known, is_open)
   if not token then return WRONG, 401 end
   if token.expires and host.wall() >= token.expires then return "the token has expired", 401 end
   of.token = token
-  of.record.token = token.name
 end
 
 return access

@@ -13,6 +13,7 @@ local answer = {}
 -- What each answer asks for, kept at hand.
 local give_way = host.give_way.records
 local inside_of, is_trace_wanted = response.inside, trace.is_wanted
+local requests = host.request -- a method of a handle is found sooner here
 
 local WHOLE_MAX = 8 * 1024 * 1024 -- bytes of an answer that is translated as a whole
 local EVENTS_MAX = 100            -- that are translated before others have their turn
@@ -58,7 +59,7 @@ end
 
 --- The fields that each answer of a request carries.
 local function own_fields(of)
-  local fields = { "x-request-id", of.record.id }
+  local fields = { "x-request-id", of.handle:id() }
   if of.conversation then add(fields, "x-conversation-id", of.conversation) end
   return add_wanted(of, fields)
 end
@@ -84,7 +85,7 @@ end
 --- are among them. One that is sent as it came gets the same from the host (request:reply_held).
 local function upstream_fields(of, inside)
   local fields = add_wanted(of, {
-    "x-request-id", of.record.id, "x-conversation-id", of.conversation,
+    "x-request-id", of.handle:id(), "x-conversation-id", of.conversation,
     "x-neap-provider", inside.way.provider, "x-neap-attempts", #of.attempts,
   })
   local list = inside.header_list or inside.transfer:headers()
@@ -118,17 +119,17 @@ end
 -- Errors
 
 local function note_first_byte(of)
-  of.record.first_byte_seconds = host.now() - of.record.start
+  of.record.first_byte_seconds = requests.elapsed(of.handle)
 end
 
 --- size: bytes of body that went out. seconds: what the request took, where that is known.
 local function finish(of, status, outcome, size, why, seconds)
   local self = of.record
-  seconds = seconds or host.now() - self.start
+  seconds = seconds or requests.elapsed(of.handle)
   self.first_byte_seconds = self.first_byte_seconds or seconds
   self.status, self.outcome, self.bytes_out = status, outcome, size
   if why then self.error = why end -- a name without a value would need room, too
-  if of.handle:is_gone() then self.outcome, self.status = "aborted", 499 end
+  if requests.is_gone(of.handle) then self.outcome, self.status = "aborted", 499 end
   record.finish(self, seconds)
 end
 
@@ -207,12 +208,8 @@ end
 -- Answers
 
 local function note_target(of, inside)
-  local self, way, model = of.record, inside.way, inside.model
-  self.provider, self.key, self.dialect_out = way.provider, way.key_id, way.dialect.name
-  self.target_model, self.prices = way.model, way.prices
-  if model then self.target_model, self.prices = model, way.at.prices[model] end
-  self.first_event_seconds = host.now() - self.start
-  self.last = inside
+  local self = of.record
+  self.last, self.first_event_seconds = inside, requests.elapsed(of.handle)
 end
 
 --- neap's own message: whole, or as a stream.
@@ -378,7 +375,7 @@ local function relay(of, inside)
   note_first_byte(of)
   of.open = nil
   record.trim(of.record)
-  of.handle:relay(transfer, inside.status, filter_of(inside.way.dialect), of.record.id,
+  requests.relay(of.handle, transfer, inside.status, filter_of(inside.way.dialect),
     of.conversation, inside.way.provider, #of.attempts, fields, length, plan)
 end
 
@@ -417,7 +414,7 @@ function answer.commit(of, got)
     if not used then
       record.estimate(of.record, of.handle, dialect.content_size(inside.transfer))
     end
-    of.handle:reply_held(inside.transfer, inside.status, filter_of(dialect), of.record.id,
+    requests.reply_held(of.handle, inside.transfer, inside.status, filter_of(dialect),
       of.conversation, inside.way.provider, #of.attempts, wanted_fields(of))
     inside.transfer, of.open = nil, nil
     give_way()

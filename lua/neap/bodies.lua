@@ -15,7 +15,7 @@ local function draw(uuid) return tonumber(uuid:sub(-DIGITS), 16) / 16 ^ DIGITS e
 --- Has the request's bodies kept if this word says so: false, true, "failures" or a share.
 local function keep(of, word, known)
   if not word or of.keeps_bodies then return end
-  if type(word) == "number" and draw(of.record.uuid) >= word then return end
+  if type(word) == "number" and draw(of.handle:uuid()) >= word then return end
   of.keeps_bodies = true
   of.handle:keep_bodies(known.body_size, word == "failures")
 end

@@ -9,7 +9,11 @@
 ---
 --- A conversation that is new has the id of the record of its first request.
 
+local host = require "neap.host"
+
 local conversation = {}
+
+local requests = host.request -- a method of a handle is found sooner here
 
 local SECONDS = 1800 -- for which a text is remembered
 local ID_MAX = 128   -- bytes
@@ -25,15 +29,16 @@ end
 ---@return string id, string? told
 function conversation.of(of, is_guessed)
   local handle = of.handle
-  local told = handle:header("x-conversation-id")
+  local told = requests.header(handle, "x-conversation-id")
   if not (told and is_id(told)) then
     told = of.told_conversation
     if told and not is_id(told) then told = nil end
   end
   if told then return told, told end
   -- A token sees nothing of another's: its name is the scope of the texts.
-  local token, fresh = of.token, of.record.uuid
-  return is_guessed and handle:guess(token and token.name or "", fresh, SECONDS) or fresh
+  local token = of.token
+  local guessed = is_guessed and requests.guess(handle, token and token.name or "", SECONDS)
+  return guessed or handle:uuid()
 end
 
 return conversation

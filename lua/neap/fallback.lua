@@ -16,7 +16,7 @@ local find, catch = fault.find, fault.catch
 function fallback.run(of, group)
   local given = request.new(of)
   of.request = given
-  local aside = find(group.chain, of)
+  local aside = find(group.chain)
   if aside then
     of.record.policy = aside
     steps.add(of.steps, "aside", aside)
@@ -31,7 +31,7 @@ function fallback.run(of, group)
     end
     fault.note(group, of, problem)
   end
-  if not group.fallback or find(group.fallback, of) then return nil end
+  if not group.fallback or find(group.fallback) then return nil end
   steps.add(of.steps, "fallback")
   local got, problem = catch(group.fallback.run, given)
   if got then return got end

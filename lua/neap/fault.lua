@@ -54,7 +54,7 @@ function fault.note(group, of, problem)
   host.log("error", "policy", ("group %s: %s: %s"):format(group.name, layer, problem))
   of.record.policy = layer
   steps.add(of.steps, "raised", layer, problem)
-  local count = add(layer, of.record.generation)
+  local count = add(layer, host.generation())
   host.tally("faults", 1)
   if count == FAULTS_MAX then
     host.log("error", "policy", layer .. " is set aside after " .. FAULTS_MAX .. " failures")
@@ -62,21 +62,19 @@ function fault.note(group, of, problem)
 end
 
 --- The name of a policy of the chain that is set aside, or nil.
-function fault.find(of_chain, of)
+function fault.find(of_chain)
   local faults = host.tally("faults", 0)
   if faults == of_chain.faults then return of_chain.aside end
   of_chain.faults = faults
   for _, instance in ipairs(of_chain.instances) do
-    if look(instance.name, of.record.generation) >= FAULTS_MAX then
-      of_chain.aside = instance.name
-    end
+    if look(instance.name, host.generation()) >= FAULTS_MAX then of_chain.aside = instance.name end
   end
   return of_chain.aside
 end
 
 --- How many of the catalog's policies are set aside.
-function fault.count(known, generation)
-  local seen, count = {}, 0
+function fault.count(known)
+  local seen, count, generation = {}, 0, host.generation()
   local function look_through(of_chain)
     for _, instance in ipairs(of_chain and of_chain.instances or {}) do
       local name = instance.name

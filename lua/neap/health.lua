@@ -36,7 +36,7 @@ function health.show(of, known)
       generation = figures.generation, workers = figures.workers, uptime = figures.uptime,
       reloads = figures.reloads, reload_errors = figures.reload_errors,
       log_dropped = figures.log_dropped, late = figures.late,
-      policies_set_aside = fault.count(known, of.record.generation),
+      policies_set_aside = fault.count(known),
       done_skipped = figures.done_skipped,
       journal = journal_figures(),
       open = json.object {

@@ -82,15 +82,17 @@ function host.cost(rates, used) end
 function host.record_attempt(place, status, seconds, first_event_seconds, target, key, failure,
   why) end
 
---- A request is over: its line goes to the log, where that is JSON, and its record to the journal.
---- Its attempts were told before. neap.record has the other names.
+--- The request whose fiber runs is over: its line goes to the log, where that is JSON, and its
+--- record to the journal. Its attempts were told before; what the host knows itself is not told
+--- (arrival.h). neap.record has the other names.
 ---@param used userdata? a usage
 ---@param is_stream boolean
----@param ... number|string|boolean|nil attempt_count, wall, seconds, first_byte_seconds,
----first_event_seconds, status, bytes_in, bytes_out, cost_micros, price_version, generation; id,
----token, group, endpoint, dialect_in, dialect_out, model, provider, target_model, key,
----conversation, client, uuid, path, policy, error, trace, origin, outcome
----@return boolean # whether the log's lines are text: then there is none of this record yet
+---@param ... number|string|boolean|nil attempt_count, seconds, first_byte_seconds,
+---first_event_seconds, status, bytes_out, cost_micros, price_version; token, group, endpoint,
+---dialect_in, dialect_out, model, provider, target_model, key, conversation; outcome, policy,
+---error, trace, origin
+---@return string? id, number? wall of the request, where the log's lines are text: then there is
+---none of this record yet
 function host.end_record(used, is_stream, ...) end
 
 ---@return string # a UUIDv7
@@ -107,7 +109,7 @@ function host.log_line(text) end
 ---@return table<string, number|boolean> figures of the process, for health
 function host.figures() end
 
----@return number
+---@return number # the generation that this is of, which may have been replaced
 function host.generation() end
 
 --- Adds to a figure that all workers count together; step 0 only reads it.

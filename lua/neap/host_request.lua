@@ -66,17 +66,21 @@ local request = {}
 ---@return string method, string path, string query
 function request:line() end
 
---- What is known of a request when it has arrived. The request's id is the client's X-Request-Id
---- where it is a sound one: at most 128 letters, digits and - _ . :, else the uuid.
----@return string method
----@return string path
----@return string request_id
----@return string uuid neap's own
----@return string peer
----@return number now seconds of the clock that never jumps
----@return number wall seconds since 1970
----@return number generation
-function request:arrive() end
+--- The router takes the request: it has its ids from now on, and its time runs (arrival.h).
+---@param record table as of set_record
+---@return string method, string path
+function request:arrive(record) end
+
+--- The client's X-Request-Id where it is a sound one: at most 128 letters, digits and - _ . :, else
+--- the uuid.
+---@return string
+function request:id() end
+
+---@return string # neap's own, a UUIDv7
+function request:uuid() end
+
+---@return number seconds since it arrived
+function request:elapsed() end
 
 ---@param name string
 ---@return string?
@@ -113,12 +117,12 @@ function request:look(look) end
 function request:member(name) end
 
 --- The conversation of what the user said last and before that, as far as it is known from the last
---- so many seconds, else fresh; it is kept for as long again. nil where the body says nothing.
+--- so many seconds, else its own uuid; it is kept for as long again. nil where the body says
+--- nothing.
 ---@param scope string nothing of another one is seen
----@param fresh string of at most 39 bytes
 ---@param seconds number
 ---@return string? id
-function request:guess(scope, fresh, seconds) end
+function request:guess(scope, seconds) end
 
 ---@return "object"|"other"|nil
 function request:kind() end
@@ -129,7 +133,7 @@ function request:on_disconnect(what) end
 ---@return boolean
 function request:is_gone() end
 
----@param record table
+---@param record table what its end, by whatever way, will be told with
 function request:set_record(record) end
 
 ---@return table?
@@ -155,12 +159,11 @@ function request:reply(status, fields, body) end
 ---@param attempt neap.host_attempt whose body has ended; it is closed
 ---@param status integer
 ---@param filter neap.host_filter
----@param id string the request's
 ---@param conversation string?
 ---@param provider string
 ---@param attempts integer how many there were
 ---@param more (string|number)[]?
-function request:reply_held(attempt, status, filter, id, conversation, provider, attempts, more) end
+function request:reply_held(attempt, status, filter, conversation, provider, attempts, more) end
 
 ---@param status integer
 ---@param fields (string|number)[]
@@ -178,14 +181,13 @@ function request:cut() end
 ---@param attempt neap.host_attempt
 ---@param status integer
 ---@param filter neap.host_filter
----@param id string
 ---@param conversation string?
 ---@param provider string
 ---@param attempts integer
 ---@param more (string|number)[]?
 ---@param length number
 ---@param plan neap.host_plan?
-function request:relay(attempt, status, filter, id, conversation, provider, attempts, more, length,
+function request:relay(attempt, status, filter, conversation, provider, attempts, more, length,
   plan) end
 
 -- ------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ local usage = require "neap.usage"
 
 local outcome = {}
 
+local NONE = {}
+
 --- Whether the first attempt brought the answer, and the client got all of it.
 local function is_at_once(self)
   local first = self.attempts[1]
@@ -20,13 +22,14 @@ local function usage_of(self)
 end
 
 local Outcome = object.class("outcome", {
-  fields = { "status", "failure", "seconds", "first_event_seconds" },
+  fields = { "status", "failure", "seconds" },
   getters = {
     aborted = function(self) return self.outcome == "aborted" end,
     cost = function(self) return self.cost_micros and self.cost_micros / 1e6 or nil end,
     at_once = is_at_once,
-    target = function(self) return self.last and self.last.target end,
-    key = function(self) return self.last and self.last.key end,
+    first_event_seconds = function(self) return self.first_event_seconds or nil end,
+    target = function(self) return (self.last or NONE).target end,
+    key = function(self) return (self.last or NONE).key end,
     usage = usage_of,
   },
 })

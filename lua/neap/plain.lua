@@ -7,7 +7,7 @@ local plain = {}
 
 --- Answers with a JSON document and ends the request.
 function plain.send(of, status, document)
-  local fields = { "x-request-id", of.record.id, "content-type", "application/json",
+  local fields = { "x-request-id", of.handle:id(), "content-type", "application/json",
     "cache-control", "no-store" }
   for _, value in ipairs(of.cors) do fields[#fields + 1] = value end
   local body = json.encode(document)

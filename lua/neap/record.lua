@@ -1,14 +1,16 @@
 --- neap.record: what is left of a request: the log line, its row in the journal, and the policies'
 --- `done`.
 ---
---- Its names, in seconds and bytes: `uuid` (neap's own), `id` (x-request-id), `wall` and `start`,
---- `origin` (nil: a client's), `client`, `path`, `endpoint`, `token`, `group`, `model` (as asked),
---- `conversation`, `stream`, `dialect_in` (the client's), `dialect_out`, `provider`, `target_model`
---- and `key` (of the answer), `attempts` (each target, key, status or failure, seconds), `status`,
---- `outcome`, `error`, `seconds`, `first_byte_seconds` (to the client), `first_event_seconds`,
---- `bytes_in` and `bytes_out` (bodies), `usage` (neap.usage), `cost_micros`, `prices` (of the model
---- that answered), `generation`, `trace` (neap.trace, of failures, retries and a share of the rest;
---- false: not of this one, unless it fails yet), `last` (the attempt that answered).
+--- What the host knows of a request (its ids, client and path, when it came, how long its body is)
+--- it puts there by itself (host/script/arrival.h). What was found out on its way is read from its
+--- context: token, group, model and so on. What belongs to the target that answered is read from
+--- that attempt's way (catalog.way). A record has the rest, in seconds and bytes: `context` until
+--- its end, `attempts` (each target, key, status or failure, seconds), `last` (the attempt that
+--- answered), `status`, `outcome`, `failure`, `error`, `policy` (that failed), `seconds`,
+--- `first_byte_seconds` (to the client), `first_event_seconds`, `bytes_out`, `usage` (neap.usage),
+--- `cost_micros`, `origin` (nil: a client's), `is_quiet` (it leaves nothing), `usage_rule` and
+--- `frame` (of a relay's usage), `trace` (neap.trace, of failures, retries and a share of the rest;
+--- false: not of this one, unless it fails yet).
 
 local catalog = require "neap.catalog"
 local host = require "neap.host"
@@ -25,9 +27,6 @@ local record = {}
 
 local TRACE_EACH = 100 -- of requests that went well at once, one keeps its trace
 
--- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
-local none -- luacheck: ignore 221
-
 local function name_of(class, value)
   local inside = value and object.inside(class, value)
   return inside and (inside.name or inside.id)
@@ -36,10 +35,11 @@ end
 local function ms(seconds) return math.floor(seconds * 1000 + 0.5) end
 
 --- The line of a terminal's log.
-local function write_text(self)
+local function write_text(self, id, wall)
+  local of, way = self.context, self.last and self.last.way
   host.log_line(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
-    host.time_text(self.wall):sub(12, 19), self.id, self.token or "-", self.model or "-",
-    self.provider and self.provider .. "/" .. (self.target_model or "") or "-",
+    host.time_text(wall):sub(12, 19), id, of.token and of.token.name or "-", of.model or "-",
+    way and way.provider .. "/" .. (self.last.model or way.model) or "-",
     tostring(self.status), #self.attempts, #self.attempts == 1 and "" or "s",
     ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or ""))
 end
@@ -71,42 +71,48 @@ local function tell_attempts(self)
   return tell { attempts = self.attempts, steps = steps.new() }
 end
 
-local function put_trace(self, of)
+local function put_trace(self)
   if self.trace then return end
+  local of = self.context
   if self.trace == false then
-    if self.outcome ~= "ok" then self.trace = of and tell(of) or tell_attempts(self) end
+    if self.outcome ~= "ok" then self.trace = of.steps and tell(of) or tell_attempts(self) end
   elseif self.outcome ~= "ok" or is_trace_wanted(self) then
-    self.trace = of and tell(of)
+    self.trace = tell(of)
   end
 end
 
 --- The finished record's line, and its row in the journal.
-local function keep(self, of)
+local function keep(self, prices)
   if self.is_quiet then return end
-  put_trace(self, of)
-  if record_values.tell(self, host) then write_text(self) end
+  put_trace(self)
+  local id, wall = record_values.tell(self, prices)
+  if id then write_text(self, id, wall) end
 end
 
---- A new record for a request that has just arrived. of: its context; the others as
---- request:arrive() gives them.
-function record.new(of, path, id, uuid, client, start, wall, generation)
+--- A new record for a request that has just arrived. of: its context.
+function record.new(of)
   -- The names that a usual request gets stand here, so that the table need not grow; false costs
   -- nothing, and is no value either.
   return {
-    path = path, id = id, uuid = uuid, client = client, start = start, wall = wall,
-    generation = generation, attempts = of.attempts, context = of, dialect_in = of.dialect.name,
-    endpoint = false, token = false, group = false, model = false, stream = false, bytes_in = false,
-    conversation = false, provider = false, target_model = false, key = false, dialect_out = false,
-    prices = false, usage = false, cost_micros = false, outcome = false, bytes_out = false,
-    first_byte_seconds = false,
-    status = none, seconds = none, first_event_seconds = none, last = none, trace = none,
+    context = of, attempts = of.attempts, last = false, status = false, outcome = false,
+    seconds = false, first_byte_seconds = false, first_event_seconds = false, bytes_out = false,
+    usage = false, cost_micros = false,
   }
 end
 
 --- Puts an estimate where the provider has said nothing. content: bytes of text in its answer.
 function record.estimate(self, handle, content)
   local body = handle:body(usage.PROMPT_MAX)
-  self.usage = usage.estimate(body and usage.bytes_of(body) or self.bytes_in, content)
+  self.usage = usage.estimate(body and usage.bytes_of(body) or handle:size(), content)
+end
+
+--- What the end of a request needs of its context.
+local function remainder_of(of)
+  return {
+    handle = of.handle, dialect = of.dialect, endpoint = of.endpoint, token = of.token,
+    group = of.group, model = of.model, stream = of.stream, conversation = of.conversation,
+    entered = of.entered,
+  }
 end
 
 --- Lets go of what only a `done` would need, where no policy has one: a long stream keeps little.
@@ -117,7 +123,7 @@ function record.trim(self)
   for _, attempt in ipairs(self.attempts) do
     attempt.context, attempt.transfer, attempt.body, attempt.headers = nil, nil, nil, nil
   end
-  if not of.entered[1] then self.context = nil end
+  if not of.entered[1] then self.context = remainder_of(of) end
 end
 
 --- Whether what was entered in this place was entered again later.
@@ -144,12 +150,19 @@ local function run_done(self, entered, request)
   end
 end
 
+--- The prices of the target that answered, or nil. A policy may have changed the model.
+local function prices_of(last)
+  local way, model = last.way, last.model
+  if model then return way.at.prices[model] end
+  return way.prices
+end
+
 --- What the request cost: by the prices of the model that answered, else what the provider says.
-local function put_price(self)
+local function put_price(self, prices)
   local used = self.usage
   if not used then return end
-  if self.prices then
-    self.cost_micros = price.cost(self.prices, used)
+  if prices then
+    self.cost_micros = price.cost(prices, used)
   elseif used.reported_cost then
     self.cost_micros = math.floor(used.reported_cost * 1e6 + 0.5)
   end
@@ -159,26 +172,44 @@ end
 --- took, where that is known.
 function record.finish(self, seconds)
   if self.seconds then return end
-  self.seconds = seconds or host.now() - self.start
-  local of = self.context
-  put_price(self)
-  keep(self, of)
-  if of and of.request and of.entered[1] then run_done(self, of.entered, of.request) end
+  local of, last = self.context, self.last
+  self.seconds = seconds or of.handle:elapsed()
+  local prices = last and prices_of(last)
+  put_price(self, prices)
+  keep(self, prices)
+  if of.request and of.entered[1] then run_done(self, of.entered, of.request) end
   self.context = nil -- not before: by it a `done` finds its request
 end
 
 -- ------------------------------------------------------------------------------------
 -- A record that outlives its generation
 
-local PLAIN = { "id", "path", "client", "start", "wall", "generation", "token", "group", "model",
-  "provider", "target_model", "key", "status", "stream", "first_event_seconds", "usage_rule",
-  "dialect_in", "dialect_out", "uuid", "origin", "endpoint", "conversation", "bytes_in",
-  "first_byte_seconds", "prices", "frame", "trace" }
+local OF_RECORD = { "status", "first_event_seconds", "first_byte_seconds", "usage_rule", "frame",
+  "origin", "policy", "trace" }
+local OF_CONTEXT = { "endpoint", "model", "stream", "conversation" }
+
+--- The values of these names, where there are any.
+local function copy_of(self, names)
+  local plain = json.object {}
+  for _, name in ipairs(names) do plain[name] = self[name] or nil end
+  return plain
+end
+
+--- The way of the attempt that answered, as far as its end needs it.
+local function plain_way(last)
+  local way = last.way
+  return json.object { provider = way.provider, model = last.model or way.model,
+    key_id = way.key_id, dialect = way.dialect.name, prices = prices_of(last) }
+end
 
 --- The record as text, for when its generation is let go while the host relays its answer.
 function record.pack(self)
-  local plain = json.object {}
-  for _, name in ipairs(PLAIN) do plain[name] = self[name] or nil end
+  local of = self.context
+  local plain = copy_of(of, OF_CONTEXT)
+  plain.record = copy_of(self, OF_RECORD)
+  plain.dialect, plain.token = of.dialect.name, of.token and of.token.name or nil
+  if of.group then plain.group, plain.is_implicit = of.group.name, of.group.is_implicit end
+  plain.way = self.last and plain_way(self.last) or nil
   plain.attempts = json.array {}
   for index, attempt in ipairs(self.attempts) do
     plain.attempts[index] = json.object {
@@ -188,10 +219,8 @@ function record.pack(self)
       first_event_seconds = attempt.first_event_seconds,
     }
   end
-  local of = self.context
-  plain.is_implicit = of and of.group and of.group.is_implicit
   plain.entered, plain.remembered = json.array {}, json.object {}
-  for _, instance in ipairs(of and of.entered or {}) do
+  for _, instance in ipairs(of.entered) do
     plain.entered[#plain.entered + 1] = instance.name
     local value = of.remembered and of.remembered[instance.self]
     local is_plain, value_text = pcall(json.encode, value)
@@ -201,17 +230,17 @@ function record.pack(self)
 end
 
 --- Gives attempts their targets again, where the present catalog still has them.
-local function find_targets(self, known)
-  local group = self.model and catalog.resolve(known, nil, self.model)
+local function find_targets(plain, known)
+  local group = plain.model and catalog.resolve(known, nil, plain.model)
   local by_name = {}
   for _, target in ipairs(group and group.targets or {}) do by_name[target.name] = target end
-  for _, attempt in ipairs(self.attempts) do attempt.target = by_name[attempt.target_name] end
+  for _, attempt in ipairs(plain.attempts) do attempt.target = by_name[attempt.target_name] end
 end
 
 --- The instances of the record's group by name; none where the group is gone.
-local function instances_of(self, known)
-  local group = known.groups[self.group]
-  if self.is_implicit then group = { chain = known.default_chain } end
+local function instances_of(plain, known)
+  local group = known.groups[plain.group]
+  if plain.is_implicit then group = { chain = known.default_chain } end
   local by_name = {}
   for _, chain in ipairs { group and group.fallback or false, group and group.chain or false } do
     for _, instance in ipairs(chain and chain.instances or {}) do
@@ -221,15 +250,14 @@ local function instances_of(self, known)
   return by_name
 end
 
---- The record back from its text. Its `done` runs on the instances that the present catalog has;
---- where policy or group is gone, it is skipped and counted.
-function record.unpack(text, known)
-  local self = json.decode(text)
-  local by_name, entered, remembered, skipped = instances_of(self, known), {}, {}, {}
+--- Those whose `done` runs, and what they remembered. Where policy or group is gone, it is skipped
+--- and counted.
+local function entered_of(plain, known)
+  local by_name, entered, remembered, skipped = instances_of(plain, known), {}, {}, {}
   for name, instance in pairs(by_name) do
-    remembered[instance.self] = self.remembered[name]
+    remembered[instance.self] = plain.remembered[name]
   end
-  for _, name in ipairs(self.entered) do
+  for _, name in ipairs(plain.entered) do
     if by_name[name] then
       entered[#entered + 1] = by_name[name]
     elseif not skipped[name] then
@@ -238,12 +266,32 @@ function record.unpack(text, known)
       host.log("debug", "policy", name .. ": done was skipped: the policy is gone")
     end
   end
-  find_targets(self, known)
-  -- A plain copy: what the request was can be read, nothing can be done with it any more.
-  self.context = { entered = entered, remembered = remembered, steps = steps.new(), request = {
-    group = self.group, model = self.model, token = self.token, stream = self.stream,
-    attempts = self.attempts,
-  } }
+  return entered, remembered
+end
+
+local function dialect_of(name) return require("neap.dialect." .. name) end
+
+--- The record back from its text. Its `done` runs on the instances that the present catalog has.
+---@param handle table of its request, in the present generation
+function record.unpack(text, known, handle)
+  local plain = json.decode(text)
+  local self, way = plain.record, plain.way
+  local entered, remembered = entered_of(plain, known)
+  find_targets(plain, known)
+  if way then
+    way.dialect = dialect_of(way.dialect)
+    self.last = { way = way }
+  end
+  self.attempts = plain.attempts
+  self.context = {
+    handle = handle, dialect = dialect_of(plain.dialect), endpoint = plain.endpoint,
+    token = plain.token and { name = plain.token }, group = plain.group and { name = plain.group },
+    model = plain.model, stream = plain.stream, conversation = plain.conversation,
+    entered = entered, remembered = remembered, steps = steps.new(),
+    -- A plain copy: what the request was can be read, nothing can be done with it any more.
+    request = { group = plain.group, model = plain.model, token = plain.token,
+      stream = plain.stream, attempts = plain.attempts },
+  }
   return self
 end
 

@@ -2,27 +2,56 @@
 --- (host/script/record_read.c, and the signatures in neap.host). For members that it looks up in a
 --- table by their names the host needs three times as long.
 
+local host = require "neap.host"
+
 local record_values = {}
 
---- Tells all of a record (neap.record) to who takes its values; returns what that says of it.
 --- An attempt that has no end was under way when the request ended.
----@param self table
----@param to table record_attempt and end_record, as neap.host has them
-function record_values.tell(self, to)
-  local attempts = self.attempts
+local function tell_attempts(attempts, record_attempt)
   for place = 1, #attempts do
     local attempt = attempts[place]
-    to.record_attempt(place, attempt.status,
-      attempt.seconds or self.start + self.seconds - attempt.started, attempt.first_event_seconds,
-      attempt.target_name, attempt.key_id, attempt.failure, attempt.why)
+    record_attempt(place, attempt.status, attempt.seconds or host.now() - attempt.started,
+      attempt.first_event_seconds, attempt.target_name, attempt.key_id, attempt.failure,
+      attempt.why)
   end
-  local cost = self.cost_micros
-  return to.end_record(self.usage, self.stream, #attempts, self.wall, self.seconds,
-    self.first_byte_seconds, self.first_event_seconds, self.status, self.bytes_in, self.bytes_out,
-    cost, cost and (self.prices and self.prices.version or 0), self.generation, self.id, self.token,
-    self.group, self.endpoint, self.dialect_in, self.dialect_out, self.model, self.provider,
-    self.target_model, self.key, self.conversation, self.client, self.uuid, self.path, self.policy,
-    self.error, self.trace, self.origin, self.outcome)
+end
+
+--- Tells the host what it does not know itself of a request's record (neap.record) that still has
+--- its context. prices: of the target that answered. Where the line in the log is left to the
+--- caller it returns the request's id and when it arrived, in seconds since 1970; else nothing.
+---@param self table
+---@param prices table?
+---@return string? id, number? wall
+function record_values.tell(self, prices)
+  local attempts, of, last, cost = self.attempts, self.context, self.last, self.cost_micros
+  tell_attempts(attempts, host.record_attempt)
+  local token, group, provider, model, key, dialect = of.token, of.group, nil, nil, nil, nil
+  if last then
+    local way = last.way
+    provider, model, key, dialect = way.provider, last.model or way.model, way.key_id, way.dialect
+  end
+  return host.end_record(self.usage, of.stream, #attempts, self.seconds, self.first_byte_seconds,
+    self.first_event_seconds, self.status, self.bytes_out, cost,
+    cost and (prices and prices.version or 0), token and token.name, group and group.name,
+    of.endpoint, of.dialect.name, dialect and dialect.name, of.model, provider, model, key,
+    of.conversation, self.outcome, self.policy, self.error, self.trace, self.origin)
+end
+
+--- The same of a call in another router's log: all of it is in the record (admin.import.logs), by
+--- the names that it has here, and its target's are `provider`, `target_model`, `key` and
+--- `dialect_out`.
+---@param self table
+---@param journal table record_attempt and end_record, see host/script/import_journal.h
+---@return boolean? is_taken, string? why
+function record_values.tell_past(self, journal)
+  local attempts, cost = self.attempts, self.cost_micros
+  tell_attempts(attempts, journal.record_attempt)
+  return journal.end_record(self.uuid, self.wall, self.usage, self.stream, #attempts,
+    self.seconds, self.first_byte_seconds, self.first_event_seconds, self.status, self.bytes_out,
+    cost, cost and (self.prices and self.prices.version or 0), self.token, self.group,
+    self.endpoint, self.dialect_in, self.dialect_out, self.model, self.provider,
+    self.target_model, self.key, self.conversation, self.outcome, self.policy, self.error,
+    self.trace, self.origin)
 end
 
 return record_values

@@ -17,7 +17,6 @@ local fallback = require "neap.fallback"
 local health = require "neap.health"
 local host = require "neap.host"
 local key_list = require "neap.key_list"
-local object = require "neap.object"
 local models = require "neap.models"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
@@ -30,7 +29,7 @@ local NONE = {}
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
 -- What each request calls: a local takes less than to look a method up.
-local arrive, set_record = host.request.arrive, host.request.set_record
+local arrive = host.request.arrive
 local give_way = host.give_way
 local receive, look = host.request.receive, host.request.look
 local check_access, resolve, new_record = access.check, catalog.resolve, record.new
@@ -237,9 +236,7 @@ local function read_request(of)
       { code = "model_required" })
     return false
   end
-  of.model, of.record.model = model, model
-  of.stream, of.is_usage_wanted = is_stream, is_stream and is_usage_wanted
-  of.record.stream, of.record.bytes_in = is_stream, size
+  of.model, of.stream, of.is_usage_wanted = model, is_stream, is_stream and is_usage_wanted
   of.told_conversation = told -- until conversation.of has seen to it
   return true
 end
@@ -256,10 +253,9 @@ local function chat(of)
     return answer.refuse(of, 404, ("there is no model \"%s\"; GET /v1/models lists what there is")
       :format(of.model), { code = "model_not_found" })
   end
-  of.group, of.record.group = group, group.name
+  of.group = group
   if known.keeps_bodies then bodies.of_group(of, known) end
   of.conversation, of.told_conversation = conversation.of(of, known.is_guessing)
-  of.record.conversation = of.conversation
   of.budget, of.deadline = group.attempts, host.now() + group.seconds
   if group.on_disconnect ~= "cancel" then of.handle:on_disconnect(group.on_disconnect) end
   give_way.routes()
@@ -307,7 +303,6 @@ end
 
 --- Returns the context, the method and the path.
 local function new_context(handle)
-  local method, path, id, uuid, client, start, wall, generation = arrive(handle)
   -- The names that a usual request gets stand here, those without a value too, and there is room
   -- for some others, so that the table need not grow; false costs nothing, and is what has no value
   -- and is never shown to a policy.
@@ -317,11 +312,10 @@ local function new_context(handle)
     cors = NONE, budget = 0, deadline = 0, record = false, operation = false, model = false,
     stream = false, is_usage_wanted = false, group = false, request = false, layer = false,
     came = false, provider = false, open = false, token = false, conversation = false,
-    told_conversation = false,
+    told_conversation = false, endpoint = false,
   }
-  of.record = new_record(of, path, id, uuid, client, start, wall, generation)
-  set_record(handle, of.record)
-  return of, method, path
+  of.record = new_record(of)
+  return of, arrive(handle, of.record)
 end
 
 --- The request of a handle: what the client asked for, answered by whoever serves the path.
@@ -334,7 +328,7 @@ function router.serve(handle)
   end
   -- Whoever watches over neap asks each second: a line for each would bury the others.
   if route then
-    of.record.endpoint = route.endpoint
+    of.endpoint = route.endpoint
     if route.is_open then of.record.is_quiet = true end
   end
   local problem, status = check_access(of, known, route and route.is_open)
@@ -356,8 +350,8 @@ end
 ---@param fields (string|number)[] name, value, … of the answer, besides the router's own; taken
 function router.try_chat(handle, fields)
   local of = new_context(handle)
-  of.record.origin, of.record.endpoint = "test", "chat"
-  fields[#fields + 1], fields[#fields + 2] = "x-neap-record", of.record.uuid
+  of.record.origin, of.endpoint = "test", "chat"
+  fields[#fields + 1], fields[#fields + 2] = "x-neap-record", handle:uuid()
   of.cors, of.is_traced = fields, true
   return chat(of)
 end
@@ -387,14 +381,9 @@ function router.gone(handle)
   if not self then return end
   self.status, self.outcome = 499, "aborted"
   local last = self.attempts[#self.attempts]
-  local target = last and object.inside(catalog.Target, last.target)
-  if target then
-    self.provider, self.target_model, self.last = target.provider, target.model, last
-    self.key = last.key and last.key.id
-    self.prices, self.dialect_out = target.at.prices[target.model], target.at.dialect.name
-  end
+  if last then self.last = last end
   -- A provider that was at work has read the prompt, and asks to be paid for it.
-  local is_at_work = target and not last.failure and (not last.status or last.status < 300)
+  local is_at_work = last and not last.failure and (not last.status or last.status < 300)
   if is_at_work and not self.usage then
     record.estimate(self, handle, self.context.content_size or 0)
   end
@@ -404,7 +393,7 @@ end
 --- What the provider of a relayed answer said about its usage: in an event that was kept, or at its
 --- end; or nil.
 local function usage_of(self, result)
-  local dialect = require("neap.dialect." .. self.dialect_out)
+  local dialect = self.last.way.dialect
   if not self.usage_rule then
     return result.tail and dialect.usage_of_tail and dialect.usage_of_tail(result.tail)
   end
@@ -433,7 +422,7 @@ end
 
 --- The same, where the record's generation is gone.
 function router.finish_packed(handle, text, result)
-  local self = record.unpack(text, known)
+  local self = record.unpack(text, known, handle)
   handle:set_record(self)
   return router.finish(handle, self, result)
 end

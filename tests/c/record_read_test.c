@@ -22,9 +22,10 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
+/* As of another router's log: after the uuid and the time, which the caller reads. */
 static int l_end_record(lua_State *L)
 {
-	record_read(L, 1, reading);
+	record_read(L, 3, reading);
 	return 0;
 }
 
@@ -52,6 +53,11 @@ static int set_up(void **state)
 	usage_register(L);
 	lua_setglobal(L, "host");
 	lua_register(L, "end_record", l_end_record);
+	assert_int_equal(
+		luaL_dostring(L,
+			"function host.now() return 102 end\n"
+			"package.preload['neap.host'] = function() return host end"),
+		0);
 	assert_int_equal(luaL_dofile(L, "lua/neap/record_values.lua"), 0);
 	lua_setglobal(L, "values");
 	return 0;
@@ -69,7 +75,7 @@ static int tear_down(void **state)
 static const struct record *read_record(const char *text)
 {
 	assert_int_equal(luaL_dostring(L, text), 0);
-	assert_int_equal(luaL_dostring(L, "values.tell(record, _G)"), 0);
+	assert_int_equal(luaL_dostring(L, "values.tell_past(record, _G)"), 0);
 	return &reading->record;
 }
 
@@ -80,10 +86,10 @@ static void assert_text(struct bytes text, const char *expected)
 }
 
 #define WHOLE \
-	"record = { uuid = '0192f7a0-5c1e-7b3a-9d55-1f0e6a7b8c9d', id = 'asked', wall = 1.5," \
-	" start = 100, seconds = 2.0004, path = '/v1', token = 't', model = 'm', key = 'k'," \
-	" status = 499, outcome = 'aborted', stream = true, origin = 'test', generation = 7," \
-	" first_byte_seconds = 0.0306, bytes_in = 12, cost_micros = 38, prices = { version = 3 }," \
+	"record = { seconds = 2.0004, token = 't', group = 'g', model = 'm', key = 'k'," \
+	" conversation = 'c', endpoint = 'chat', dialect_out = 'openai', error = 'it broke'," \
+	" status = 499, outcome = 'aborted', stream = true, origin = 'test', bytes_out = 12," \
+	" first_byte_seconds = 0.0306, cost_micros = 38, prices = { version = 3 }," \
 	" usage = host.usage(9, 0, 0, 0, 0, 2, 0, 0, 1, 1.234, 0, false, '{}')," \
 	" attempts = { { target_name = 'a/x/y', key_id = 'k1', status = 500, seconds = 0.25 }," \
 	" { target_name = 'b/z', failure = 'lost', seconds = 1 }," \
@@ -94,12 +100,16 @@ static void test_whole(void **state)
 	const struct record *record = read_record(WHOLE);
 
 	(void)state;
-	assert_true(reading->has_id);
-	assert_int_equal(record->id[0], 0x01);
-	assert_int_equal(record->id[15], 0x9d);
-	assert_text(record->request_id, "asked");
-	assert_text(reading->path, "/v1");
-	assert_int_equal(record->start_us, 1500000);
+	assert_text(record->token, "t");
+	assert_text(record->group, "g");
+	assert_text(record->endpoint, "chat");
+	assert_text(record->dialect_out, "openai");
+	assert_text(record->model, "m");
+	assert_text(record->key, "k");
+	assert_text(record->conversation, "c");
+	assert_text(record->error, "it broke");
+	assert_int_equal(record->status, 499);
+	assert_int_equal(record->bytes_out, 12);
 	assert_int_equal(record->ms, 2000);
 	assert_int_equal(record->first_byte_ms, 31);
 	assert_int_equal(record->first_event_ms, RECORD_NO_MS);
@@ -178,10 +188,11 @@ static void test_line_of_any_size(void **state)
 		assert_int_equal(buf_size(&line), written);
 		buf_append(&line, "", 1);
 		assert_non_null(strstr(buf_data(&line),
-			size ? "t\",\"group\":null," : "\"token\":\"\","));
+			size ? "t\",\"group\":\"g\"," : "\"token\":\"\","));
 		assert_non_null(strstr(buf_data(&line),
 			"\"seconds\":1.234,\"is_estimate\":true},\"cost\":0.000038,"
-			"\"outcome\":\"aborted\",\"stream\":true,\"generation\":7}"));
+			"\"conversation\":\"c\",\"outcome\":\"aborted\",\"stream\":true,\"generation\":0,"
+			"\"error\":\"it broke\"}"));
 		buf_clear(&line);
 	}
 }
@@ -195,13 +206,13 @@ static void test_empty(void **state)
 	(void)state;
 	read_record(WHOLE);
 	record = read_record(
-		"record = { wall = 0/0, seconds = -1, status = 'no', cost_micros = 1e300,"
-		" bytes_in = 1e300, model = 5, attempts = {} }");
-	assert_false(reading->has_id);
+		"record = { seconds = -1, first_byte_seconds = 0/0, status = 'no',"
+		" cost_micros = 1e300, bytes_out = 1e300, model = 5, attempts = {} }");
 	assert_int_equal(record->start_us, 0);
 	assert_int_equal(record->ms, 0);
 	assert_int_equal(record->status, 0);
-	assert_int_equal(record->bytes_in, 0);
+	assert_int_equal(record->bytes_out, 0);
+	assert_int_equal(record->first_byte_ms, RECORD_NO_MS);
 	assert_false(record->has_cost);
 	assert_false(record->usage.is_known);
 	assert_int_equal(record->usage.in_fresh, 0);
@@ -236,7 +247,7 @@ static void test_broken_off(void **state)
 	assert_int_equal(record->usage.in_fresh, 0);
 	assert_int_equal(luaL_dostring(L, "record_attempt(9, 200, 1, nil, 'far/off')"),
 		0);
-	assert_int_equal(luaL_dostring(L, "end_record(false, false, 9)"), 0);
+	assert_int_equal(luaL_dostring(L, "end_record(nil, 0, false, false, 9)"), 0);
 	assert_int_equal(record->attempt_count, 1);
 }
 

@@ -8,10 +8,10 @@ local KNOWN = { body_size = 1000 }
 --- What the host was told of a request of this token and group, and of this id.
 local function asked(token, group, uuid)
   local told = {}
-  local of = { token = token, group = group, record = { uuid = uuid or "0190-000000" },
-    handle = { keep_bodies = function(_, size, failures_only)
-      told[#told + 1] = { size, failures_only }
-    end } }
+  local handle = {}
+  function handle.uuid() return uuid or "0190-000000" end
+  function handle.keep_bodies(_, size, failures_only) told[#told + 1] = { size, failures_only } end
+  local of = { token = token, group = group, handle = handle }
   bodies.of_token(of, KNOWN)
   local of_token = #told
   bodies.of_group(of, KNOWN)

@@ -203,7 +203,8 @@ test("what was remembered outlives the generation, where JSON can hold it", func
   local record = require "neap.record"
   local made = world({ "one", "two" }, { one = REMEMBERING, two = REMEMBERING })
   local instances = made.catalog.groups.group.chain.instances
-  local packed = record.pack { id = "x", group = "group", attempts = {}, context = {
+  local packed = record.pack { attempts = {}, context = {
+    dialect = { name = "openai" }, group = made.catalog.groups.group,
     entered = { instances[1], instances[2] },
     remembered = { [instances[1].self] = { list = { 1, "a" } }, [instances[2].self] = test.equal },
   } }

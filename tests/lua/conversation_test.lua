@@ -1,6 +1,7 @@
 -- Which conversation a request belongs to: what the client says, and what is asked of the host
 -- where it says nothing. How the host guesses is in tests/c/conversation_test.c.
 local openai = require "neap.dialect.openai"
+local host = require "neap.host"
 local test = require "neap.tap"
 
 local conversation = require "neap.conversation"
@@ -8,15 +9,14 @@ local conversation = require "neap.conversation"
 --- Asks with these headers and this id in the body. guessed: what the host knows.
 local function ask(options)
   local asked
-  local handle = {}
-  function handle.header(_, name) return options.headers and options.headers[name] end
-  function handle.guess(_, ...)
+  function host.request.header(_, name) return options.headers and options.headers[name] end
+  function host.request.guess(_, ...)
     asked = { ... }
     return options.guessed
   end
-  local id, told = conversation.of({ handle = handle, record = { uuid = "new" },
-    told_conversation = options.body, token = options.token and { name = options.token } },
-    not options.is_explicit)
+  local handle = { uuid = function() return "new" end }
+  local id, told = conversation.of({ handle = handle, told_conversation = options.body,
+    token = options.token and { name = options.token } }, not options.is_explicit)
   return { id, told }, asked
 end
 
@@ -55,7 +55,7 @@ end)
 test("where it says nothing, the host guesses for half an hour, within the token", function()
   local id, asked = ask { guessed = "known", token = "a" }
   test.equal(id, { "known" })
-  test.equal(asked, { "a", "new", 1800 })
+  test.equal(asked, { "a", 1800 })
   id, asked = ask {}
   test.equal(id, { "new" })
   test.equal(asked[1], "")

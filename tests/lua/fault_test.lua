@@ -8,17 +8,19 @@ local GROUP = { name = "pool" }
 
 local logged
 
+--- From now on all is of this generation.
+local function use_generation(generation) host.generation = function() return generation end end
+
 --- An empty memory, and a log that is kept.
 local function begin()
   test.world { policies = {} }
   logged = {}
+  use_generation(1)
   host.log = function(_, _, text) logged[#logged + 1] = text end
 end
 
---- A request of a generation that has come to the policy.
-local function request(layer, generation)
-  return { layer = layer, steps = steps.new(), record = { generation = generation or 1 } }
-end
+--- A request that has come to the policy.
+local function request(layer) return { layer = layer, steps = steps.new(), record = {} } end
 
 --- A chain as one worker has it.
 local function chain(...)
@@ -27,8 +29,8 @@ local function chain(...)
   return { instances = instances }
 end
 
-local function fail(times, layer, generation)
-  for _ = 1, times do fault.note(GROUP, request(layer, generation), "it broke") end
+local function fail(times, layer)
+  for _ = 1, times do fault.note(GROUP, request(layer), "it broke") end
 end
 
 local function count_logged(pattern)
@@ -43,10 +45,10 @@ test("a policy is set aside at its fifth failure, whichever worker met it", func
   begin()
   local workers = { chain("a", "b"), chain("a", "b") }
   fail(4, "b")
-  for _, one in ipairs(workers) do test.equal(fault.find(one, request "a"), nil) end
+  for _, one in ipairs(workers) do test.equal(fault.find(one), nil) end
   fail(1, "b")
-  for _, one in ipairs(workers) do test.equal(fault.find(one, request "a"), "b") end
-  test.equal(fault.find(chain("a"), request "a"), nil)
+  for _, one in ipairs(workers) do test.equal(fault.find(one), "b") end
+  test.equal(fault.find(chain "a"), nil)
 end)
 
 test("each failure is logged, that it is set aside once", function()
@@ -58,13 +60,16 @@ end)
 
 test("a new generation begins anew, and an old one does not count against it", function()
   begin()
-  fail(5, "b", 1)
-  test.equal(fault.find(chain("b"), request("b", 2)), nil)
-  fail(1, "b", 2)
-  fail(9, "b", 1)
-  test.equal(fault.find(chain("b"), request("b", 2)), nil)
-  fail(4, "b", 2)
-  test.equal(fault.find(chain("b"), request("b", 2)), "b")
+  fail(5, "b")
+  use_generation(2)
+  test.equal(fault.find(chain "b"), nil)
+  fail(1, "b")
+  use_generation(1)
+  fail(9, "b")
+  use_generation(2)
+  test.equal(fault.find(chain "b"), nil)
+  fail(4, "b")
+  test.equal(fault.find(chain "b"), "b")
 end)
 
 test("what is set aside is counted by name, over all chains", function()
@@ -76,8 +81,9 @@ test("what is set aside is counted by name, over all chains", function()
   fail(5, "d")
   fail(4, "a")
   fail(5, "gone")
-  test.equal(fault.count(known, 1), 2)
-  test.equal(fault.count(known, 2), 0)
+  test.equal(fault.count(known), 2)
+  use_generation(2)
+  test.equal(fault.count(known), 0)
 end)
 
 -- ------------------------------------------------------------------------------------

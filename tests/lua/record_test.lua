@@ -1,6 +1,8 @@
 -- What is left of a request: what outlives its generation, what policies see of usage and cost.
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
+local host = require "neap.host"
+local openai = require "neap.dialect.openai"
 local record = require "neap.record"
 local record_values = require "neap.record_values"
 
@@ -9,11 +11,15 @@ local function known_with(targets)
 end
 
 local function packed(known)
-  local attempts = {}
-  for index, target in ipairs(known.groups.group.targets) do
-    attempts[index] = { target = target, status = 200, started = 7, seconds = 0.5 }
+  local attempts, group = {}, known.groups.group
+  for index, target in ipairs(group.targets) do
+    attempts[index] = { target = target, way = catalog.way(target, nil), status = 200,
+      started = 7, seconds = 0.5 }
   end
-  return record.pack { group = "group", model = "group", attempts = attempts, start = 3 }
+  return record.pack { attempts = attempts, last = attempts[1], status = 200, context = {
+    dialect = openai, token = { name = "app" }, group = group, model = "group",
+    endpoint = "chat", conversation = "c", stream = true, entered = {},
+  } }
 end
 
 test("a record that comes back has its attempts, with the targets of the new catalog", function()
@@ -24,6 +30,19 @@ test("a record that comes back has its attempts, with the targets of the new cat
   test.equal({ gone.target_name, gone.target }, { "a/m", nil })
   test.equal(here.target, known.groups.group.targets[1])
   test.equal({ here.status, here.started, here.seconds }, { 200, 7, 0.5 })
+end)
+
+test("it tells the host the same as if nothing had happened", function()
+  local known = known_with { "a/m" }
+  local self = record.unpack(packed(known), known, { elapsed = function() return 3 end })
+  local values, tell = {}, host.end_record
+  host.end_record = function(...) values = { ... } end
+  self.outcome, self.bytes_out = "ok", 9
+  record.finish(self)
+  host.end_record = tell
+  test.equal({ values[2], values[3], values[4], values[7], values[8] }, { true, 1, 3, 200, 9 })
+  test.equal({ unpack(values, 11, 21) }, { "app", "group", "chat", "openai", "openai", "group",
+    "a", "m", nil, "c", "ok" })
 end)
 
 test("so has one of a group that is gone", function()

@@ -1,5 +1,7 @@
---- neap.test.client: the client's side of a request: what it asks, and what it gets.
+--- neap.test.client: the client's side of a request: what it asks, and what it gets. From the first
+--- use on the host has no other requests than these.
 
+local host = require "neap.host"
 local json = require "neap.json"
 local openai = require "neap.dialect.openai"
 
@@ -17,6 +19,9 @@ function Handle:headers()
 end
 
 function Handle:header(name) return self.given_headers[name:lower()] end
+function Handle:id() return "test" end
+function Handle:uuid() return "test" end
+function Handle:elapsed() return host.now() - self.began end
 function Handle:peer() return "127.0.0.1", true end
 function Handle:size() return #self.text end
 
@@ -55,9 +60,9 @@ end
 
 --- The fields of an answer that a provider gave. Of the provider's own, the type is the one that
 --- tests read.
-local function passed_fields(attempt, id, conversation, provider, attempts, more)
-  local fields = { "x-request-id", id, "x-neap-provider", provider, "x-neap-attempts", attempts,
-    "content-type", attempt:header("content-type") }
+local function passed_fields(self, attempt, conversation, provider, attempts, more)
+  local fields = { "x-request-id", self:id(), "x-neap-provider", provider,
+    "x-neap-attempts", attempts, "content-type", attempt:header("content-type") }
   local function add(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
   if conversation then add("x-conversation-id", conversation) end
   for index = 1, #(more or {}), 2 do add(more[index], more[index + 1]) end
@@ -65,7 +70,7 @@ local function passed_fields(attempt, id, conversation, provider, attempts, more
 end
 
 function Handle:reply_held(attempt, status, _, ...)
-  take_fields(self, status, passed_fields(attempt, ...))
+  take_fields(self, status, passed_fields(self, attempt, ...))
   self.answer = attempt:text(0)
   attempt:close()
 end
@@ -81,7 +86,7 @@ function Handle:cut() end
 
 --- The rest of the answer, as it came; how the request's record ends is left to the caller.
 function Handle:relay(attempt, status, _, ...)
-  take_fields(self, status, passed_fields(attempt, ...))
+  take_fields(self, status, passed_fields(self, attempt, ...))
   self.answer, self.break_off = attempt:drain()
   self.is_relayed = true
 end
@@ -102,6 +107,8 @@ function Handle:content()
   return table.concat(parts)
 end
 
+for name, method in pairs(Handle) do host.request[name] = method end
+
 --- A client's request with this body.
 ---@param text string a JSON object
 ---@param headers table<string, string> names in lower case
@@ -109,7 +116,7 @@ function client.of_text(text, headers)
   local raw, kind = json.find(text, "model")
   return setmetatable({
     given_headers = headers, text = text, model = kind == "string" and json.decode(raw) or nil,
-    is_stream = json.find(text, "stream") == "true", sent = {},
+    is_stream = json.find(text, "stream") == "true", sent = {}, began = host.now(),
   }, Handle)
 end
 

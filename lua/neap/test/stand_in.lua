@@ -80,9 +80,7 @@ function stand_in.context(world, handle, group)
     token = handle.token and { name = handle.token, rights = {} },
     is_usage_wanted = handle.is_stream and is_usage_wanted, told_conversation = told,
   }
-  of.record = record.new(of, "/v1/chat/completions", "test", "test", "127.0.0.1", host.now(),
-    host.wall(), host.generation())
-  of.record.bytes_in = handle:size()
+  of.record = record.new(of)
   of.conversation, of.told_conversation = conversation.of(of, false)
   handle.of, handle.world = of, world
   return of

@@ -1,0 +1,85 @@
+#include "script/arrival.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "http/exchange.h"
+#include "script/api.h"
+#include "script/generation.h"
+#include "script/record_read.h"
+#include "script/request.h"
+
+#define REQUEST_ID_MAX 128 /* bytes of a client's X-Request-Id */
+
+/* A client's X-Request-Id that may stand in a log and a header as it is. */
+static bool is_sound_id(const char *id)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789-_.:";
+	size_t size = id ? strlen(id) : 0;
+
+	return size > 0 && size <= REQUEST_ID_MAX && strspn(id, letters) == size;
+}
+
+/* arrive(record) -> method, path */
+int arrival_l_arrive(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct arrival *arrival = &request->arrival;
+	struct exchange *exchange = request->exchange;
+	const char *given = exchange_header(exchange, "x-request-id");
+
+	request_set_record(L, 1, 2);
+	arrival->start_us = clock_us();
+	arrival->wall_us = clock_wall_us();
+	arrival->generation = generation_id(request->generation);
+	api_make_id(arrival->id, arrival->wall_us);
+	record_id_write(arrival->id, arrival->uuid);
+	arrival->request_id = is_sound_id(given) ? given : arrival->uuid;
+	lua_pushstring(L, exchange_method(exchange));
+	lua_pushstring(L, exchange_path(exchange));
+	return 2;
+}
+
+/* id() -> text */
+int arrival_l_id(lua_State *L)
+{
+	lua_pushstring(L, request_check(L, 1)->arrival.request_id);
+	return 1;
+}
+
+/* uuid() -> text */
+int arrival_l_uuid(lua_State *L)
+{
+	lua_pushstring(L, request_check(L, 1)->arrival.uuid);
+	return 1;
+}
+
+/* elapsed() -> seconds */
+int arrival_l_elapsed(lua_State *L)
+{
+	const struct request *request = request_check(L, 1);
+
+	lua_pushnumber(L, (double)(clock_us() - request->arrival.start_us) / 1e6);
+	return 1;
+}
+
+static struct bytes text_of(const char *text)
+{
+	return (struct bytes) { text, text ? strlen(text) : 0 };
+}
+
+void arrival_tell(const struct request *request, struct record_reading *reading)
+{
+	const struct arrival *arrival = &request->arrival;
+	struct record *record = &reading->record;
+
+	memcpy(record->id, arrival->id, sizeof(record->id));
+	record->start_us = arrival->wall_us;
+	record->request_id = text_of(arrival->request_id);
+	record->client = text_of(exchange_peer(request->exchange));
+	record->generation = arrival->generation;
+	record->bytes_in = arrival->body_size;
+	reading->path = text_of(exchange_path(request->exchange));
+}

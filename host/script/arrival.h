@@ -1,0 +1,35 @@
+/* arrival.h - what the host itself knows of a client's request, from the moment that the router
+ * takes it until its end: under which ids it goes, when it came, how long its body is.
+ *
+ * Lua asks for what it needs of this; the record of the request gets all of it without Lua. It
+ * is no generation's, so that a request whose generation is gone keeps it. */
+#pragma once
+
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "storage/record_id.h"
+
+struct record_reading;
+struct request;
+
+struct arrival {
+	unsigned char id[16]; /* UUIDv7, neap's own */
+	char uuid[RECORD_ID_TEXT +
+		1];             /* the same as text; empty until the request arrives */
+	const char *request_id; /* the client's X-Request-Id if it is sound, else uuid */
+	int64_t start_us;       /* of the clock that never jumps */
+	int64_t wall_us;        /* since 1970 */
+	uint64_t generation;
+	uint64_t body_size; /* bytes; 0 until the router has asked for the body */
+};
+
+/* The host's part of the request's record; the texts borrow from the request. */
+void arrival_tell(const struct request *request, struct record_reading *reading);
+
+/* Methods of a request's handle, see host_request.lua. */
+int arrival_l_arrive(lua_State *L);
+int arrival_l_id(lua_State *L);
+int arrival_l_uuid(lua_State *L);
+int arrival_l_elapsed(lua_State *L);
