@@ -17,19 +17,17 @@ static int l_record_attempt(lua_State *L)
 	return 0;
 }
 
-/* end_record(usage, is_stream, …) -> nothing | request id, wall. The line is JSON; where lines are
- * text the library writes its own, with these. */
+/* end_record(request, usage, is_stream, …) -> nothing | request id, wall. The line is JSON; where
+ * lines are text the library writes its own, with these. */
 static int l_end_record(lua_State *L)
 {
 	struct script *script = api_script(L);
 	struct journal *journal = script->process->journal;
 	struct record_reading *reading = script->reading;
-	struct request *request = request_of(L);
+	struct request *request = request_check(L, 1);
 	bool is_text = log_is_text();
 
-	if (!request)
-		return luaL_error(L, "no request ends here");
-	record_read(L, 1, reading);
+	record_read(L, 2, reading);
 	arrival_tell(request, reading);
 	if (log_covers(LOG_INFO) && !is_text) {
 		record_line_write(&script->line, reading);

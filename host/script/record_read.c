@@ -74,11 +74,8 @@ void record_reading_free(struct record_reading *reading)
 /* Of so many values, which Lua holds. */
 static void read_texts(lua_State *L, int first, struct bytes *texts, int count)
 {
-	for (int i = 0; i < count; i++) {
-		texts[i] = (struct bytes) { 0 };
-		if (lua_type(L, first + i) == LUA_TSTRING)
-			texts[i].data = lua_tolstring(L, first + i, &texts[i].size);
-	}
+	for (int i = 0; i < count; i++)
+		texts[i].data = lua_tolstring(L, first + i, &texts[i].size);
 }
 
 /* Each 0 or more, or NONE. */

@@ -3,7 +3,7 @@
  *
  * The library hands over plain values in a fixed order (lua/neap/record_values.lua), since
  * Lua reads its tables for a fraction of what C needs: first each attempt, then all else. A
- * value that is missing or of another type is as if it were not there. Whose record it is and
+ * value that is missing or of another type is as if it were not there; a number may be a text. Whose record it is and
  * when it began is not told: the caller knows the id, start_us, request_id, client, generation,
  * bytes_in and the path, which are none until it sets them.
  *

@@ -207,11 +207,6 @@ end
 -- ------------------------------------------------------------------------------------
 -- Answers
 
-local function note_target(of, inside)
-  local self = of.record
-  self.last, self.first_event_seconds = inside, requests.elapsed(of.handle)
-end
-
 --- neap's own message: whole, or as a stream.
 local function reply(of, message, fields)
   local dialect, handle = of.dialect, of.handle
@@ -388,38 +383,44 @@ function answer.break_off(of, why)
   finish(of, of.record.status or 200, "truncated", nil, why)
 end
 
---- Sends the response that the chain returned. After a relay has begun, the end of the request
---- comes to neap.router by finish.
-function answer.commit(of, got)
-  local inside = inside_of(got)
-  if of.open and of.open ~= inside then response.close(of.open) end
+--- A whole answer of the client's own dialect, as it came.
+local function pass_whole(of, inside, seconds)
+  local self, transfer, dialect = of.record, inside.transfer, of.dialect
+  self.usage = inside.usage or dialect.usage(transfer)
+  if not self.usage then record.estimate(self, of.handle, dialect.content_size(transfer)) end
+  requests.reply_held(of.handle, transfer, inside.status, filter_of(dialect), of.conversation,
+    inside.way.provider, #of.attempts, wanted_fields(of))
+  inside.transfer, of.open = nil, nil
+  give_way()
+  return finish(of, inside.status, "ok", inside.size, nil, seconds)
+end
+
+--- What is no provider's: a refusal, a policy's own message, a failure without an attempt.
+local function send_own(of, inside)
   if inside.refusal then
     return answer.refuse(of, inside.status, inside.refusal,
       { final = inside.status >= 500 or inside.status == 429, retry_after = inside.retry_after })
   end
-  if inside.reply then
-    return reply(of, inside.reply, own_fields(of))
-  end
-  if inside.way then note_target(of, inside) end
+  if inside.reply then return reply(of, inside.reply, own_fields(of)) end
+  return pass_failure(of, inside)
+end
+
+--- Sends the response that the chain returned. After a relay has begun, the end of the request
+--- comes to neap.router by finish.
+function answer.commit(of, got)
+  local inside, open, self = inside_of(got), of.open, of.record
+  local way = inside.way
+  if open and open ~= inside then response.close(open) end
+  if not way then return send_own(of, inside) end
+  local seconds = requests.elapsed(of.handle)
+  self.last, self.first_event_seconds = inside, seconds
   if inside.failure then return pass_failure(of, inside) end
   if inside.body then return pass_error(of, inside) end
-  if inside.is_stream and not of.stream then return collect(of, inside) end
-  local dialect = inside.way.dialect
-  local is_native = dialect == of.dialect
-  if inside.is_stream and not is_native then return translate(of, inside) end
-  if not inside.is_stream and (of.stream or not is_native) then return convert(of, inside) end
-  if inside.is_whole then
-    local used = inside.usage or dialect.usage(inside.transfer)
-    of.record.usage = used
-    if not used then
-      record.estimate(of.record, of.handle, dialect.content_size(inside.transfer))
-    end
-    requests.reply_held(of.handle, inside.transfer, inside.status, filter_of(dialect),
-      of.conversation, inside.way.provider, #of.attempts, wanted_fields(of))
-    inside.transfer, of.open = nil, nil
-    give_way()
-    return finish(of, inside.status, "ok", inside.size, nil, of.record.first_event_seconds)
-  end
+  local is_stream, is_native = inside.is_stream, way.dialect == of.dialect
+  if is_stream and not of.stream then return collect(of, inside) end
+  if is_stream and not is_native then return translate(of, inside) end
+  if not is_stream and (of.stream or not is_native) then return convert(of, inside) end
+  if inside.is_whole then return pass_whole(of, inside, seconds) end
   relay(of, inside)
 end
 

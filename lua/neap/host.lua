@@ -82,9 +82,10 @@ function host.cost(rates, used) end
 function host.record_attempt(place, status, seconds, first_event_seconds, target, key, failure,
   why) end
 
---- The request whose fiber runs is over: its line goes to the log, where that is JSON, and its
+--- The request is over: its line goes to the log, where that is JSON, and its
 --- record to the journal. Its attempts were told before; what the host knows itself is not told
 --- (arrival.h). neap.record has the other names.
+---@param request neap.host_request
 ---@param used userdata? a usage
 ---@param is_stream boolean
 ---@param ... number|string|boolean|nil attempt_count, seconds, first_byte_seconds,
@@ -93,7 +94,7 @@ function host.record_attempt(place, status, seconds, first_event_seconds, target
 ---error, trace, origin
 ---@return string? id, number? wall of the request, where the log's lines are text: then there is
 ---none of this record yet
-function host.end_record(used, is_stream, ...) end
+function host.end_record(request, used, is_stream, ...) end
 
 ---@return string # a UUIDv7
 function host.id() end

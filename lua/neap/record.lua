@@ -72,21 +72,12 @@ local function tell_attempts(self)
 end
 
 local function put_trace(self)
-  if self.trace then return end
-  local of = self.context
-  if self.trace == false then
-    if self.outcome ~= "ok" then self.trace = of.steps and tell(of) or tell_attempts(self) end
-  elseif self.outcome ~= "ok" or is_trace_wanted(self) then
-    self.trace = tell(of)
+  local known, of = self.trace, self.context
+  if known == nil then
+    if self.outcome ~= "ok" or is_trace_wanted(self) then self.trace = tell(of) end
+  elseif not known and self.outcome ~= "ok" then
+    self.trace = of.steps and tell(of) or tell_attempts(self)
   end
-end
-
---- The finished record's line, and its row in the journal.
-local function keep(self, prices)
-  if self.is_quiet then return end
-  put_trace(self)
-  local id, wall = record_values.tell(self, prices)
-  if id then write_text(self, id, wall) end
 end
 
 --- A new record for a request that has just arrived. of: its context.
@@ -158,9 +149,7 @@ local function prices_of(last)
 end
 
 --- What the request cost: by the prices of the model that answered, else what the provider says.
-local function put_price(self, prices)
-  local used = self.usage
-  if not used then return end
+local function put_price(self, used, prices)
   if prices then
     self.cost_micros = price.cost(prices, used)
   elseif used.reported_cost then
@@ -168,15 +157,19 @@ local function put_price(self, prices)
   end
 end
 
---- Writes the end of a request, once. status and outcome must be known by now. seconds: what it
---- took, where that is known.
+--- Writes the end of a request, once: its line, its row in the journal, and `done`. status and
+--- outcome must be known by now. seconds: what it took, where that is known.
 function record.finish(self, seconds)
   if self.seconds then return end
-  local of, last = self.context, self.last
+  local of, last, used = self.context, self.last, self.usage
   self.seconds = seconds or of.handle:elapsed()
   local prices = last and prices_of(last)
-  put_price(self, prices)
-  keep(self, prices)
+  if used then put_price(self, used, prices) end
+  if not self.is_quiet then
+    put_trace(self)
+    local id, wall = record_values.tell(self, prices)
+    if id then write_text(self, id, wall) end
+  end
   if of.request and of.entered[1] then run_done(self, of.entered, of.request) end
   self.context = nil -- not before: by it a `done` finds its request
 end

@@ -30,8 +30,8 @@ function record_values.tell(self, prices)
     local way = last.way
     provider, model, key, dialect = way.provider, last.model or way.model, way.key_id, way.dialect
   end
-  return host.end_record(self.usage, of.stream, #attempts, self.seconds, self.first_byte_seconds,
-    self.first_event_seconds, self.status, self.bytes_out, cost,
+  return host.end_record(of.handle, self.usage, of.stream, #attempts, self.seconds,
+    self.first_byte_seconds, self.first_event_seconds, self.status, self.bytes_out, cost,
     cost and (prices and prices.version or 0), token and token.name, group and group.name,
     of.endpoint, of.dialect.name, dialect and dialect.name, of.model, provider, model, key,
     of.conversation, self.outcome, self.policy, self.error, self.trace, self.origin)

@@ -207,7 +207,7 @@ static void test_empty(void **state)
 	read_record(WHOLE);
 	record = read_record(
 		"record = { seconds = -1, first_byte_seconds = 0/0, status = 'no',"
-		" cost_micros = 1e300, bytes_out = 1e300, model = 5, attempts = {} }");
+		" cost_micros = 1e300, bytes_out = 1e300, model = true, attempts = {} }");
 	assert_int_equal(record->start_us, 0);
 	assert_int_equal(record->ms, 0);
 	assert_int_equal(record->status, 0);
