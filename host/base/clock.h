@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-int64_t clock_us(void);      /* monotonic, microseconds */
-int64_t clock_ms(void);      /* monotonic, milliseconds */
+int64_t clock_us(void); /* monotonic, microseconds */
+int64_t clock_ms(void); /* monotonic, milliseconds */
 /* The same as of the kernel's last tick, up to 10 ms behind, for what is measured in
  * seconds: it is read in a third of the time. */
 int64_t clock_tick_ms(void);
