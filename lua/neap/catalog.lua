@@ -135,6 +135,9 @@ catalog.Key = object.class("key", {
   },
 })
 
+-- Each attempt asks for these: kept at hand.
+local Target, Key, object_inside = catalog.Target, catalog.Key, object.inside
+
 --- The name of a key's health. It is found by the secret, not by its place: reordering loses
 --- nothing.
 ---@param provider string its name
@@ -178,7 +181,7 @@ local function make_target(self, provider, given)
 end
 
 local function make_way(target, inside, key)
-  local key_inside = key and object.inside(catalog.Key, key)
+  local key_inside = key and object_inside(Key, key)
   local provider = inside.at
   return {
     target = target, key = key, target_name = inside.name, key_id = key_inside and key_inside.id,
@@ -193,7 +196,7 @@ end
 --- `prices`, the key's `secret`, the `health` of both; and the `routes` and
 --- `stream_routes` that neap.attempt keeps there.
 function catalog.way(target, key)
-  local inside = object.inside(catalog.Target, target)
+  local inside = object_inside(Target, target)
   local way = inside.ways[key or "none"]
   if not way then
     way = make_way(target, inside, key)
@@ -404,7 +407,7 @@ function catalog.order_targets(group)
   if not targets[2] then return targets end
   local entries = {}
   for place, target in ipairs(targets) do
-    local inside = object.inside(catalog.Target, target)
+    local inside = object_inside(Target, target)
     local is_ready = inside.health:is_ready()
     entries[place] = {
       target = target, inside = inside, place = place, is_ready = is_ready,
@@ -421,7 +424,7 @@ end
 --- The keys of a target in turn order: one counter per provider, for all workers. The list is not
 --- to be changed.
 function catalog.order_keys(target)
-  local inside = object.inside(catalog.Target, target)
+  local inside = object_inside(Target, target)
   local keys = inside.keys
   local count = #keys
   if count < 2 then return keys end

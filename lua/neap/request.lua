@@ -15,6 +15,7 @@ local usage = require "neap.usage"
 local request = {}
 
 local Target, Key = catalog.Target, catalog.Key
+local order_targets, order_keys = catalog.order_targets, catalog.order_keys
 local object_new, object_inside, pass = object.new, object.inside, steps.pass
 
 local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
@@ -30,7 +31,7 @@ local Request
 -- narrowed to. TARGETS, KEYS: in their order, once somebody has asked. CHANGED: what is to be sent
 -- otherwise.
 local CONTEXT, TARGET, KEY, TARGETS, KEYS, CHANGED = 1, 2, 3, 4, 5, 6
-local PLACES = { target = TARGET, key = KEY, targets = TARGETS, keys = KEYS }
+local LISTS = { targets = TARGETS, keys = KEYS }
 
 -- The request that was made last, and its inside: most of what is asked about is this one.
 local latest, latest_inside
@@ -63,7 +64,7 @@ local function read_headers(inside)
 end
 
 local function targets_of(inside)
-  local targets = inside[TARGETS] or catalog.order_targets(inside[CONTEXT].group)
+  local targets = inside[TARGETS] or order_targets(inside[CONTEXT].group)
   inside[TARGETS] = targets
   return targets
 end
@@ -76,8 +77,8 @@ end
 local function keys_of(inside)
   local keys = inside[KEYS]
   if not keys then
-    local target = request.target_of(inside)
-    keys = target and catalog.order_keys(target) or {}
+    local target = inside[TARGET] or targets_of(inside)[1]
+    keys = target and order_keys(target) or {}
     inside[KEYS] = keys
   end
   return keys
@@ -88,7 +89,8 @@ local function key_of(inside) return inside[KEY] or keys_of(inside)[1] end
 --- What the innermost step takes: the target and the key (nil where there is none), and what is to
 --- be sent otherwise, { model, timeout, headers, set }, or nil.
 function request.choose(inside)
-  return inside[TARGET] or targets_of(inside)[1], key_of(inside), inside[CHANGED]
+  local target = inside[TARGET] or targets_of(inside)[1]
+  return target, inside[KEY] or keys_of(inside)[1], inside[CHANGED]
 end
 
 --- The target and the key that policies have narrowed the request to; nil where none has.
@@ -138,7 +140,6 @@ local function is_list_of(class, value)
   return true
 end
 
-local CLASSES = { false, Target, Key } -- by the place
 local CHECKS = {
   targets = function(value) return is_list_of(Target, value) end,
   keys = function(value) return is_list_of(Key, value) end,
@@ -200,27 +201,29 @@ local function changed(before, changes)
 end
 
 local function with(self, changes)
-  local inside = self == latest and latest_inside or object.check(Request, self, "the request")
+  local inside = latest_inside
+  if self ~= latest then inside = object.check(Request, self, "the request") end
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
   local made = { inside[1], inside[2], inside[3], inside[4], inside[5], inside[6] } -- a copy
   local is_changed = false
   for name, value in next, changes do
-    local place = PLACES[name]
-    local class = CLASSES[place]
-    if class and object_inside(class, value) then
-      made[place] = value
+    if name == "key" and object_inside(Key, value) then
+      made[KEY] = value
+    elseif name == "target" and object_inside(Target, value) then
+      made[TARGET] = value
     elseif check_value(name, value) then
       is_changed = true
     else
-      made[place] = copy(value)
+      made[LISTS[name]] = copy(value)
     end
   end
   if made[TARGET] ~= inside[TARGET] then -- keys belong to a target: another target has others
     made[KEY], made[KEYS] = changes.key, changes.keys and made[KEYS]
   end
   if is_changed then made[CHANGED] = changed(inside[CHANGED], changes) end
-  latest, latest_inside = object_new(Request, made), made
-  return latest
+  local narrowed = object_new(Request, made)
+  latest, latest_inside = narrowed, made
+  return narrowed
 end
 
 local function remaining(self)
@@ -301,9 +304,12 @@ end
 --- context. step: of whoever gave it (steps.mark), nil where that is no policy. Raises for anything
 --- else, where next was called.
 function request.enter(value, step)
-  local inside = value == latest and latest_inside or object_inside(Request, value)
-  if not inside then
-    error(("next takes a request: what it got is a %s"):format(type(value)), 3)
+  local inside = latest_inside
+  if value ~= latest then
+    inside = object_inside(Request, value)
+    if not inside then
+      error(("next takes a request: what it got is a %s"):format(type(value)), 3)
+    end
   end
   local of = inside[CONTEXT]
   if step then pass(of.steps, step, inside) end

@@ -25,8 +25,10 @@ function steps.mark(kind, name) return { kind, name } end
 ---@param mark table
 ---@param inside table|false
 function steps.pass(self, mark, inside)
-  local at = self[1]
-  self[at + 1], self[at + 2], self[1] = mark, inside, at + 2
+  local at = self[1] + 2
+  self[at - 1] = mark
+  self[at] = inside
+  self[1] = at
 end
 
 --- Adds a step. kind: "next", "return", "note", "raised", "aside", "fallback", "leg".
