@@ -11,24 +11,27 @@ local object = {}
 
 local specs = {} -- by the name of the class
 
-local function raise_missing(name, key, level)
+--- Says that objects of that class have no such name. level: of who reads it, as for error here.
+function object.raise_missing(name, key, level)
   local is_plain = type(key) == "string" or type(key) == "number"
   error(("a %s has no \"%s\""):format(name, is_plain and key or type(key)), level)
 end
 
 --- Makes a class: the metatable of its objects. fields: names that are read from the inside as they
 --- are. getters: name → function(inside), which does not wait. methods: name → function(self, …).
+--- index: what finds all of these by (self, name) and raises for others, in place of the host's
+--- function; for a class that mostly knows the inside without asking.
 function object.class(name, spec)
   local members = {}
   for method, run in pairs(spec.methods or {}) do members[method] = run end
   for _, field in ipairs(spec.fields or {}) do members[field] = true end
   for field, get in pairs(spec.getters or {}) do members[field] = { get } end
   setmetatable(members, { __index = function(_, key)
-    raise_missing(name, key, 4) -- of whoever reads it, behind the host's __index
+    object.raise_missing(name, key, 4) -- of whoever reads it, behind the host's __index
   end })
   specs[name] = spec
   local class = { name = name, __metatable = false }
-  class.__index = host.object_index(members)
+  class.__index = spec.index or host.object_index(members)
 
   function class.__newindex(_, key)
     error(("a %s cannot be changed (\"%s\")"):format(name, tostring(key)), 2)
@@ -78,7 +81,7 @@ function object.fixed(class, inside)
     local get = getters[key]
     if get then return get(inside) end
     if is_field[key] then return nil end
-    raise_missing(class.name, key, 3)
+    object.raise_missing(class.name, key, 3)
   end })
   return host.object_new(class, inside, {
     class, -- it must not go before its objects

@@ -268,30 +268,41 @@ local function run_race(self, next, legs)
   return race.run(in_context, of, next, legs)
 end
 
-Request = object.class("request", {
-  getters = {
-    timeout = function(self) return self[CHANGED] and self[CHANGED].timeout end,
-    target = request.target_of,
-    key = key_of,
-    group = function(self) return self[CONTEXT].group.name end,
-    model = function(self)
-      return (self[CHANGED] and self[CHANGED].model) or self[CONTEXT].model
-    end,
-    headers = read_headers,
-    token = function(self) return (self[CONTEXT].token or NONE).name end,
-    stream = function(self) return self[CONTEXT].stream end,
-    conversation = function(self) return self[CONTEXT].conversation end,
-    told_conversation = function(self) return self[CONTEXT].told_conversation end,
-    tokens_estimate = function(self) return usage.estimate_prompt(self[CONTEXT].handle:size()) end,
-    attempts = attempts_of,
-    targets = function(self) return copy(self[TARGETS] or targets_of(self)) end,
-    keys = function(self) return copy(self[KEYS] or keys_of(self)) end,
-  },
-  methods = {
-    json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
-    race = run_race,
-  },
-})
+local getters = {
+  timeout = function(self) return self[CHANGED] and self[CHANGED].timeout end,
+  target = request.target_of,
+  key = key_of,
+  group = function(self) return self[CONTEXT].group.name end,
+  model = function(self)
+    return (self[CHANGED] and self[CHANGED].model) or self[CONTEXT].model
+  end,
+  headers = read_headers,
+  token = function(self) return (self[CONTEXT].token or NONE).name end,
+  stream = function(self) return self[CONTEXT].stream end,
+  conversation = function(self) return self[CONTEXT].conversation end,
+  told_conversation = function(self) return self[CONTEXT].told_conversation end,
+  tokens_estimate = function(self) return usage.estimate_prompt(self[CONTEXT].handle:size()) end,
+  attempts = attempts_of,
+  targets = function(self) return copy(self[TARGETS] or targets_of(self)) end,
+  keys = function(self) return copy(self[KEYS] or keys_of(self)) end,
+}
+local methods = {
+  json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
+  race = run_race,
+}
+
+--- What policies read is mostly of the request that was made last: its inside is at hand.
+local function read(self, name)
+  local method = methods[name]
+  if method then return method end
+  local get = getters[name]
+  if not get then object.raise_missing("request", name, 3) end
+  local inside = latest_inside
+  if self ~= latest then inside = object_inside(Request, self) end
+  return get(inside)
+end
+
+Request = object.class("request", { getters = getters, methods = methods, index = read })
 
 --- The request that the chain begins with.
 function request.new(of)
