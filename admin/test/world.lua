@@ -211,7 +211,6 @@ end
 function Handle:on_disconnect(what) self.leave = what end
 function Handle:set_record(record) self.known = record end
 function Handle:record() return self.known end
-function Handle:is_gone() return false end
 
 local function take(self, status, fields)
   if self.status then error("the request is answered already", 3) end

@@ -145,12 +145,6 @@ static int l_on_disconnect(lua_State *L)
 	return 0;
 }
 
-static int l_is_gone(lua_State *L)
-{
-	lua_pushboolean(L, request_check(L, 1)->is_gone);
-	return 1;
-}
-
 /* set_record(record): what the request's end, by whatever way, will be told with */
 static int l_set_record(lua_State *L)
 {
@@ -206,8 +200,8 @@ static int l_reply(lua_State *L)
 	return 0;
 }
 
-/* reply_held(attempt, status, filter, conversation, provider, attempts, more): the attempt's
- * body, which has ended, as the whole answer; the attempt is closed */
+/* reply_held(attempt, status, filter, conversation, provider, attempts, more) -> as elapsed(): the
+ * attempt's body, which has ended, as the whole answer; the attempt is closed */
 static int l_reply_held(lua_State *L)
 {
 	struct request *request = check_unanswered(L);
@@ -223,7 +217,7 @@ static int l_reply_held(lua_State *L)
 	exchange_reply(request->exchange, status, fields, count, gate_data(gate),
 		gate_size(gate));
 	attempt_end(L, 2);
-	return 0;
+	return arrival_push_elapsed(L, request);
 }
 
 /* start(status, fields, length): length -1 where it is not known */
@@ -399,7 +393,6 @@ static const luaL_Reg methods[] = {
 	{ "guess", api_body_guess },
 	{ "kind", api_body_kind },
 	{ "on_disconnect", l_on_disconnect },
-	{ "is_gone", l_is_gone },
 	{ "set_record", l_set_record },
 	{ "record", l_record },
 	{ "keep_bodies", kept_bodies_l_keep },

@@ -56,13 +56,17 @@ int arrival_l_uuid(lua_State *L)
 	return 1;
 }
 
-/* elapsed() -> seconds */
+int arrival_push_elapsed(lua_State *L, const struct request *request)
+{
+	lua_pushnumber(L, (double)(clock_us() - request->arrival.start_us) / 1e6);
+	lua_pushboolean(L, request->is_gone);
+	return 2;
+}
+
+/* elapsed() -> seconds, is_gone */
 int arrival_l_elapsed(lua_State *L)
 {
-	const struct request *request = request_check(L, 1);
-
-	lua_pushnumber(L, (double)(clock_us() - request->arrival.start_us) / 1e6);
-	return 1;
+	return arrival_push_elapsed(L, request_check(L, 1));
 }
 
 static struct bytes text_of(const char *text)

@@ -28,6 +28,9 @@ struct arrival {
 /* The host's part of the request's record; the texts borrow from the request. */
 void arrival_tell(const struct request *request, struct record_reading *reading);
 
+/* Pushes the seconds since it arrived and whether its client has left; returns 2. */
+int arrival_push_elapsed(lua_State *L, const struct request *request);
+
 /* Methods of a request's handle, see host_request.lua. */
 int arrival_l_arrive(lua_State *L);
 int arrival_l_id(lua_State *L);

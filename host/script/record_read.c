@@ -30,9 +30,10 @@ enum attempt_text {
 	ATTEMPT_TEXTS
 };
 
-/* Of a record: usage, whether it is a stream, and then these. */
+#define ATTEMPT_VALUES ((int)ATTEMPT_NUMBERS + (int)ATTEMPT_TEXTS)
+
+/* Of a record: usage, whether it is a stream, its last attempt, and then these. */
 enum record_number {
-	ATTEMPT_COUNT,
 	SECONDS,
 	FIRST_BYTE,
 	FIRST_EVENT,
@@ -82,10 +83,11 @@ static void read_texts(lua_State *L, int first, struct bytes *texts, int count)
 static void read_numbers(lua_State *L, int first, double *numbers, int count)
 {
 	for (int i = 0; i < count; i++) {
-		double number = NONE;
+		double number = lua_tonumber(L, first + i);
 
-		if (lua_type(L, first + i) == LUA_TNUMBER)
-			number = lua_tonumber(L, first + i);
+		/* What is none has become 0. */
+		if (number == 0 && lua_type(L, first + i) != LUA_TNUMBER)
+			number = NONE;
 		numbers[i] = number >= 0 ? number : NONE; /* NaN is none */
 	}
 }
@@ -135,7 +137,7 @@ static void make_room(struct record_reading *reading, size_t size)
 	reading->words = xrealloc(reading->words, size * sizeof(*reading->words));
 }
 
-void record_read_attempt(lua_State *L, int first, struct record_reading *reading)
+size_t record_read_attempt(lua_State *L, int first, struct record_reading *reading)
 {
 	double numbers[ATTEMPT_NUMBERS];
 	struct bytes texts[ATTEMPT_TEXTS];
@@ -147,7 +149,7 @@ void record_read_attempt(lua_State *L, int first, struct record_reading *reading
 	read_texts(L, first + ATTEMPT_NUMBERS, texts, ATTEMPT_TEXTS);
 	place = (size_t)whole(numbers[ATTEMPT_PLACE]);
 	if (place == 0 || place > reading->attempts_read + 1)
-		return; /* there is nothing before it */
+		return place; /* there is none, or nothing before it */
 	reading->attempts_read = place;
 	make_room(reading, place);
 	attempt = &reading->record.attempts[place - 1];
@@ -162,6 +164,7 @@ void record_read_attempt(lua_State *L, int first, struct record_reading *reading
 		memcmp(attempt->failure.data, "lost", 4) == 0;
 	attempt->ms = ms_of(numbers[ATTEMPT_SECONDS], 0);
 	attempt->first_event_ms = ms_of(numbers[ATTEMPT_FIRST_EVENT], RECORD_NO_MS);
+	return place;
 }
 
 static void read_usage(lua_State *L, int index, struct record_reading *reading)
@@ -232,11 +235,12 @@ void record_read(lua_State *L, int first, struct record_reading *reading)
 
 	read_usage(L, first++, reading);
 	reading->record.is_stream = lua_toboolean(L, first++);
+	take_attempts(record_read_attempt(L, first, reading), reading);
+	first += ATTEMPT_VALUES;
 	read_numbers(L, first, numbers, NUMBERS);
 	first += NUMBERS;
 	read_texts(L, first, &reading->record.token, TOLD_TEXTS);
 	read_texts(L, first + TOLD_TEXTS, texts, TEXTS);
-	take_attempts((size_t)whole(numbers[ATTEMPT_COUNT]), reading);
 	take_numbers(numbers, &reading->record);
 	take_texts(texts, reading);
 }

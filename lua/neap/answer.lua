@@ -70,16 +70,11 @@ local function wanted_fields(of)
   return add_wanted(of, {})
 end
 
-local filters = {}
-
-local function filter_of(dialect)
-  local filter = filters[dialect]
-  if not filter then
-    filter = host.filter(dialect.answer_headers)
-    filters[dialect] = filter
-  end
-  return filter
-end
+--- What passes of the headers that a provider of a dialect sends; made at its first answer.
+local filters = setmetatable({}, { __index = function(self, dialect)
+  self[dialect] = host.filter(dialect.answer_headers)
+  return rawget(self, dialect)
+end })
 
 --- Those of an answer that a provider gave and that is not sent as it came: the provider's headers
 --- are among them. One that is sent as it came gets the same from the host (request:reply_held).
@@ -122,14 +117,14 @@ local function note_first_byte(of)
   of.record.first_byte_seconds = requests.elapsed(of.handle)
 end
 
---- size: bytes of body that went out. seconds: what the request took, where that is known.
-local function finish(of, status, outcome, size, why, seconds)
+--- size: bytes of body that went out. seconds, is_gone: as of request:elapsed, where that is known.
+local function finish(of, status, outcome, size, why, seconds, is_gone)
   local self = of.record
-  seconds = seconds or requests.elapsed(of.handle)
+  if not seconds then seconds, is_gone = requests.elapsed(of.handle) end
   self.first_byte_seconds = self.first_byte_seconds or seconds
   self.status, self.outcome, self.bytes_out = status, outcome, size
   if why then self.error = why end -- a name without a value would need room, too
-  if requests.is_gone(of.handle) then self.outcome, self.status = "aborted", 499 end
+  if is_gone then self.outcome, self.status = "aborted", 499 end
   record.finish(self, seconds)
 end
 
@@ -370,7 +365,7 @@ local function relay(of, inside)
   note_first_byte(of)
   of.open = nil
   record.trim(of.record)
-  requests.relay(of.handle, transfer, inside.status, filter_of(inside.way.dialect),
+  requests.relay(of.handle, transfer, inside.status, filters[inside.way.dialect],
     of.conversation, inside.way.provider, #of.attempts, fields, length, plan)
 end
 
@@ -384,15 +379,15 @@ function answer.break_off(of, why)
 end
 
 --- A whole answer of the client's own dialect, as it came.
-local function pass_whole(of, inside, seconds)
+local function pass_whole(of, inside)
   local self, transfer, dialect = of.record, inside.transfer, of.dialect
   self.usage = inside.usage or dialect.usage(transfer)
   if not self.usage then record.estimate(self, of.handle, dialect.content_size(transfer)) end
-  requests.reply_held(of.handle, transfer, inside.status, filter_of(dialect), of.conversation,
-    inside.way.provider, #of.attempts, wanted_fields(of))
-  inside.transfer, of.open = nil, nil
+  local seconds, is_gone = requests.reply_held(of.handle, transfer, inside.status,
+    filters[dialect], of.conversation, inside.way.provider, #of.attempts, wanted_fields(of))
+  inside.transfer, of.open, self.first_event_seconds = nil, nil, seconds
   give_way()
-  return finish(of, inside.status, "ok", inside.size, nil, seconds)
+  return finish(of, inside.status, "ok", inside.size, nil, seconds, is_gone)
 end
 
 --- What is no provider's: a refusal, a policy's own message, a failure without an attempt.
@@ -412,15 +407,18 @@ function answer.commit(of, got)
   local way = inside.way
   if open and open ~= inside then response.close(open) end
   if not way then return send_own(of, inside) end
-  local seconds = requests.elapsed(of.handle)
-  self.last, self.first_event_seconds = inside, seconds
+  self.last = inside
+  local is_native, is_good = way.dialect == of.dialect, not (inside.failure or inside.body)
+  if inside.is_whole and is_native and is_good and not of.stream then
+    return pass_whole(of, inside)
+  end
+  self.first_event_seconds = requests.elapsed(of.handle)
   if inside.failure then return pass_failure(of, inside) end
   if inside.body then return pass_error(of, inside) end
-  local is_stream, is_native = inside.is_stream, way.dialect == of.dialect
+  local is_stream = inside.is_stream
   if is_stream and not of.stream then return collect(of, inside) end
   if is_stream and not is_native then return translate(of, inside) end
   if not is_stream and (of.stream or not is_native) then return convert(of, inside) end
-  if inside.is_whole then return pass_whole(of, inside, seconds) end
   relay(of, inside)
 end
 

@@ -69,8 +69,8 @@ function host.rates(prices) end
 ---@return number # whole micros
 function host.cost(rates, used) end
 
---- An attempt of the record that ends next. They are told in their order, and their texts must stay
---- until end_record.
+--- An attempt of the record that ends next, but not its last. They are told in their order, and
+--- their texts must stay until end_record.
 ---@param place integer from 1; what was told of later ones is forgotten
 ---@param status integer?
 ---@param seconds number
@@ -83,15 +83,15 @@ function host.record_attempt(place, status, seconds, first_event_seconds, target
   why) end
 
 --- The request is over: its line goes to the log, where that is JSON, and its
---- record to the journal. Its attempts were told before; what the host knows itself is not told
---- (arrival.h). neap.record has the other names.
+--- record to the journal. Its attempts were told before, but for the last one; what the host knows
+--- itself is not told (arrival.h). neap.record has the other names.
 ---@param request neap.host_request
 ---@param used userdata? a usage
 ---@param is_stream boolean
----@param ... number|string|boolean|nil attempt_count, seconds, first_byte_seconds,
----first_event_seconds, status, bytes_out, cost_micros, price_version; token, group, endpoint,
----dialect_in, dialect_out, model, provider, target_model, key, conversation; outcome, policy,
----error, trace, origin
+---@param ... number|string|boolean|nil what record_attempt takes, of the last attempt (place 0:
+---there was none); seconds, first_byte_seconds, first_event_seconds, status, bytes_out,
+---cost_micros, price_version; token, group, endpoint, dialect_in, dialect_out, model, provider,
+---target_model, key, conversation; outcome, policy, error, trace, origin
 ---@return string? id, number? wall of the request, where the log's lines are text: then there is
 ---none of this record yet
 function host.end_record(request, used, is_stream, ...) end

@@ -80,6 +80,7 @@ function request:id() end
 function request:uuid() end
 
 ---@return number seconds since it arrived
+---@return boolean is_gone whether the client left before its answer had ended
 function request:elapsed() end
 
 ---@param name string
@@ -130,9 +131,6 @@ function request:kind() end
 ---@param what "cancel"|"drain"|"detach"
 function request:on_disconnect(what) end
 
----@return boolean
-function request:is_gone() end
-
 ---@param record table what its end, by whatever way, will be told with
 function request:set_record(record) end
 
@@ -163,6 +161,8 @@ function request:reply(status, fields, body) end
 ---@param provider string
 ---@param attempts integer how many there were
 ---@param more (string|number)[]?
+---@return number seconds as of elapsed, with the answer sent
+---@return boolean is_gone
 function request:reply_held(attempt, status, filter, conversation, provider, attempts, more) end
 
 ---@param status integer

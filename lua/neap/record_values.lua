@@ -6,11 +6,16 @@ local host = require "neap.host"
 
 local record_values = {}
 
---- An attempt that has no end was under way when the request ended.
-local function tell_attempts(attempts, record_attempt)
-  for place = 1, #attempts do
+local NONE = { seconds = 0 } -- the last attempt of a request that made none
+
+--- Of an attempt that has no end: it was under way when the request ended.
+local function seconds_so_far(attempt) return host.now() - attempt.started end
+
+--- Tells each attempt but the last, which goes with the record: it is the only one of most.
+local function tell_earlier(attempts, record_attempt)
+  for place = 1, #attempts - 1 do
     local attempt = attempts[place]
-    record_attempt(place, attempt.status, attempt.seconds or host.now() - attempt.started,
+    record_attempt(place, attempt.status, attempt.seconds or seconds_so_far(attempt),
       attempt.first_event_seconds, attempt.target_name, attempt.key_id, attempt.failure,
       attempt.why)
   end
@@ -24,14 +29,18 @@ end
 ---@return string? id, number? wall
 function record_values.tell(self, prices)
   local attempts, of, last, cost = self.attempts, self.context, self.last, self.cost_micros
-  tell_attempts(attempts, host.record_attempt)
+  local count = #attempts
+  local latest = attempts[count] or NONE
+  if count > 1 then tell_earlier(attempts, host.record_attempt) end
   local token, group, provider, model, key, dialect = of.token, of.group, nil, nil, nil, nil
   if last then
     local way = last.way
     provider, model, key, dialect = way.provider, last.model or way.model, way.key_id, way.dialect
   end
-  return host.end_record(of.handle, self.usage, of.stream, #attempts, self.seconds,
-    self.first_byte_seconds, self.first_event_seconds, self.status, self.bytes_out, cost,
+  return host.end_record(of.handle, self.usage, of.stream, count, latest.status,
+    latest.seconds or seconds_so_far(latest), latest.first_event_seconds, latest.target_name,
+    latest.key_id, latest.failure, latest.why, self.seconds, self.first_byte_seconds,
+    self.first_event_seconds, self.status, self.bytes_out, cost,
     cost and (prices and prices.version or 0), token and token.name, group and group.name,
     of.endpoint, of.dialect.name, dialect and dialect.name, of.model, provider, model, key,
     of.conversation, self.outcome, self.policy, self.error, self.trace, self.origin)
@@ -45,8 +54,11 @@ end
 ---@return boolean? is_taken, string? why
 function record_values.tell_past(self, journal)
   local attempts, cost = self.attempts, self.cost_micros
-  tell_attempts(attempts, journal.record_attempt)
+  local latest = attempts[#attempts] or NONE
+  tell_earlier(attempts, journal.record_attempt)
   return journal.end_record(self.uuid, self.wall, self.usage, self.stream, #attempts,
+    latest.status, latest.seconds or seconds_so_far(latest), latest.first_event_seconds,
+    latest.target_name, latest.key_id, latest.failure, latest.why,
     self.seconds, self.first_byte_seconds, self.first_event_seconds, self.status, self.bytes_out,
     cost, cost and (self.prices and self.prices.version or 0), self.token, self.group,
     self.endpoint, self.dialect_in, self.dialect_out, self.model, self.provider,

@@ -247,7 +247,7 @@ static void test_broken_off(void **state)
 	assert_int_equal(record->usage.in_fresh, 0);
 	assert_int_equal(luaL_dostring(L, "record_attempt(9, 200, 1, nil, 'far/off')"),
 		0);
-	assert_int_equal(luaL_dostring(L, "end_record(nil, 0, false, false, 9)"), 0);
+	assert_int_equal(luaL_dostring(L, "end_record(nil, 0, nil, false, 9)"), 0);
 	assert_int_equal(record->attempt_count, 1);
 }
 

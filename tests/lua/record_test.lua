@@ -40,8 +40,10 @@ test("it tells the host the same as if nothing had happened", function()
   self.outcome, self.bytes_out = "ok", 9
   record.finish(self)
   host.end_record = tell
-  test.equal({ values[3], values[4], values[5], values[8], values[9] }, { true, 1, 3, 200, 9 })
-  test.equal({ unpack(values, 12, 22) }, { "app", "group", "chat", "openai", "openai", "group",
+  test.equal({ values[3], values[4], values[12], values[15], values[16] },
+    { true, 1, 3, 200, 9 })
+  test.equal({ unpack(values, 5, 8) }, { 200, 0.5, nil, "a/m" })
+  test.equal({ unpack(values, 19, 29) }, { "app", "group", "chat", "openai", "openai", "group",
     "a", "m", nil, "c", "ok" })
 end)
 

@@ -21,7 +21,7 @@ end
 function Handle:header(name) return self.given_headers[name:lower()] end
 function Handle:id() return "test" end
 function Handle:uuid() return "test" end
-function Handle:elapsed() return host.now() - self.began end
+function Handle:elapsed() return host.now() - self.began, false end
 function Handle:peer() return "127.0.0.1", true end
 function Handle:size() return #self.text end
 
@@ -36,7 +36,6 @@ function Handle:member(name)
   if raw then return raw, kind, #raw end
 end
 
-function Handle:is_gone() return false end
 function Handle:on_disconnect() end
 function Handle:set_record() end
 
@@ -73,6 +72,7 @@ function Handle:reply_held(attempt, status, _, ...)
   take_fields(self, status, passed_fields(self, attempt, ...))
   self.answer = attempt:text(0)
   attempt:close()
+  return self:elapsed()
 end
 
 function Handle:start(status, fields)
