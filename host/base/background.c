@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 #define NICE 10
-#define STEPS 16 /* for which one gives way once */
+#define STEPS 64 /* for which one gives way once: some 0.1 ms */
 #define GIVE_WAY_US 10000
 
 static _Thread_local struct {

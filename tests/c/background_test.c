@@ -14,7 +14,7 @@
 #include "base/clock.h"
 
 #define STEPS \
-	800 /* a few microseconds of them, a thousandth of what Linux calls a slice */
+	3200 /* some microseconds of them, a hundredth of what Linux calls a slice */
 #define WINDOW_US 10000
 #define TRIES 50
 
