@@ -25,10 +25,12 @@ static void set_next(struct state *state)
 }
 
 /* LuaJIT's own steps begin at such a part of what there is now: at twice as much as a
- * collection of ours waits for. */
+ * collection of ours waits for, or has found when it came late. */
 static void hold_back(struct state *state)
 {
-	lua_gc(state->lua, LUA_GCSETPAUSE, (int)(200 * state->collect_at / state->used));
+	size_t most = state->used > state->collect_at ? state->used : state->collect_at;
+
+	lua_gc(state->lua, LUA_GCSETPAUSE, (int)(200 * most / state->used));
 	lua_gc(state->lua, LUA_GCRESTART, -1);
 	state->collect_seen = state->used;
 }

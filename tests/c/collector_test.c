@@ -104,6 +104,31 @@ static void test_more_garbage_is_left_where_much_is_alive(void **arg)
 	state_free(state);
 }
 
+/* A run that leaves more than twice of what a collection waits for, as loading does, does not
+ * hand all that follows over to LuaJIT's own collections. */
+static void test_a_run_that_leaves_much_changes_nothing(void **arg)
+{
+	struct state *state = state_new(&state_default_limits);
+	struct told told = { 0 };
+	size_t most;
+
+	(void)arg;
+	run(state, "kept = {} for i = 1, 60000 do kept[i] = { i } end"); /* 5 MiB */
+	most = state_memory(state) + 4 * MIB;
+	state_on_garbage(state, on_garbage, &told);
+	run(state, "kept = nil");
+	for (int i = 0; i < 1000; i++) {
+		int before = told.count;
+
+		leave_garbage(state);
+		if (told.count != before)
+			state_collect(state);
+		assert_true(state_memory(state) < most);
+	}
+	assert_true(told.count > 10); /* steps */
+	state_free(state);
+}
+
 /* A run that allocates much more than there is does not wait for its end. */
 static void test_a_long_run_is_collected_on_its_way(void **arg)
 {
@@ -124,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_garbage_is_collected_between_runs),
 		cmocka_unit_test(test_who_wants_to_is_told),
 		cmocka_unit_test(test_more_garbage_is_left_where_much_is_alive),
+		cmocka_unit_test(test_a_run_that_leaves_much_changes_nothing),
 		cmocka_unit_test(test_a_long_run_is_collected_on_its_way),
 	};
 
