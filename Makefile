@@ -60,6 +60,12 @@ endif
 # addresses, without a jump on the way, saves a request 6 % of its instruction-cache misses.
 BINDING := -fno-plt
 
+# What is small and called for each request becomes a part of the program, where its package
+# has it as an archive too: 2 % of a request's time.
+BOUND := luajit-5.1 event_pthreads event_core sodium lmdb
+ARCHIVES := $(foreach lib,$(BOUND),$(filter /%,$(shell $(CC) -print-file-name=lib$(lib).a)))
+
+
 # NEAP_SANITIZE: memory comes from malloc alone, which the sanitizers watch. Fortified
 # calls would hide errors from them.
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DNEAP_SANITIZE
@@ -98,7 +104,7 @@ OBJ$(1) := $(SRC:%.c=build/obj$(1)/%.o) \
 	$(patsubst /usr/share/llhttp/%.c,build/obj$(1)/llhttp/%.o,$(LLHTTP))
 build/neap$(1): $$(OBJ$(1))
 	$$(say) LINK $$@
-	$$(Q)$(2) $(3) $(4) -Wl,--as-needed -o $$@ $$^ $$(LIBS)
+	$$(Q)$(2) $(3) $(4) -Wl,--as-needed -o $$@ $$^ $$(BOUND_ARCHIVES) $$(LIBS)
 
 build/obj$(1)/host.a: $$(filter-out %/host/main.o,$$(OBJ$(1)))
 	@rm -f $$@
@@ -114,6 +120,7 @@ build/test$(1)/%: build/obj$(1)/tests/c/%.o \
 endef
 
 $(eval $(call flavour,,$(CC),$(CFLAGS) $(HARDENING) $(BINDING),$(HARDENING_LINK) $(LDFLAGS)))
+build/neap: BOUND_ARCHIVES := $(ARCHIVES)
 $(eval $(call flavour,-asan,$(CC),$(SANITIZE) $(ASAN),))
 $(eval $(call flavour,-tsan,clang,$(SANITIZE) $(TSAN),))
 $(eval $(call flavour,-fuzz,clang,$(SANITIZE) $(ASAN) -fsanitize=fuzzer-no-link,))
