@@ -440,6 +440,13 @@ static int l_relax(lua_State *L)
 	return 1;
 }
 
+/* limit_cpu(ms) -> whether the run, which had no limit, has this one now; 0 ends it */
+static int l_limit_cpu(lua_State *L)
+{
+	lua_pushboolean(L, state_limit_cpu(L, (int)luaL_checkinteger(L, 1)));
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
 	{ "now", l_now },
 	{ "wall", l_wall },
@@ -457,6 +464,7 @@ static const luaL_Reg functions[] = {
 	{ "sleep", l_sleep },
 	{ "set_boundary", l_set_boundary },
 	{ "relax", l_relax },
+	{ "limit_cpu", l_limit_cpu },
 	{ NULL, NULL },
 };
 

@@ -363,6 +363,20 @@ void state_relax(lua_State *L)
 	arm_as_usual(state);
 }
 
+bool state_limit_cpu(lua_State *L, int cpu_ms)
+{
+	struct state *state = state_of(L);
+
+	if (state->depth == 0 || (state->budget_us > 0) == (cpu_ms > 0))
+		return false;
+	state->overrun = OVERRUN_NONE;
+	state->is_relaxed = false;
+	state->budget_us = (int64_t)cpu_ms * 1000;
+	start_clock(state);
+	arm_as_usual(state);
+	return true;
+}
+
 bool state_is_overrun(lua_State *L)
 {
 	const struct state *state = state_of(L);

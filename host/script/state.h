@@ -61,6 +61,9 @@ void state_set_boundary(lua_State *L);
  * memory mark after a collection if memory was the reason). A second overrun in the same
  * resume ends the fiber. Without an overrun it does nothing. */
 void state_relax(lua_State *L);
+/* A run without a limit of CPU time (state_call with 0) has one of cpu_ms from now on; 0 takes it
+ * away again. False: nothing changes, since the run has a limit of its own, or, for 0, none. */
+bool state_limit_cpu(lua_State *L, int cpu_ms);
 /* True if the present resume overran its CPU or memory limit (before state_relax). */
 bool state_is_overrun(lua_State *L);
 /* Called by a binding that may be long in C, where no hook fires: adds work (about a

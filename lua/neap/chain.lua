@@ -2,6 +2,7 @@
 
 local chain_check = require "neap.chain_check"
 local context = require "neap.context"
+local fault = require "neap.fault"
 local host = require "neap.host"
 local object = require "neap.object"
 local policy = require "neap.policy"
@@ -94,6 +95,12 @@ function chain.require(loader, name)
   return loader.modules[name]
 end
 
+--- What a policy's file raised. That memory has run out has no place, and what is no text neither.
+local function with_place(raised, path)
+  local text = type(raised) == "string" and raised or "raised a " .. type(raised)
+  return text:find("^[^%s:]+:%d+: ") and text or ("%s:1: %s"):format(path, text)
+end
+
 --- The definition of a policy's name, or nil and a message with file and line.
 function chain.definition(loader, name)
   local known = loader.definitions[name]
@@ -105,9 +112,9 @@ function chain.definition(loader, name)
     known.problem = ("there is no policy \"%s\""):format(name)
     return nil, known.problem
   end
-  local ok, result = pcall(run_sandboxed, loader, text, path)
+  local ok, result = fault.at_load(function() return run_sandboxed(loader, text, path) end)
   if not ok then
-    known.problem = tostring(result)
+    known.problem = with_place(result, path)
   elseif not policy.is_definition(result) then
     known.problem = path .. ":1: a policy file returns what policy.define gave it"
   else

@@ -26,6 +26,7 @@ local config = {}
 ---@field getenv fun(name: string): string?
 ---@field read fun(path: string): string?, string? the content of a file, or nil and why not
 ---@field dialects string[]? the dialects that exist; else those of the program
+---@field run_protected (fun(run: function): boolean, any)? instead of pcall, for the text
 
 --- What the checks of one file share: where errors go, and what can be looked up.
 ---@class neap.config.check
@@ -212,7 +213,7 @@ function config.load(options)
   if not text then
     return nil, { { path = options.path, line = 0, text = message or "it can not be read" } }
   end
-  local script = words.run(text)
+  local script = words.run(text, options.run_protected)
   local check = new_check(options, script, text)
   for _, problem in ipairs(script.errors) do check:fail_line(problem.line, problem.text) end
   local configuration = config_check.top(check, script.top)

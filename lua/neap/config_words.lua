@@ -177,13 +177,16 @@ end
 
 local function note_lua_error(script, message)
   local line, text = tostring(message):match("^router%.lua:(%d+): (.*)$")
-  script:fail(tonumber(line) or 1, without_text(text or tostring(message)))
+  -- A place in the library helps nobody: there the text was when its time ran out.
+  text = text or tostring(message):gsub("^lua/%S+:%d+: ", "")
+  script:fail(tonumber(line) or 1, without_text(text))
 end
 
 --- Runs the text. Never raises.
 ---@param text string
+---@param run_protected (fun(run: function): boolean, any)? as pcall, which it is without
 ---@return neap.config.script
-function words.run(text)
+function words.run(text, run_protected)
   local script = { list = {}, top = {}, errors = {}, unknown = {}, is_whole = false }
   function script:fail(line, problem)
     self.errors[#self.errors + 1] = { line = line, text = problem }
@@ -199,7 +202,7 @@ function words.run(text)
     note_lua_error(script, message)
     return script
   end
-  script.is_whole, message = pcall(setfenv(chunk, environment(script)))
+  script.is_whole, message = (run_protected or pcall)(setfenv(chunk, environment(script)))
   if not script.is_whole then note_lua_error(script, message) end
   return script
 end

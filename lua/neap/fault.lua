@@ -10,6 +10,7 @@ local steps = require "neap.steps"
 
 local fault = {}
 
+local LOAD_CPU_MS = 2000 -- of each file of somebody's, when it is loaded
 local FAULTS_MAX = 5 -- of a policy, after which its chains are set aside
 
 --- Runs the function with two arguments: what it returns, or nil and the text of what it raised.
@@ -21,6 +22,16 @@ function fault.catch(run, given, inside)
   return nil, tostring(got)
 end
 host.set_boundary(fault.catch)
+
+--- As pcall, for somebody's file that runs at load, where there is no limit of CPU time: a loop
+--- without an end there would end all reloads.
+function fault.at_load(run)
+  if not host.limit_cpu(LOAD_CPU_MS) then return pcall(run) end
+  local got, problem = fault.catch(run)
+  host.limit_cpu(0)
+  if problem then return false, problem end
+  return true, got
+end
 
 -- ------------------------------------------------------------------------------------
 -- Counts

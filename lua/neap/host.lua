@@ -135,6 +135,11 @@ function host.set_boundary(guard) end
 ---@return boolean was_overrun
 function host.relax() end
 
+--- Gives a run that has no limit of CPU time, as at load, one from now on; 0 takes it away again.
+---@param ms integer
+---@return boolean is_changed false: the run has a limit of its own, or, for 0, none
+function host.limit_cpu(ms) end
+
 -- ------------------------------------------------------------------------------------
 -- Objects (api_object.c)
 

@@ -14,6 +14,7 @@ local config = require "neap.config"
 local config_stored = require "neap.config_stored"
 local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
+local fault = require "neap.fault"
 local health = require "neap.health"
 local host = require "neap.host"
 local key_list = require "neap.key_list"
@@ -65,7 +66,7 @@ local function open_configuration(path, lookups)
   if not text then return nil, ("%s:1: it cannot be read: %s"):format(path, why) end
   local configuration, errors = config.load { text = text, path = path,
     getenv = lookups and lookups.getenv or host.env, read = lookups and lookups.read or host.read,
-    dialects = dialects() }
+    dialects = dialects(), run_protected = fault.at_load }
   if not configuration then return nil, table.concat(config.format(errors), "\n") end
   return configuration
 end

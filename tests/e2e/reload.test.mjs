@@ -238,7 +238,23 @@ test(
         `${config}group "x" { policies = { "priority_failover", "priority_failover" }, targets = { { "a", "m" } } }\n`,
         /router\.lua:4/,
       ],
+      ["a loop without an end", `${config}while true do end\n`, /router\.lua:4: stopped after/],
+      [
+        "a policy with a loop without an end",
+        `${config}group "x" { policies = { "endless" } }\n`,
+        /router\.lua:4: policies\/endless\.lua:2: stopped after/,
+      ],
+      [
+        "a policy that catches what ends its loop",
+        `${config}group "x" { policies = { "stubborn" } }\n`,
+        /router\.lua:4: policies\/stubborn\.lua:2: stopped after/,
+      ],
     ];
+    neap.write("policies/endless.lua", "local at = 1\nwhile at do end\n");
+    neap.write(
+      "policies/stubborn.lua",
+      "local function loop() while true do end end\nwhile true do pcall(loop) end\n",
+    );
     for (const [name, text, pattern] of breaks) {
       await t.test(name, async () => {
         neap.configure(text);
