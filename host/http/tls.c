@@ -33,11 +33,20 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static int openssl_err(struct err *err, const char *path)
+/* what: that the file should be. The first error is what led to the others. */
+static int openssl_err(struct err *err, const char *path, const char *what)
 {
-	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
-	return err_set(err, -EINVAL, "%s: %s", path, reason ? reason : "cannot be used");
+	return err_set(err, -EINVAL, "%s is no %s that can be used: %s", path, what,
+		reason ? reason : "it cannot be read");
+}
+
+/* Nobody is asked for one: whoever starts neap may not be there. */
+static int refuse_password(char *room, int size, int is_writing, void *arg)
+{
+	(void)room, (void)size, (void)is_writing, (void)arg;
+	return -1;
 }
 
 int tls_new(struct tls **out, const char *certificate_path, const char *key_path,
@@ -59,13 +68,14 @@ int tls_new(struct tls **out, const char *certificate_path, const char *key_path
 			SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+	SSL_CTX_set_default_passwd_cb(context, refuse_password);
 	if (SSL_CTX_use_certificate_chain_file(context, certificate_path) != 1) {
-		rc = openssl_err(err, certificate_path);
+		rc = openssl_err(err, certificate_path, "PEM certificate");
 		goto fail;
 	}
 	if (SSL_CTX_use_PrivateKey_file(context, key_path, SSL_FILETYPE_PEM) != 1 ||
 		SSL_CTX_check_private_key(context) != 1) {
-		rc = openssl_err(err, key_path);
+		rc = openssl_err(err, key_path, "PEM key of the certificate");
 		goto fail;
 	}
 

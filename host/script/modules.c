@@ -7,6 +7,8 @@
 
 #include <lauxlib.h>
 
+#include "base/err.h"
+#include "http/listener.h"
 #include "script/sandbox.h"
 #include "script/sources.h"
 #include "script/stored.h"
@@ -195,10 +197,25 @@ static int l_readonly(lua_State *L)
 	return 1;
 }
 
+/* certificate_problem(certificate, key) -> nil, or why these files are none for a listener */
+static int l_certificate_problem(lua_State *L)
+{
+	struct tls *tls;
+	struct err err;
+
+	if (tls_new(&tls, luaL_checkstring(L, 1), luaL_checkstring(L, 2), &err) == 0) {
+		tls_unref(tls);
+		return 0;
+	}
+	lua_pushstring(L, err.text);
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
 	{ "read", l_read },
 	{ "files", l_files },
 	{ "env", l_env },
+	{ "certificate_problem", l_certificate_problem },
 	{ "home", l_home },
 	{ "stored", l_stored },
 	{ "load_policy", l_load_policy },

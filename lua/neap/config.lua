@@ -26,6 +26,7 @@ local config = {}
 ---@field getenv fun(name: string): string?
 ---@field read fun(path: string): string?, string? the content of a file, or nil and why not
 ---@field dialects string[]? the dialects that exist; else those of the program
+---@field certificate_problem (fun(certificate: string, key: string): string?)? of two paths
 ---@field run_protected (fun(run: function): boolean, any)? instead of pcall, for the text
 
 --- What the checks of one file share: where errors go, and what can be looked up.
@@ -34,6 +35,7 @@ local config = {}
 ---@field folder string
 ---@field dialects string[]?
 ---@field read fun(path: string): string?, string?
+---@field certificate_problem (fun(certificate: string, key: string): string?)?
 local Check = {}
 Check.__index = Check
 
@@ -124,6 +126,7 @@ local function new_check(options, script, text)
     getenv = options.getenv,
     read = options.read,
     dialects = options.dialects,
+    certificate_problem = options.certificate_problem,
     errors = {},
     references = {},
   }, Check)

@@ -38,6 +38,19 @@ local function cors(check, value, place)
   return fields.one_or_list(urls.origin)(check, value, place)
 end
 
+local certificates = record({ certificate = fields.readable, key = fields.readable },
+  { certificate = "the path of a PEM file", key = "the path of a PEM file" })
+
+--- Files that can be read, and that a listener can use.
+local function tls(check, value, place)
+  local files = certificates(check, value, place)
+  if files and files.certificate and files.key and check.certificate_problem then
+    local problem = check.certificate_problem(files.certificate, files.key)
+    if problem then check:fail(place, ("%s: %s"):format(place.title, problem)) end
+  end
+  return files
+end
+
 local TOP = {
   listen = fields.address,
   admin = record({ listen = fields.address, names = list(text) },
@@ -49,8 +62,7 @@ local TOP = {
   watch = fields.flag,
   journal = fields.flag,
   cors = cors,
-  tls = record({ certificate = fields.readable, key = fields.readable },
-    { certificate = "the path of a PEM file", key = "the path of a PEM file" }),
+  tls = tls,
   spool = fields.bytes,
   private_upstreams = fields.flag,
   guess_conversations = fields.flag,

@@ -318,6 +318,11 @@ function host.is_current() end
 ---@return string? text, string? why
 function host.read(path) end
 
+---@param certificate string the path of a file
+---@param key string
+---@return string? # why a listener cannot use them
+function host.certificate_problem(certificate, key) end
+
 ---@param folder string
 ---@return string[] # the names in it, in order; none where it cannot be read
 function host.files(folder) end

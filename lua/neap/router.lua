@@ -66,7 +66,8 @@ local function open_configuration(path, lookups)
   if not text then return nil, ("%s:1: it cannot be read: %s"):format(path, why) end
   local configuration, errors = config.load { text = text, path = path,
     getenv = lookups and lookups.getenv or host.env, read = lookups and lookups.read or host.read,
-    dialects = dialects(), run_protected = fault.at_load }
+    dialects = dialects(), certificate_problem = host.certificate_problem,
+    run_protected = fault.at_load }
   if not configuration then return nil, table.concat(config.format(errors), "\n") end
   return configuration
 end

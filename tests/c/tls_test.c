@@ -11,14 +11,17 @@
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static char folder[] = "/tmp/tls-test-XXXXXX";
-static char certificate_path[64], key_path[64], other_key_path[64];
+static char certificate_path[64], key_path[64], other_key_path[64],
+	sealed_key_path[64];
 
-static void write_key(EVP_PKEY *key, const char *path)
+static void write_key(EVP_PKEY *key, const char *path, const char *password)
 {
 	FILE *file = fopen(path, "w");
 
 	assert_non_null(file);
-	assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+	assert_int_equal(PEM_write_PrivateKey(file, key, password ? EVP_aes_128_cbc() : NULL,
+				 NULL, 0, NULL, (char *)(uintptr_t)password),
+		1);
 	fclose(file);
 }
 
@@ -35,6 +38,7 @@ static int make_certificate(void **state)
 	snprintf(certificate_path, sizeof(certificate_path), "%s/certificate", folder);
 	snprintf(key_path, sizeof(key_path), "%s/key", folder);
 	snprintf(other_key_path, sizeof(other_key_path), "%s/other", folder);
+	snprintf(sealed_key_path, sizeof(sealed_key_path), "%s/sealed", folder);
 	X509_set_version(certificate, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
@@ -47,8 +51,9 @@ static int make_certificate(void **state)
 	file = fopen(certificate_path, "w");
 	PEM_write_X509(file, certificate);
 	fclose(file);
-	write_key(key, key_path);
-	write_key(other, other_key_path);
+	write_key(key, key_path, NULL);
+	write_key(key, sealed_key_path, "password");
+	write_key(other, other_key_path, NULL);
 	X509_free(certificate);
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(other);
@@ -61,6 +66,7 @@ static int remove_certificate(void **state)
 	unlink(certificate_path);
 	unlink(key_path);
 	unlink(other_key_path);
+	unlink(sealed_key_path);
 	return rmdir(folder);
 }
 
@@ -282,6 +288,9 @@ static void test_bad_files(void **state)
 	assert_true(tls_new(&tls, certificate_path, other_key_path, &err) < 0);
 	assert_non_null(strstr(err.text, other_key_path));
 	assert_true(tls_new(&tls, key_path, key_path, &err) < 0);
+	/* Where it would ask for a password, it would wait for ever. */
+	assert_true(tls_new(&tls, certificate_path, sealed_key_path, &err) < 0);
+	assert_non_null(strstr(err.text, sealed_key_path));
 }
 
 int main(void)

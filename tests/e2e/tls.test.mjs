@@ -1,12 +1,14 @@
 /* TLS on both sides. */
 import test from "node:test";
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import net from "node:net";
+import path from "node:path";
 import { certificate } from "./support/certificate.mjs";
 import { chat, get, open_chat, say, start } from "./support/client.mjs";
 import { group, lua, provider } from "./support/lua.mjs";
-import { serve } from "./support/neap.mjs";
-import { latch, soon, within } from "./support/story.mjs";
+import { run, serve } from "./support/neap.mjs";
+import { folder, latch, soon, within } from "./support/story.mjs";
 import {
   DONE,
   SILENCE,
@@ -73,6 +75,24 @@ test("a certificate that is not there is an error at the start", async (t) => {
     serve(t, "", { first: { tls: lua({ certificate: "no.pem", key: "no.pem" }) }, is_left: true }),
     /no\.pem/,
   );
+});
+
+test("files that a listener cannot use: check and serve say which, with the line", async (t) => {
+  const own = certificate(t),
+    other = certificate(t);
+  const cases = [
+    [own.key_path, own.key_path, /router\.lua:2: tls: .* is no PEM certificate that can be used/],
+    [own.cert_path, other.key_path, /router\.lua:2: tls: .* is no PEM key of the certificate/],
+  ];
+  for (const [at, key, pattern] of cases) {
+    const file = path.join(folder(t), "router.lua");
+    writeFileSync(file, `listen = "127.0.0.1:1"\ntls = ${lua({ certificate: at, key })}\n`);
+    for (const command of ["check", "serve"]) {
+      const ended = await run(t, [command, "-c", file]);
+      assert.equal(ended.code, 78, ended.text);
+      assert.match(ended.text, pattern);
+    }
+  }
 });
 
 test("an upstream whose certificate nobody vouches for: tls, and the next target answers", async (t) => {
