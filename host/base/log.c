@@ -154,6 +154,22 @@ uint64_t log_dropped(void)
 	return dropped;
 }
 
+/* What would move the cursor, colour the terminal or look like another line is shown as
+ * its number: much of it comes from clients. C2 begins the controls above 7F in UTF-8. */
+static void append_shown_text(struct buf *buf, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text, next = (unsigned char)text[1];
+
+		if (byte < 0x20 || byte == 0x7f)
+			buf_printf(buf, "\\x%02x", byte);
+		else if (byte == 0xc2 && next >= 0x80 && next < 0xa0)
+			buf_printf(buf, "\\x%02x", (unsigned char)*++text);
+		else
+			buf_append(buf, text, 1);
+	}
+}
+
 static void append_json_text(struct buf *buf, const char *text)
 {
 	for (; *text; text++) {
@@ -180,8 +196,8 @@ static void format_line(struct buf *line, enum log_level level, const char *area
 	gmtime_r(&seconds, &utc);
 	if (log_is_text()) {
 		strftime(time_text, sizeof(time_text), "%H:%M:%S", &utc);
-		buf_printf(line, "%s %-5s %s: %s", time_text, names[level], area,
-			message);
+		buf_printf(line, "%s %-5s %s: ", time_text, names[level], area);
+		append_shown_text(line, message);
 		return;
 	}
 	strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &utc);

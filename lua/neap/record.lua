@@ -34,14 +34,21 @@ end
 
 local function ms(seconds) return math.floor(seconds * 1000 + 0.5) end
 
+--- The text with what would break the line or move a terminal's cursor as numbers. \194 begins the
+--- controls above 127 in UTF-8.
+local function shown(text)
+  return (text:gsub("\194[\128-\159]", function(pair) return ("\\x%02x"):format(pair:byte(2)) end)
+    :gsub("%c", function(byte) return ("\\x%02x"):format(byte:byte()) end))
+end
+
 --- The line of a terminal's log.
 local function write_text(self, id, wall)
   local of, way = self.context, self.last and self.last.way
-  host.log_line(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
+  host.log_line(shown(("%s request %s %s %s -> %s %s %d attempt%s %d ms %s"):format(
     host.time_text(wall):sub(12, 19), id, of.token and of.token.name or "-", of.model or "-",
     way and way.provider .. "/" .. (self.last.model or way.model) or "-",
     tostring(self.status), #self.attempts, #self.attempts == 1 and "" or "s",
-    ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or ""))
+    ms(self.seconds), self.outcome) .. (self.error and ": " .. self.error or "")))
 end
 
 -- ------------------------------------------------------------------------------------

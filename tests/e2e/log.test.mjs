@@ -87,3 +87,13 @@ test("the line of a request has everything", async (t) => {
 
   assert.ok(!/sk-first|sk-second|client-secret/.test(neap.text()), "no secret in the log");
 });
+
+test("as text: what a client sends breaks no line and moves no cursor", async (t) => {
+  const neap = await serve(t, "", { first: { log: '{ format = "text" }' } });
+  const name = "a\nb\r\u001b[31m\u007f\u009b2Jc ümlaut";
+  const seen = await chat(neap, say(name), { "x-request-id": "story-1" });
+  assert.equal(seen.status, 404, seen.text);
+  const line = await neap.says(/request story-1 /);
+  assert.ok(line.includes("- a\\x0ab\\x0d\\x1b[31m\\x7f\\x9b2Jc ümlaut -> -"), line);
+  assert.ok(!neap.lines.some((other) => other.startsWith("b")), neap.text());
+});
