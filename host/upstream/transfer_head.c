@@ -145,6 +145,12 @@ static bool finish_head(struct transfer *transfer)
 	}
 	if (head->status < 400 && head->status >= 300)
 		return fail(transfer, "the provider redirects, which is not followed");
+	/* No provider says this: neap has not come as far as to it. */
+	if (head->status == 407 && transfer->is_proxied) {
+		transfer_fail(transfer, TRANSFER_CONNECT,
+			"the proxy wants another user and password");
+		return false;
+	}
 	head->is_complete = true;
 	if (transfer->is_streamed) {
 		transfer->carrier->drop_sent(transfer);

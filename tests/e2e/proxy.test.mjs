@@ -2,7 +2,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, say } from "./support/client.mjs";
-import { group, provider } from "./support/lua.mjs";
+import { NO_BREAKER, group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { socks } from "./support/socks.mjs";
 import { error, refusing, upstream } from "./support/upstream.mjs";
@@ -92,6 +92,23 @@ test("a proxy that is not there: connect, and the next target answers", async (t
   const seen = await chat(neap, say("alone"));
   assert.equal(seen.status, 502, seen.text);
   assert.equal((await neap.line(seen)).attempts[0].failure, "connect");
+  assert.equal((await chat(neap, say("pool"))).headers["x-neap-provider"], "b");
+});
+
+test("a proxy that wants a password: connect, and the client is not asked for it", async (t) => {
+  const up = await upstream(t),
+    via = await upstream(t);
+  via.always(error(407, "who are you", { "proxy-authenticate": "Basic realm=x" }));
+  const neap = await serve(
+    t,
+    provider("a", up, { proxy: via.root }) +
+      provider("b", up) +
+      group("alone", ["a"], { policies: NO_BREAKER }) +
+      group("pool", ["a", "b"]),
+  );
+  const seen = await chat(neap, say("alone"));
+  assert.equal(seen.status, 502, seen.text);
+  assert.match((await neap.line(seen)).attempts[0].why, /the proxy wants another user/);
   assert.equal((await chat(neap, say("pool"))).headers["x-neap-provider"], "b");
 });
 
