@@ -31,6 +31,7 @@
 #define ADMIN_BODY_MAX (2 * 1024 * 1024) /* bytes: what a spool keeps in memory */
 #define WATCH_MS 100
 #define LATE_US 250000 /* Lua that runs for longer holds up a worker */
+#define RENEW_MS 5000  /* between two loads because of full states */
 
 /* -- the end ---------------------------------------------------------------------- */
 
@@ -116,6 +117,24 @@ static void watch_workers(struct server *server)
 	}
 }
 
+/* What a policy keeps for ever fills the state of its worker, in which then nothing runs any more. A
+ * load gives each worker an empty one. */
+static void renew_full_states(struct server *server)
+{
+	if (clock_ms() - server->reload_ms < RENEW_MS)
+		return;
+	for (int i = 0; i < server->worker_count; i++) {
+		if (!server->process.are_full[i])
+			continue;
+		log_error("script",
+			"worker=%d the memory of its Lua state is full, as where a policy keeps "
+			"more and more: all is loaded anew",
+			i);
+		server_reload(server, "memory");
+		return;
+	}
+}
+
 static bool have_all_ended(struct server *server)
 {
 	for (int i = 0; i < server->worker_count; i++)
@@ -150,6 +169,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 	if (!server->drain_end_ms) {
 		if (has_config_changed(server))
 			server_reload(server, "watch");
+		renew_full_states(server);
 		return;
 	}
 	if (have_all_ended(server)) {

@@ -106,6 +106,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker->process->connection_counts[worker->index] = (int)count;
+	worker->process->are_full[worker->index] = script_is_full(worker->script);
 	if (worker->is_draining && !count && !script_request_count(worker->script))
 		event_base_loopbreak(worker->base);
 }

@@ -8,7 +8,7 @@ local schema = require "admin.api.schema"
 local load = schema.named("Load", schema.object({
   generation = { type = { "integer", "null" }, description = "null: it was refused." },
   time = { type = "string", format = "date-time" },
-  cause = { enum = { "start", "signal", "watch", "api" } },
+  cause = { enum = { "start", "signal", "watch", "api", "memory" } },
   errors = { type = "array", items = { type = "string" },
     description = "Why it was refused; each begins with its file and line." },
 }, { "generation", "time", "cause", "errors" }))

@@ -180,7 +180,7 @@ static struct request *check_unanswered(lua_State *L)
 {
 	struct request *request = request_check(L, 1);
 
-	if (request->is_answered)
+	if (request->answer_status)
 		luaL_error(L, "the request is answered already");
 	return request;
 }
@@ -194,7 +194,7 @@ static int l_reply(lua_State *L)
 	const char *body = luaL_checklstring(L, 4, &size);
 	struct field *fields = answer_fields(L, 3, request, &count);
 
-	request->is_answered = true;
+	request->answer_status = status;
 	request->is_ended = true;
 	exchange_reply(request->exchange, status, fields, count, body, size);
 	return 0;
@@ -212,7 +212,7 @@ static int l_reply_held(lua_State *L)
 		&count);
 
 	luaL_argcheck(L, gate_is_ended(gate), 2, "its body has not ended");
-	request->is_answered = true;
+	request->answer_status = status;
 	request->is_ended = true;
 	exchange_reply(request->exchange, status, fields, count, gate_data(gate),
 		gate_size(gate));
@@ -229,14 +229,14 @@ static int l_start(lua_State *L)
 	size_t count;
 	struct field *fields = answer_fields(L, 3, request, &count);
 
-	request->is_answered = true;
+	request->answer_status = status;
 	exchange_start(request->exchange, status, fields, count, length);
 	return 0;
 }
 
 static struct sink *check_sink(lua_State *L, struct request *request)
 {
-	if (!request->is_answered || request->is_ended)
+	if (!request->answer_status || request->is_ended)
 		luaL_error(L, "there is no answer to write to");
 	return exchange_sink(request->exchange);
 }
@@ -312,7 +312,7 @@ static int l_relay(lua_State *L)
 		gate_transfer(attempt_gate(L, 2)), &count);
 	struct gate *gate = attempt_take(L, 2, request->relay_health);
 
-	request->is_answered = true;
+	request->answer_status = status;
 	if (plan)
 		plan_ref(plan);
 	request->plan = plan;

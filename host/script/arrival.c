@@ -22,21 +22,29 @@ static bool is_sound_id(const char *id)
 	return size > 0 && size <= REQUEST_ID_MAX && strspn(id, letters) == size;
 }
 
-/* arrive(record) -> method, path */
-int arrival_l_arrive(lua_State *L)
+void arrival_begin(struct request *request)
 {
-	struct request *request = request_check(L, 1);
 	struct arrival *arrival = &request->arrival;
-	struct exchange *exchange = request->exchange;
-	const char *given = exchange_header(exchange, "x-request-id");
+	const char *given = exchange_header(request->exchange, "x-request-id");
 
-	request_set_record(L, 1, 2);
+	if (arrival->request_id)
+		return;
 	arrival->start_us = clock_us();
 	arrival->wall_us = clock_wall_us();
 	arrival->generation = generation_id(request->generation);
 	api_make_id(arrival->id, arrival->wall_us);
 	record_id_write(arrival->id, arrival->uuid);
 	arrival->request_id = is_sound_id(given) ? given : arrival->uuid;
+}
+
+/* arrive(record) -> method, path */
+int arrival_l_arrive(lua_State *L)
+{
+	struct request *request = request_check(L, 1);
+	struct exchange *exchange = request->exchange;
+
+	request_set_record(L, 1, 2);
+	arrival_begin(request);
 	lua_pushstring(L, exchange_method(exchange));
 	lua_pushstring(L, exchange_path(exchange));
 	return 2;

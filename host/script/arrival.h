@@ -25,6 +25,8 @@ struct arrival {
 	uint64_t body_size; /* bytes; 0 until the router has asked for the body */
 };
 
+/* The request is here: it gets its ids, and its time begins. Once; more do nothing. */
+void arrival_begin(struct request *request);
 /* The host's part of the request's record; the texts borrow from the request. */
 void arrival_tell(const struct request *request, struct record_reading *reading);
 

@@ -25,7 +25,7 @@ int kept_bodies_l_keep(lua_State *L)
 	luaL_argcheck(L, size_max >= 1 && size_max <= BODY_SIZE_MAX, 2, "a body's size");
 	if (!request->script->process->journal)
 		return 0;
-	if (request->kept || request->is_answered)
+	if (request->kept || request->answer_status)
 		luaL_error(L, "too late for keeping bodies");
 	kept = xcalloc(1, sizeof(*kept));
 	kept->size_max = (size_t)size_max;

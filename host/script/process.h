@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,7 @@ struct process {
 	_Atomic int attempt_count; /* open transfers to providers */
 	/* Per worker; published a few times a second. */
 	_Atomic int connection_counts[WORKERS_MAX + 1];
+	_Atomic bool are_full[WORKERS_MAX + 1]; /* their Lua states: state_is_full() */
 	_Atomic uint64_t late_count; /* times that the watchdog found a worker late */
 	_Atomic uint64_t tallies[TALLY_COUNT]; /* what the library counts */
 };

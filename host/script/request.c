@@ -176,15 +176,15 @@ static void answer_plainly(struct request *request)
 	if (request->is_ended || request->is_gone)
 		return;
 	request->is_ended = true;
-	if (request->is_answered) {
+	if (request->answer_status) {
 		struct sink *sink = exchange_sink(request->exchange);
 
 		sink->ops->cut(sink);
 		return;
 	}
-	request->is_answered = true;
-	exchange_reply(request->exchange, 500, fields, COUNT_OF(fields), body,
-		sizeof(body) - 1);
+	request->answer_status = 500;
+	exchange_reply(request->exchange, request->answer_status, fields,
+		COUNT_OF(fields), body, sizeof(body) - 1);
 }
 
 /* -- fibers ----------------------------------------------------------------------- */
@@ -241,5 +241,8 @@ static void end_fiber(struct fiber *fiber, enum fiber_status status, const char 
 		return;
 	}
 	answer_plainly(request);
+	/* Where Lua failed it may have failed to tell of it, too. */
+	if (request->is_failing && !request->is_recorded && !request->script->is_admin)
+		request_record_plainly(request, status == FIBER_FAILED ? message : NULL);
 	request_free(request);
 }

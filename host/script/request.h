@@ -51,10 +51,11 @@ struct request {
 	char *fault_text;        /* in the arena */
 	uint64_t receive_ticket; /* the fiber waits for the body */
 
-	bool is_answered; /* an answer was begun: nothing but its rest can follow */
+	int answer_status; /* of an answer that was begun: nothing but its rest can follow; or 0 */
 	bool is_ended;    /* the answer has ended (or the client is gone for good) */
 	bool is_gone;     /* the client left first */
 	bool is_failing;  /* router.failed runs already */
+	bool is_recorded; /* its record was written */
 	enum leave leave;
 	struct event *leave_timer; /* the end of a drain */
 	uint64_t write_ticket;     /* the fiber waits for the client to read on */

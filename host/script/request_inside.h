@@ -16,6 +16,9 @@ void request_push_call(struct request *request, enum generation_call call);
 /* Runs it in a fiber. argument_count: the handle and what was pushed behind it. The request
  * may be gone when this returns. */
 void request_run(struct request *request, int argument_count);
+/* In api_record.c: writes the record of a request whose end Lua could not tell: what the host
+ * itself knows of it. why: of the failure, or NULL. */
+void request_record_plainly(struct request *request, const char *why);
 /* The relay's part in the counts of what is in flight ends. */
 void request_end_health(struct request *request);
 /* Empties the handle and lets go of generation, record and attempts. */

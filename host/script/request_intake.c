@@ -116,7 +116,7 @@ static void end_body(struct request *request)
 		request->receive_ticket = 0;
 		fiber_resume(request->fiber, ticket,
 			api_body_push_received(fiber_lua(request->fiber), request));
-	} else if (!request->fiber && !request->is_answered) {
+	} else if (!request->fiber && !request->answer_status) {
 		start(request);
 	}
 }
@@ -147,7 +147,7 @@ static void on_fault(struct exchange *exchange, int status, const char *message,
 		end_body(request);
 		return;
 	}
-	if (request->fiber || request->is_answered)
+	if (request->fiber || request->answer_status)
 		return; /* the fiber has not asked for the body, and answers without it */
 	turn_cancel(&request->start);
 	L = state_lua(generation_state(request->generation));

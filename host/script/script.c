@@ -92,6 +92,11 @@ size_t script_request_count(const struct script *script)
 	return count;
 }
 
+bool script_is_full(const struct script *script)
+{
+	return script->current && state_is_full(generation_state(script->current));
+}
+
 void script_free(struct script *script)
 {
 	if (!script)

@@ -142,6 +142,13 @@ size_t state_memory(const struct state *state)
 	return state->used;
 }
 
+bool state_is_full(const struct state *state)
+{
+	size_t most = state->limits.memory_max - state->limits.growth_max;
+
+	return state->collected > most && state->used > most;
+}
+
 int state_call(struct state *state, int argument_count, int result_count, int cpu_ms,
 	struct err *err)
 {

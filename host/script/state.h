@@ -43,6 +43,9 @@ struct state *state_of(lua_State *L);
 void state_set_data(struct state *state, void *data);
 void *state_data(const struct state *state);
 size_t state_memory(const struct state *state); /* bytes in use */
+/* What lives in the state leaves a run less than it may grow by, as a collection has found: soon
+ * nothing will run in it any more. */
+bool state_is_full(const struct state *state);
 
 /* Calls the function below argument_count arguments on the main stack, protected, within
  * the limits (cpu_ms 0: without the CPU limit). On failure fills err with the message

@@ -296,7 +296,7 @@ function host.reload() end
 ---@class neap.host_load
 ---@field generation number? nil: refused
 ---@field at number seconds since 1970
----@field cause "start"|"signal"|"watch"|"api"
+---@field cause "start"|"signal"|"watch"|"api"|"memory"
 ---@field errors string?
 
 ---@return { current: number, loads: neap.host_load[] } # the last 32, the newest first

@@ -274,6 +274,24 @@ static void test_data(void **arg)
 	assert_ptr_equal(state_data(state_of(state_lua(state))), &data);
 }
 
+static void test_it_is_full_by_what_lives(void **arg)
+{
+	struct state *state = *arg;
+
+	/* Garbage is none of it, however much there was. */
+	for (int i = 0; i < 40; i++)
+		expect_ok(state, "local s = ('x'):rep(1e6)");
+	assert_false(state_is_full(state));
+	expect_ok(state, "kept = {}");
+	for (int i = 0; i < 20; i++)
+		expect_ok(state, "kept[#kept + 1] = ('x'):rep(1e6) .. #kept");
+	expect_ok(state, "local a = 1");
+	assert_true(state_is_full(state));
+	expect_ok(state, "kept = nil");
+	lua_gc(state_lua(state), LUA_GCCOLLECT, 0);
+	assert_false(state_is_full(state));
+}
+
 #define STATE_TEST(name) cmocka_unit_test_setup_teardown(name, open_state, close_state)
 
 /* All of it once more as a worker's thread does it. */
@@ -302,6 +320,7 @@ int main(void)
 		STATE_TEST(test_boundary_goes_on),
 		STATE_TEST(test_second_overrun_stops_the_boundary),
 		STATE_TEST(test_growth_is_limited),
+		STATE_TEST(test_it_is_full_by_what_lives),
 		STATE_TEST(test_a_swallowed_refusal_still_stops),
 		STATE_TEST(test_boundary_gets_memory_back),
 		STATE_TEST(test_state_is_limited),

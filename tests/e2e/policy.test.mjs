@@ -3,7 +3,7 @@ import test from "node:test";
 import assert from "node:assert/strict";
 import { chat, open_chat, say, start } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
-import { serve } from "./support/neap.mjs";
+import { is_sanitized, serve } from "./support/neap.mjs";
 import { latch, until, within } from "./support/story.mjs";
 import { DONE, chunk, error, finish, role, stream, upstream } from "./support/upstream.mjs";
 
@@ -197,6 +197,43 @@ test("policies of the user's own", async (t) => {
     }
   });
 });
+
+test(
+  "a policy that keeps more and more: its worker gets a new state, no request is without its line",
+  { skip: is_sanitized && "their memory is larger than its limit" },
+  async (t) => {
+    const up = await upstream(t);
+    const keeps = policy('  kept[#kept + 1] = ("x"):rep(5e6) .. #kept\n  return next(request)');
+    const neap = await serve(
+      t,
+      provider("a", up) +
+        group("full", ["a"], { policies: ["keeps"], fallback: ["priority_failover"] }) +
+        group("pool", ["a"]),
+      {
+        first: { workers: "1" },
+        files: { "policies/keeps.lua": keeps.replace("function", "local kept = {}\nfunction") },
+      },
+    );
+    const before = await neap.generation();
+    const ids = [];
+    const ask = async (model) => {
+      const seen = await chat(neap, say(model));
+      ids.push(seen.headers["x-request-id"]);
+      return seen.status;
+    };
+    await until(
+      async () => {
+        await ask("full");
+        assert.equal(await ask("pool"), 200);
+        return (await neap.generation()) !== before;
+      },
+      () => `a load because of the full state; the log ends with\n${neap.tail()}`,
+    );
+    await neap.says(/worker=0 the memory of its Lua state is full/);
+    assert.equal(await ask("full"), 200);
+    for (const id of ids) await neap.line(id);
+  },
+);
 
 test("what run remembers of a request, done finds: of its own one", async (t) => {
   const a = await upstream(t);
