@@ -421,17 +421,22 @@ function catalog.order_targets(group)
   return list
 end
 
---- The keys of a target in turn order: one counter per provider, for all workers. The list is not
---- to be changed.
-function catalog.order_keys(target)
+local function twice(list)
+  local made, count = host.copy_list(list), #list
+  for place = 1, count do made[count + place] = list[place] end
+  return made
+end
+
+--- The keys of a target, where there are several twice, one behind the other, and the place from
+--- which on they stand in turn order: one counter per provider, for all workers. The list is not to
+--- be changed.
+function catalog.take_turn(target)
   local inside = object_inside(Target, target)
   local keys = inside.keys
-  local count = #keys
-  if count < 2 then return keys end
-  local first = (host.shared_add(inside.at.turn, 1) or 1) - 1
-  local list = {}
-  for index = 0, count - 1 do list[index + 1] = keys[(first + index) % count + 1] end
-  return list
+  if not keys[2] then return keys end
+  local turn = host.shared_add(inside.at.turn, 1) or 1
+  inside.keys_twice = inside.keys_twice or twice(keys)
+  return inside.keys_twice, (turn - 1) % #keys + 1
 end
 
 return catalog

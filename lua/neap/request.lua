@@ -15,10 +15,11 @@ local usage = require "neap.usage"
 local request = {}
 
 local Target, Key = catalog.Target, catalog.Key
-local order_targets, order_keys = catalog.order_targets, catalog.order_keys
+local order_targets, take_turn = catalog.order_targets, catalog.take_turn
 local object_new, object_inside, pass = object.new, object.inside, steps.pass
 
 local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
+local UNPACK_MAX = 4000 -- elements at once, of which a stack has room for some 8000
 
 local NONE = {}
 -- What has no value yet: in a constructor it makes room.
@@ -28,9 +29,9 @@ local Request
 
 -- The places of an inside. It is a list, since three are made for each request, and with names each
 -- would take three times the memory. CONTEXT: of the client's request. TARGET, KEY: that it was
--- narrowed to. TARGETS, KEYS: in their order, once somebody has asked. CHANGED: what is to be sent
--- otherwise.
-local CONTEXT, TARGET, KEY, TARGETS, KEYS, CHANGED = 1, 2, 3, 4, 5, 6
+-- narrowed to. TARGETS, KEYS: in their order, once somebody has asked; FIRST: of keys as
+-- catalog.take_turn gives them. CHANGED: what is to be sent otherwise.
+local CONTEXT, TARGET, KEY, TARGETS, KEYS, CHANGED, FIRST = 1, 2, 3, 4, 5, 6, 7
 local LISTS = { targets = TARGETS, keys = KEYS }
 
 -- The request that was made last, and its inside: most of what is asked about is this one.
@@ -75,22 +76,37 @@ function request.target_of(inside)
 end
 
 local function keys_of(inside)
-  local keys = inside[KEYS]
+  local keys, first = inside[KEYS], inside[FIRST]
   if not keys then
     local target = inside[TARGET] or targets_of(inside)[1]
-    keys = target and order_keys(target) or {}
-    inside[KEYS] = keys
+    if target then keys, first = take_turn(target) end
+    inside[KEYS], inside[FIRST] = keys or NONE, first
   end
-  return keys
+  return keys or NONE, first
 end
 
-local function key_of(inside) return inside[KEY] or keys_of(inside)[1] end
+local function key_of(inside)
+  if inside[KEY] then return inside[KEY] end
+  local keys, first = keys_of(inside)
+  return keys[first or 1]
+end
+
+--- A list of one's own. Some providers have a thousand keys: unpacked, each takes a nanosecond.
+local function list_keys(inside)
+  local keys, first = keys_of(inside)
+  if not first then return copy(keys) end
+  local count = #keys / 2
+  if count <= UNPACK_MAX then return { unpack(keys, first, first + count - 1) } end
+  local list = {}
+  for place = 1, count do list[place] = keys[first + place - 1] end
+  return list
+end
 
 --- What the innermost step takes: the target and the key (nil where there is none), and what is to
 --- be sent otherwise, { model, timeout, headers, set }, or nil.
 function request.choose(inside)
   local target = inside[TARGET] or targets_of(inside)[1]
-  return target, inside[KEY] or keys_of(inside)[1], inside[CHANGED]
+  return target, inside[KEY] or key_of(inside), inside[CHANGED]
 end
 
 --- The target and the key that policies have narrowed the request to; nil where none has.
@@ -204,7 +220,8 @@ local function with(self, changes)
   local inside = latest_inside
   if self ~= latest then inside = object.check(Request, self, "the request") end
   if type(changes) ~= "table" then error("with takes a table: with { target = … }", 2) end
-  local made = { inside[1], inside[2], inside[3], inside[4], inside[5], inside[6] } -- a copy
+  local made = { inside[1], inside[2], inside[3], inside[4], inside[5], inside[6],
+    inside[7] } -- a copy
   local is_changed = false
   for name, value in next, changes do
     if name == "key" and object_inside(Key, value) then
@@ -220,6 +237,7 @@ local function with(self, changes)
   if made[TARGET] ~= inside[TARGET] then -- keys belong to a target: another target has others
     made[KEY], made[KEYS] = changes.key, changes.keys and made[KEYS]
   end
+  if made[KEYS] ~= inside[KEYS] then made[FIRST] = none end
   if is_changed then made[CHANGED] = changed(inside[CHANGED], changes) end
   local narrowed = object_new(Request, made)
   latest, latest_inside = narrowed, made
@@ -256,7 +274,7 @@ end
 
 --- The same request in the context of a leg.
 local function in_context(value, of)
-  local inside = { unpack(object_inside(Request, value), 1, CHANGED) }
+  local inside = { unpack(object_inside(Request, value), 1, FIRST) }
   inside[CONTEXT] = of
   return object_new(Request, inside)
 end
@@ -284,7 +302,7 @@ local getters = {
   tokens_estimate = function(self) return usage.estimate_prompt(self[CONTEXT].handle:size()) end,
   attempts = attempts_of,
   targets = function(self) return copy(self[TARGETS] or targets_of(self)) end,
-  keys = function(self) return copy(self[KEYS] or keys_of(self)) end,
+  keys = list_keys,
 }
 local methods = {
   json = body_of, with = with, remaining = remaining, refuse = refuse, reply = reply,
@@ -306,7 +324,7 @@ Request = object.class("request", { getters = getters, methods = methods, index 
 
 --- The request that the chain begins with.
 function request.new(of)
-  latest_inside = { of, none, none, none, none, none }
+  latest_inside = { of, none, none, none, none, none, none }
   latest = object_new(Request, latest_inside)
   return latest
 end
