@@ -1,6 +1,7 @@
 #include "script/api.h"
 
 #include "script/api_json.h"
+#include "script/known_secrets.h"
 #include "script/modules.h"
 #include "script/reloads.h"
 #include "script/sandbox.h"
@@ -21,6 +22,7 @@ int api_l_open(lua_State *L)
 	api_record_register(L);
 	usage_register(L);
 	rates_register(L);
+	known_secrets_register(L);
 	attempt_register(L);
 	legs_register(L);
 	fetch_register(L);

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 
 #include "script/api.h"
+#include "script/known_secrets.h"
 #include "script/modules.h"
 #include "script/said.h"
 #include "script/sandbox.h"
@@ -95,21 +96,10 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 static struct redaction *read_secrets(lua_State *L)
 {
 	struct redaction *redaction = NULL;
-	struct bytes *secrets;
-	size_t count;
 
 	lua_getfield(L, -1, "secrets");
-	if (lua_istable(L, -1)) {
-		count = lua_objlen(L, -1);
-		secrets = xcalloc(count + 1, sizeof(*secrets));
-		for (size_t i = 0; i < count; i++) {
-			lua_rawgeti(L, -1, (int)i + 1);
-			secrets[i].data = lua_tolstring(L, -1, &secrets[i].size);
-			lua_pop(L, 1);
-		}
-		redaction = redaction_new(secrets, count);
-		free(secrets);
-	}
+	if (lua_istable(L, -1))
+		redaction = known_secrets_read(L, lua_gettop(L));
 	lua_pop(L, 1);
 	return redaction;
 }

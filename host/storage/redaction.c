@@ -116,6 +116,14 @@ static size_t known_at(const struct redaction *redaction, const char *text, size
 	return 0;
 }
 
+bool redaction_finds(const struct redaction *redaction, struct bytes text)
+{
+	for (size_t at = 0; at < text.size; at++)
+		if (known_at(redaction, text.data + at, text.size - at))
+			return true;
+	return false;
+}
+
 /* -- going through a text ------------------------------------------------------------ */
 
 struct pass {

@@ -27,6 +27,9 @@ void redaction_ref(struct redaction *redaction);
 /* NULL is fine. */
 void redaction_unref(struct redaction *redaction);
 
+/* Whether a secret that is known stands in the text, however many there are. */
+bool redaction_finds(const struct redaction *redaction, struct bytes text);
+
 /* Appends text to out without what must not be kept, up to the first size_max bytes of what
  * is left; a mark of what was taken out may stand beyond. The last ahead bytes of text only
  * tell what stands before them: where text was cut, they may hold a part of a secret. No

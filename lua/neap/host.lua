@@ -64,6 +64,14 @@ function host.usage(in_fresh, cache_read, cache_write_5m, cache_write_1h, in_aud
 ---@return userdata # their form in which costs are made of them
 function host.rates(prices) end
 
+---@param secrets string[] of which those below 8 bytes are left out
+---@return userdata # which finds them in a text in a time that does not depend on how many they are
+function host.known_secrets(secrets) end
+---@param known userdata of known_secrets
+---@param text string
+---@return boolean # one of them stands in it
+function host.has_secret(known, text) end
+
 ---@param rates userdata
 ---@param used userdata a usage
 ---@return number # whole micros

@@ -5,6 +5,7 @@
 --- holds a key's secret: keys go by their id, and a note that quotes one shows the id instead.
 
 local catalog = require "neap.catalog"
+local host = require "neap.host"
 local object = require "neap.object"
 local redact = require "neap.redact"
 local request = require "neap.request"
@@ -176,13 +177,33 @@ end
 -- ------------------------------------------------------------------------------------
 -- Secrets
 
+local function keys_of(group)
+  local list = {}
+  for _, target in ipairs(group.targets or {}) do
+    for _, key in ipairs(object.inside(catalog.Target, target).keys) do
+      list[#list + 1] = object.inside(catalog.Key, key)
+    end
+  end
+  return list
+end
+
+--- Whether a key of the group stands in the text. There may be thousands, so they are made ready
+--- for it once.
+local function has_secret(group, text)
+  if not group.known_secrets then
+    local secrets = {}
+    for index, key in ipairs(keys_of(group)) do secrets[index] = key.key.secret end
+    group.known_secrets = host.known_secrets(secrets)
+  end
+  return host.has_secret(group.known_secrets, text)
+end
+
 --- The text with the id of each of the group's keys in place of the key.
 local function without_secrets(of, text)
-  for _, target in ipairs(of.group and of.group.targets or {}) do
-    for _, key in ipairs(object.inside(catalog.Target, target).keys) do
-      local inside = object.inside(catalog.Key, key)
-      text = redact.text(text, inside.key.secret, "[key " .. inside.id .. "]")
-    end
+  local group = of.group
+  if not group or not has_secret(group, text) then return text end
+  for _, key in ipairs(keys_of(group)) do
+    text = redact.text(text, key.key.secret, "[key " .. key.id .. "]")
   end
   return text
 end

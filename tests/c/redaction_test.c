@@ -62,6 +62,23 @@ static void known_secrets_go(void **state)
 	stays("");
 }
 
+static void known_secrets_are_found(void **state)
+{
+	struct redaction *redaction = known_secrets();
+
+	(void)state;
+	assert_true(redaction_finds(redaction,
+		(struct bytes) { "x" KNOWN "y", 2 + sizeof(KNOWN) - 1 }));
+	assert_true(
+		redaction_finds(redaction, (struct bytes) { KNOWN, sizeof(KNOWN) - 1 }));
+	assert_false(
+		redaction_finds(redaction, (struct bytes) { KNOWN, sizeof(KNOWN) - 2 }));
+	assert_false(redaction_finds(redaction,
+		(struct bytes) { "short sk-abcdef0123456789", 25 }));
+	assert_false(redaction_finds(redaction, (struct bytes) { "", 0 }));
+	redaction_unref(redaction);
+}
+
 static void secrets_go_by_their_looks(void **state)
 {
 	(void)state;
@@ -226,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_secrets_go),
+		cmocka_unit_test(known_secrets_are_found),
 		cmocka_unit_test(secrets_go_by_their_looks),
 		cmocka_unit_test(harmless_words_stay),
 		cmocka_unit_test(base64_is_shortened),

@@ -143,6 +143,18 @@ test("a key's secret is never in it", function()
   test.equal(header:find("some-k001", 1, true), nil)
 end)
 
+test("nor is that of another key of the group, of which there may be many", function()
+  local ids = {}
+  for index = 1, 300 do ids[index] = ("k%03d"):format(index) end
+  local header = asked {
+    policies = { "quotes" }, targets = { "some/m" }, keys = { some = ids },
+    texts = { quotes = text [[
+      self:note("some-k299 and some-k300")
+      return request:refuse(400, "no")]] } }
+  test.match(header, "%[key k299%] and %[key k300%]")
+  test.equal(header:find("some-k", 1, true), nil)
+end)
+
 -- ------------------------------------------------------------------------------------
 
 test("times and states are told as people read them", function()
