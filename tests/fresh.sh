@@ -151,7 +151,7 @@ begin=$(date +%s)
 test_result=passed
 inside 'cd neap && exec make test' >"$home/test.log" 2>&1 </dev/null || test_result=FAILED
 count=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$home/test.log" | tail -n 1 || :)
-[ $test_result = passed ] || grep -v '^  *\(CC\|LINK\)' "$home/test.log" | tail -n 80
+[ $test_result = passed ] || grep -v '^  *\(CC\|LINK\)\|^ok ' "$home/test.log" | tail -n 80
 
 say "result"
 echo "Debian $(cat "$fresh/etc/debian_version"), $(uname -m), $(nproc) cores"
