@@ -11,16 +11,16 @@
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static char folder[] = "/tmp/tls-test-XXXXXX";
-static char certificate_path[64], key_path[64], other_key_path[64],
-	sealed_key_path[64];
+static char certificate_path[64], key_path[64], other_key_path[64], sealed_key_path[64];
 
 static void write_key(EVP_PKEY *key, const char *path, const char *password)
 {
 	FILE *file = fopen(path, "w");
 
 	assert_non_null(file);
-	assert_int_equal(PEM_write_PrivateKey(file, key, password ? EVP_aes_128_cbc() : NULL,
-				 NULL, 0, NULL, (char *)(uintptr_t)password),
+	assert_int_equal(PEM_write_PrivateKey(file, key,
+				 password ? EVP_aes_128_cbc() : NULL, NULL, 0, NULL,
+				 (char *)(uintptr_t)password),
 		1);
 	fclose(file);
 }
