@@ -245,6 +245,8 @@ local function close_innermost(attempt, outer)
   end
 end
 
+local function none() end
+
 local function problem_at(path, entry, text)
   return { path = path, line = entry.line, text = text }
 end
@@ -293,6 +295,20 @@ local function attach(loader, group, innermost, path, errors)
   if given.fallback then
     group.fallback = build(loader, given.fallback, group, innermost, path, errors)
   end
+end
+
+--- What is wrong with the chains of these groups of a configuration, of which no catalog could be
+--- made.
+---@return neap.config.error[]
+function chain.problems(groups, loader, path)
+  local errors = {}
+  for _, given in ipairs(groups) do
+    local group = { name = given.name, given = given }
+    for _, entries in ipairs { given.policies or {}, given.fallback or {} } do
+      build(loader, entries, group, none, path, errors)
+    end
+  end
+  return errors
 end
 
 --- Gives every group of the catalog its chain, and its fallback where it names one. innermost: the

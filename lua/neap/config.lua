@@ -45,7 +45,7 @@ function Check:fail(at, text) self:fail_line(at:line(), text) end
 
 function Check:fail_line(line, text)
   local errors = self.errors
-  errors[#errors + 1] = { path = self.router, line = line, text = text, order = #errors }
+  errors[#errors + 1] = { path = self.router, line = line, text = text }
 end
 
 ---@param declaration neap.config.declaration
@@ -197,7 +197,11 @@ local function check_secrets(check, tokens)
   end
 end
 
+--- Errors in the order of their lines; those of one line in the order in which they were found.
+---@param errors neap.config.error[]
+---@return neap.config.error[] errors
 local function sorted(errors)
+  for order, problem in ipairs(errors) do problem.order = order end
   table.sort(errors, function(a, b)
     if a.line ~= b.line then return a.line < b.line end
     return a.order < b.order
@@ -205,11 +209,13 @@ local function sorted(errors)
   for _, problem in ipairs(errors) do problem.order = nil end
   return errors
 end
+config.sorted = sorted
 
 --- Reads, runs and checks router.lua. Never raises for what the file holds.
 ---@param options neap.config.options
 ---@return table? configuration
 ---@return neap.config.error[]? errors in the order of their lines
+---@return table? rest what is right, for checks that go on in spite of errors; lacks what is wrong
 function config.load(options)
   local text, message = options.text
   if not text then text, message = options.read(options.path) end
@@ -225,7 +231,7 @@ function config.load(options)
   -- After an error that ended the file, what is missing may stand behind it.
   if script.is_whole then check_references(check, names) end
   check_secrets(check, configuration.tokens)
-  if #check.errors > 0 then return nil, sorted(check.errors) end
+  if #check.errors > 0 then return nil, sorted(check.errors), configuration end
   return configuration
 end
 

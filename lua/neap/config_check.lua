@@ -80,6 +80,7 @@ function config_check.top(check, top)
     drain_timeout = 30, watch = false, journal = true, spool = 20 * 2 ^ 30,
     private_upstreams = false, guess_conversations = true,
   }
+  configuration.listen_line = top.listen and check:place(top.listen):line() or 1
   for word, declaration in pairs(top) do
     local value = check:take(TOP[word], declaration.fields, check:place(declaration))
     if value ~= nil then configuration[word] = value end
@@ -196,7 +197,10 @@ end
 local balance = record({ path = account_path, member = text, every = seconds },
   { path = "such as \"/v1/user/info\"", member = "such as \"data.totalBalance\"" })
 
-local function provider_fields(check, name)
+--- Those of the dialects that neap brings; one of the user's own has what it likes.
+local OPTIONS = { openai = record { stream_options = fields.flag, private = fields.flag } }
+
+local function provider_fields(check, name, dialect)
   return record({
     dialect = fields.choice(check.dialects or DIALECTS),
     url = urls.base,
@@ -207,7 +211,7 @@ local function provider_fields(check, name)
     proxy = fields.one_or_list(urls.proxy),
     headers = fields.headers,
     forward = list(fields.forwarded),
-    options = fields.plain,
+    options = OPTIONS[dialect] or fields.plain,
     balance = balance,
   }, { dialect = "such as dialect = \"openai\"", url = "its base URL" })
 end
@@ -230,7 +234,8 @@ end
 ---@return table? provider
 function config_check.provider(check, declaration)
   local place = check:place(declaration)
-  local provider = check:take(provider_fields(check, declaration.name), declaration.fields, place)
+  local kind = provider_fields(check, declaration.name, declaration.fields.dialect)
+  local provider = check:take(kind, declaration.fields, place)
   if not provider then return nil end
   provider.name, provider.line = declaration.name, declaration.line
   provider.keys = provider.keys or {}

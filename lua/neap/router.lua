@@ -60,16 +60,35 @@ local function dialects()
   return names
 end
 
+--- Where policies are looked for: the user's folder, then neap's.
+local function folders_of(configuration)
+  return { configuration.policies, host.home() .. "/policies" }
+end
+
+--- The errors as text, one per line.
+local function told(errors) return table.concat(config.format(config.sorted(errors)), "\n") end
+
+--- Without a token neap serves this machine alone. A check does not open the storage, where there
+--- may be tokens, too.
+local function token_problem(configuration, has_tokens, rows, path)
+  local may_be_stored = not rows and host.files(configuration.storage .. "/state")[1] ~= nil
+  if has_tokens or may_be_stored or access.is_loopback(configuration.listen) then return nil end
+  return { path = path, line = configuration.listen_line, text = "without a token neap serves "
+    .. "loopback only: give it a token, or listen on 127.0.0.1" }
+end
+
 --- lookups: { getenv, read }, what stands for the host's in env and file; or nil.
 local function open_configuration(path, lookups)
   local text, why = host.read(path)
   if not text then return nil, ("%s:1: it cannot be read: %s"):format(path, why) end
-  local configuration, errors = config.load { text = text, path = path,
+  local configuration, errors, rest = config.load { text = text, path = path,
     getenv = lookups and lookups.getenv or host.env, read = lookups and lookups.read or host.read,
     dialects = dialects(), certificate_problem = host.certificate_problem,
     run_protected = fault.at_load }
-  if not configuration then return nil, table.concat(config.format(errors), "\n") end
-  return configuration
+  if configuration then return configuration end
+  local of_chains = chain.problems(rest.groups, chain.loader(folders_of(rest)), path)
+  for _, problem in ipairs(of_chains) do errors[#errors + 1] = problem end
+  return nil, told(errors)
 end
 
 local function stored_rows()
@@ -115,12 +134,9 @@ local function build(configuration, rows, path, folders, read)
   local loader = chain.loader(folders, { stored = configuration.stored_policies, read = read })
   remove_broken_policies(loader, configuration)
   local errors, of_stored = chain.attach(made, loader, attempt.run, path)
-  if errors[1] then return nil, table.concat(config.format(errors), "\n") end
+  errors[#errors + 1] = token_problem(configuration, made.has_tokens, rows, path)
+  if errors[1] then return nil, told(errors) end
   remove_broken(made, configuration, of_stored)
-  if not made.has_tokens and not access.is_loopback(configuration.listen) then
-    return nil, ("%s:1: without a token neap serves loopback only: give it a token, "
-      .. "or listen on 127.0.0.1"):format(path)
-  end
   return made, configuration
 end
 
@@ -147,7 +163,7 @@ end
 function router.load(path, lookups)
   local configuration, problem = open_configuration(path, lookups)
   if not configuration then return nil, problem end
-  local folders = { configuration.policies, host.home() .. "/policies" }
+  local folders = folders_of(configuration)
   if kept then keep(configuration, path, folders) end
   return build(configuration, stored_rows(), path, folders)
 end

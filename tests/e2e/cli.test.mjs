@@ -85,6 +85,54 @@ test("check", async (t) => {
     }
   });
 
+  await t.test("those of chains, too, and in the order of lines", async (t) => {
+    const file = config(
+      t,
+      [
+        'listen = "127.0.0.1:1"',
+        'group "pool" {',
+        "  policies = {",
+        '    "no_such_policy",',
+        '    use("key_rotation", { tries = 0 }),',
+        "  },",
+        '  targets = { { "nobody", "m" } },',
+        "}",
+        'provider "a" {',
+        '  dialect = "openai", url = "http://127.0.0.1:1", keyless = true,',
+        "  options = { strem_options = false },",
+        "}",
+        "",
+      ].join("\n"),
+    );
+    const ended = await run(t, ["check", "-c", file]);
+    assert.equal(ended.code, 78, ended.text);
+    assert.deepEqual(
+      [...ended.text.matchAll(/router\.lua:(\d+): .*?(no_such_policy|tries|nobody|strem_options)/g)].map(
+        ([, line, word]) => [Number(line), word],
+      ),
+      [
+        [4, "no_such_policy"],
+        [5, "tries"],
+        [7, "nobody"],
+        [11, "strem_options"],
+      ],
+      ended.text,
+    );
+  });
+
+  await t.test("for all addresses without a token: the line of listen", async (t) => {
+    const file = config(t, '-- mine\n\nlisten = ":8080"\ngroup "x" { policies = { "none" } }\n');
+    const ended = await run(t, ["check", "-c", file]);
+    assert.equal(ended.code, 78, ended.text);
+    assert.match(ended.text, /router\.lua:3: without a token .*\n.*router\.lua:4: .*none/);
+  });
+
+  await t.test("but where there is a storage, its tokens may be enough", async (t) => {
+    const file = config(t, 'listen = ":8080"\n');
+    mkdirSync(path.join(path.dirname(file), "data/state"), { recursive: true });
+    assert.equal((await run(t, ["check", "-c", file])).code, 0);
+  });
+
   await t.test("a syntax error: 78 with the line", async (t) => {
     const ended = await run(t, ["check", "-c", config(t, 'listen = "127.0.0.1:1"\ngroup {{{\n')]);
     assert.equal(ended.code, 78, ended.text);

@@ -52,7 +52,7 @@ test("nothing at all: the defaults", function()
   local got = good("")
   test.equal(got, {
     path = "/etc/neap/router.lua", folder = "/etc/neap", listen = "127.0.0.1:8080",
-    storage = "/etc/neap/data", policies = "/etc/neap/policies", drain_timeout = 30,
+    listen_line = 1, storage = "/etc/neap/data", policies = "/etc/neap/policies", drain_timeout = 30,
     watch = false, journal = true, spool = 20 * 2 ^ 30, private_upstreams = false,
     guess_conversations = true, providers = {}, groups = {}, tokens = {},
   })
@@ -160,7 +160,7 @@ test("a provider with everything", function()
     models = { ["gpt-4o"] = { input = 2.5, cached = 1.25, output = 10 }, "bare" },
     timeouts = { connect = 0.5 }, proxy = "socks5://u:p@127.0.0.1:1080",
     headers = { ["X-Own"] = "1", ["X-Unset"] = env "UNSET" }, forward = { "X-Custom" },
-    options = { a = { 1, "x", true } },
+    options = { stream_options = false, private = false },
     balance = { path = "/v1/user/info", member = "data.totalBalance" } }]]
   local a = got.providers[1]
   test.equal(a.keys, {
@@ -176,7 +176,7 @@ test("a provider with everything", function()
   test.equal(a.proxy, { "socks5://u:p@127.0.0.1:1080" })
   test.equal(a.headers, { ["X-Own"] = "1" })
   test.equal(a.forward, { "x-custom" })
-  test.equal(a.options, { a = { 1, "x", true } })
+  test.equal(a.options, { stream_options = false, private = false })
   test.equal(a.balance.every, 3600)
 end)
 
@@ -230,7 +230,8 @@ test("a provider's fields that are wrong", function()
   refuses(provider "headers = { [\"Content-Length\"] = \"1\" }", { [1] = "neap does" })
   refuses(provider "forward = { \"Cookie\" }", { [1] = "cookie is never" })
   refuses(provider "models = { m = { inputs = 1 } }", { [1] = "models.m.*did you mean input" })
-  refuses(provider "options = { f = print }", { [1] = "unknown word print" })
+  refuses(provider "options = { f = true }", { [1] = "options has no field f" })
+  refuses(provider "options = { stream_options = 1 }", { [1] = "stream_options must be true or" })
   refuses("provider \"a/b\" { dialect = \"openai\", url = \"http://h\" }", { [1] = "letters" })
   refuses("provider { dialect = \"openai\" }", { [1] = "followed by its name" })
   refuses("provider \"a\"", { [1] = "followed by its fields" })
