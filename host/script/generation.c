@@ -89,6 +89,7 @@ static void read_settings(lua_State *L, struct generation_settings *out)
 		.is_watched = get_boolean(L, "watch"),
 		.stored_problems = get_text(L, "stored_problems"),
 		.greeting = get_text(L, "greeting"),
+		.sample_group = get_text(L, "sample_group"),
 	};
 }
 

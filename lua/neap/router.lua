@@ -42,15 +42,27 @@ local kept   -- what rehearsals need; see router.keep
 -- ------------------------------------------------------------------------------------
 -- Loading
 
+--- A group to try neap with: echo, which needs no key, else the first whose name can stand in a
+--- command.
+local function sample_group()
+  if known.groups.echo then return "echo" end
+  for _, group in ipairs(known.group_list) do
+    if group.name:find("^[%w_.:/-]+$") then return group.name end
+  end
+end
+
+--- What serve says behind the address, and the group of its example.
 local function greeting()
+  local sample = sample_group()
   local lines = {}
   if not known.has_tokens then
     lines[#lines + 1] = "No token is configured: only this machine is served, without one.\n"
   end
-  if known.groups.echo then
-    return table.concat(lines) .. "Try it, without any key:\n"
+  if sample then
+    lines[#lines + 1] = known.has_tokens and "Try it, with a token in the place of TOKEN:\n"
+      or sample == "echo" and "Try it, without any key:\n" or "Try it:\n"
   end
-  return lines[1]
+  return lines[1] and table.concat(lines), sample
 end
 
 --- The dialects that there are: a provider of another one is an error with its line.
@@ -223,7 +235,8 @@ function router.open(path)
   if not made then return nil, configuration end
   known, loaded = made, configuration
   local settings = settings_of(configuration)
-  settings.has_tokens, settings.greeting = known.has_tokens, greeting()
+  settings.has_tokens = known.has_tokens
+  settings.greeting, settings.sample_group = greeting()
   settings.stored_problems = stored_problems(configuration.stored)
   settings.secrets = bodies.secrets(configuration)
   return settings

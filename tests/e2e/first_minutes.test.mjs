@@ -6,10 +6,13 @@ import { readFileSync } from "node:fs";
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
+import { certificate } from "./support/certificate.mjs";
 import { chat, get, open, say } from "./support/client.mjs";
+import { group, lua, provider, token } from "./support/lua.mjs";
 import { root, serve } from "./support/neap.mjs";
 import { free_port, patience } from "./support/story.mjs";
 import { client_of } from "./support/sdk.mjs";
+import { upstream } from "./support/upstream.mjs";
 
 const example = async () => {
   const text = readFileSync(path.join(root, "router.lua.example"), "utf8");
@@ -24,9 +27,7 @@ test("the example works without any key", async (t) => {
 
   await t.test("its banner names the address and a curl line that works", async () => {
     await neap.says(new RegExp(`127\\.0\\.0\\.1:${neap.port}`));
-    const line = /curl .*/.exec(banner(neap, await neap.says(/\bcurl /)))[0];
-    const { stdout } = await promisify(execFile)("sh", ["-c", line], { timeout: patience() });
-    assert.match(stdout, /choices|data:/, `${line}\nanswered ${stdout}`);
+    await tries_its_line(neap);
   });
 
   await t.test("echo answers whole", async () => {
@@ -80,6 +81,41 @@ test("the example works without any key", async (t) => {
     assert.equal(typeof answer.json.error.type, "string");
     assert.equal(answer.json.error.param, null);
     assert.ok("code" in answer.json.error);
+  });
+});
+
+async function tries_its_line(neap, token = "") {
+  const said = /curl .*/.exec(banner(neap, await neap.says(/\bcurl /)))[0];
+  const line = said.replace("TOKEN", token);
+  const { stdout } = await promisify(execFile)("sh", ["-c", line], { timeout: patience() });
+  assert.match(stdout, /choices|data:/, `${line}\nanswered ${stdout}`);
+}
+
+test("the curl line works with a token, with TLS, and without echo", async (t) => {
+  const echo = 'group "echo" { policies = { "echo" } }\n';
+  const secret = "a-token-of-the-story";
+  const made = certificate(t);
+
+  await t.test("a token", async (t) => {
+    const neap = await serve(t, echo + token("laptop", { secret }));
+    await tries_its_line(neap, secret);
+    assert.ok(!neap.text().includes("without any key"), neap.text());
+    assert.ok(!neap.text().includes(secret), "and it shows no secret");
+  });
+
+  await t.test("TLS", async (t) => {
+    const tls = lua({ certificate: made.cert_path, key: made.key_path });
+    await tries_its_line(await serve(t, echo, { first: { tls }, tls: { ca: made.cert } }));
+  });
+
+  await t.test("another group than echo", async (t) => {
+    const up = await upstream(t);
+    await tries_its_line(await serve(t, provider("a", up) + group("pool", ["a"])));
+  });
+
+  await t.test("no group at all: no line", async (t) => {
+    const neap = await serve(t, "");
+    assert.ok(!/\bcurl /.test(neap.text()), neap.text());
   });
 });
 
