@@ -136,7 +136,7 @@ local function receive(of)
   local handle = of.handle
   local size, status, message = handle:receive()
   if not size then
-    if status == 400 then problem.raise(400, "invalid_json", "the body is no JSON: " .. message) end
+    if message:find("not valid JSON", 1, true) then problem.raise(400, "invalid_json", message) end
     problem.raise(status, status == 413 and "too_large" or "invalid_body", message)
   end
   if size == 0 then return nil end

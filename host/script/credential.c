@@ -112,15 +112,24 @@ static size_t read_query(const char *query, char room[CREDENTIAL_MAX])
 	return size;
 }
 
+/* A header with nothing in it is as good as none: of a variable that was not set, for
+ * instance. */
+static const char *header_with_value(const struct exchange *exchange, const char *name)
+{
+	const char *value = exchange_header(exchange, name);
+
+	return value && *value ? value : NULL;
+}
+
 const char *credential_find(const struct exchange *exchange, char room[CREDENTIAL_MAX],
 	size_t *size)
 {
 	const char *secret = bearer(exchange_header(exchange, "authorization"));
 
 	if (!secret)
-		secret = exchange_header(exchange, "x-api-key");
+		secret = header_with_value(exchange, "x-api-key");
 	if (!secret)
-		secret = exchange_header(exchange, "x-goog-api-key");
+		secret = header_with_value(exchange, "x-goog-api-key");
 	if (secret) {
 		*size = strlen(secret);
 		while (*size && (secret[*size - 1] == ' ' || secret[*size - 1] == '\t'))

@@ -1,4 +1,5 @@
 /* The client's side of a request: its head, its body, its leaving. */
+#include <stdio.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -94,6 +95,15 @@ static void note_fault(struct request *request, int status, const char *text)
 	request->fault_text = arena_strdup(&request->arena, text, strlen(text));
 }
 
+/* What the scan found in the body; beside a fault of its framing, which is no matter of JSON. */
+static void note_bad_json(struct request *request, const char *reason)
+{
+	char text[sizeof(((struct err *)NULL)->text) + 32];
+
+	snprintf(text, sizeof(text), "the body is not valid JSON: %s", reason);
+	note_fault(request, 400, text);
+}
+
 static void on_body(struct exchange *exchange, const char *data, size_t size, void *arg)
 {
 	struct request *request = exchange_data(exchange);
@@ -103,7 +113,7 @@ static void on_body(struct exchange *exchange, const char *data, size_t size, vo
 	if (!request || request->fault_status || !request->scan)
 		return;
 	if (scan_feed(request->scan, data, size, &err) != 0)
-		note_fault(request, 400, err.text);
+		note_bad_json(request, err.text);
 }
 
 /* The body has arrived or never will: goes on with whoever waits for it. */
@@ -130,7 +140,7 @@ static void on_body_end(struct exchange *exchange, void *arg)
 	if (!request)
 		return;
 	if (!request->fault_status && request->scan && scan_end(request->scan, &err) != 0)
-		note_fault(request, 400, err.text);
+		note_bad_json(request, err.text);
 	end_body(request);
 }
 

@@ -27,6 +27,7 @@ local usage = require "neap.usage"
 local router = {}
 
 local NONE = {}
+local CHALLENGE = { fields = { "www-authenticate", "Bearer realm=\"neap\"" } } -- of each 401
 -- What has no value yet: a name with it in a constructor gets its room, one with nil does not.
 local none -- luacheck: ignore 221
 -- What each request calls: a local takes less than to look a method up.
@@ -252,9 +253,7 @@ local function read_request(of)
   local handle = of.handle
   local size, kind, problem = receive(handle)
   if not size then
-    local status = kind
-    if status == 400 then problem = "the body is not valid JSON: " .. problem end
-    answer.refuse(of, status, problem)
+    answer.refuse(of, kind, problem) -- then it is a status
     return false
   end
   if kind ~= "object" then
@@ -363,7 +362,9 @@ function router.serve(handle)
     if route.is_open then of.record.is_quiet = true end
   end
   local problem, status = check_access(of, known, route and route.is_open)
-  if problem then return answer.refuse(of, status, problem) end
+  if problem then
+    return answer.refuse(of, status, problem, status == 401 and CHALLENGE or nil)
+  end
   if not route then
     return answer.refuse(of, 404, ("there is no %s"):format(path), { code = "not_found" })
   end

@@ -64,10 +64,19 @@ test("tokens", async (t) => {
     });
   }
 
+  await t.test("empty headers hide no token behind them", async () => {
+    const empty = { authorization: "Bearer ", "x-api-key": "", "x-goog-api-key": "" };
+    assert.equal((await get(neap, `/v1/models?key=${SECRET}`, empty)).status, 200);
+    const other = { ...empty, "x-goog-api-key": SECRET };
+    assert.equal((await get(neap, "/v1/models", other)).status, 200);
+    assert.equal((await get(neap, "/v1/models", empty)).status, 401);
+  });
+
   await t.test("no token at all: 401", async () => {
     const answer = await chat(neap, say("mine"));
     assert.equal(answer.status, 401, answer.text);
     assert.equal(answer.json.error.param, null);
+    assert.match(answer.headers["www-authenticate"], /^Bearer\b/);
   });
 
   await t.test("a body is not waited for when the token is wrong", async () => {

@@ -177,6 +177,15 @@ test("bodies that are refused with the place", async (t) => {
   }
   assert.equal(up.calls.length, 0, "no provider saw any of them");
 
+  await t.test("malformed chunks are no matter of JSON", async () => {
+    const client = await wire(t, neap.port);
+    client.send(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n" +
+        "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    );
+    await client.has(/^HTTP\/1\.1 400 [^]*"message":"the chunks are malformed"/);
+  });
+
   const good = {
     "60 levels": deep(60),
     "names twice below the top": `{"model":"pool","x":{"a":1,"a":2}}`,
