@@ -113,7 +113,7 @@ function config.new_check(options)
   }, Check)
 end
 
-local function new_check(options, script, text)
+local function new_check(options, script, text, is_exact)
   local starts = {}
   for _, declaration in ipairs(script.list) do starts[#starts + 1] = declaration.line end
   for _, declaration in pairs(script.top) do
@@ -122,7 +122,7 @@ local function new_check(options, script, text)
   return setmetatable({
     router = options.path,
     folder = options.path:match("^(.+)/[^/]*$") or options.path:match("^(/)") or ".",
-    source = place.source(text, starts),
+    source = place.source(text, starts, is_exact),
     getenv = options.getenv,
     read = options.read,
     dialects = options.dialects,
@@ -211,6 +211,19 @@ local function sorted(errors)
 end
 config.sorted = sorted
 
+--- Checks what the text has said. is_exact: see place.source.
+local function judge(options, script, text, is_exact)
+  local check = new_check(options, script, text, is_exact)
+  for _, problem in ipairs(script.errors) do check:fail_line(problem.line, problem.text) end
+  local configuration = config_check.top(check, script.top)
+  configuration.providers, configuration.groups, configuration.tokens = {}, {}, {}
+  local names = check_declarations(check, script, configuration)
+  -- After an error that ended the file, what is missing may stand behind it.
+  if script.is_whole then check_references(check, names) end
+  check_secrets(check, configuration.tokens)
+  return configuration, check.errors
+end
+
 --- Reads, runs and checks router.lua. Never raises for what the file holds.
 ---@param options neap.config.options
 ---@return table? configuration
@@ -223,16 +236,10 @@ function config.load(options)
     return nil, { { path = options.path, line = 0, text = message or "it can not be read" } }
   end
   local script = words.run(text, options.run_protected)
-  local check = new_check(options, script, text)
-  for _, problem in ipairs(script.errors) do check:fail_line(problem.line, problem.text) end
-  local configuration = config_check.top(check, script.top)
-  configuration.providers, configuration.groups, configuration.tokens = {}, {}, {}
-  local names = check_declarations(check, script, configuration)
-  -- After an error that ended the file, what is missing may stand behind it.
-  if script.is_whole then check_references(check, names) end
-  check_secrets(check, configuration.tokens)
-  if #check.errors > 0 then return nil, sorted(check.errors), configuration end
-  return configuration
+  local configuration, errors = judge(options, script, text, false)
+  if not errors[1] then return configuration end
+  configuration, errors = judge(options, script, text, true) -- now their lines matter
+  return nil, sorted(errors), configuration
 end
 
 --- "path:line: text" for each error; without a line where there is none.

@@ -144,7 +144,8 @@ function fields.map(kind, key_problem)
       local problem = type(name) ~= "string" and "has a value without a name"
         or key_problem and key_problem(name)
       if problem then
-        check:fail(place, ("%s %s"):format(place.title, problem))
+        local at = type(name) == "string" and place:field(name) or place
+        check:fail(at, ("%s %s"):format(place.title, problem))
       else
         map[name] = check:take(kind, element, place:field(name))
       end

@@ -79,7 +79,7 @@ local function folders_of(configuration)
 end
 
 --- The errors as text, one per line.
-local function told(errors) return table.concat(config.format(config.sorted(errors)), "\n") end
+local function shown(errors) return table.concat(config.format(config.sorted(errors)), "\n") end
 
 --- Without a token neap serves this machine alone. A check does not open the storage, where there
 --- may be tokens, too.
@@ -101,7 +101,7 @@ local function open_configuration(path, lookups)
   if configuration then return configuration end
   local of_chains = chain.problems(rest.groups, chain.loader(folders_of(rest)), path)
   for _, problem in ipairs(of_chains) do errors[#errors + 1] = problem end
-  return nil, told(errors)
+  return nil, shown(errors)
 end
 
 local function stored_rows()
@@ -148,7 +148,7 @@ local function build(configuration, rows, path, folders, read)
   remove_broken_policies(loader, configuration)
   local errors, of_stored = chain.attach(made, loader, attempt.run, path)
   errors[#errors + 1] = token_problem(configuration, made.has_tokens, rows, path)
-  if errors[1] then return nil, told(errors) end
+  if errors[1] then return nil, shown(errors) end
   remove_broken(made, configuration, of_stored)
   return made, configuration
 end

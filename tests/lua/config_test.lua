@@ -24,8 +24,9 @@ local function good(text, options)
   return configuration
 end
 
---- The lines of errors, each of which must hold its pattern: { [line] = pattern }.
-local function refuses(text, wanted)
+--- The lines of errors, each of which must hold its pattern: { [line] = pattern }. total: how many
+--- there are, where a line has several.
+local function refuses(text, wanted, total)
   local configuration, errors = load(text)
   test.equal(configuration, nil, text)
   local lines = config.format(errors)
@@ -39,7 +40,7 @@ local function refuses(text, wanted)
     test.ok(is_there, ("line %d, %s, in\n%s"):format(line, pattern, all))
     count = count + 1
   end
-  test.equal(#lines, count, all)
+  test.equal(#lines, total or count, all)
 end
 
 local function provider(fields)
@@ -52,9 +53,9 @@ test("nothing at all: the defaults", function()
   local got = good("")
   test.equal(got, {
     path = "/etc/neap/router.lua", folder = "/etc/neap", listen = "127.0.0.1:8080",
-    listen_line = 1, storage = "/etc/neap/data", policies = "/etc/neap/policies", drain_timeout = 30,
-    watch = false, journal = true, spool = 20 * 2 ^ 30, private_upstreams = false,
-    guess_conversations = true, providers = {}, groups = {}, tokens = {},
+    listen_line = 1, storage = "/etc/neap/data", policies = "/etc/neap/policies",
+    drain_timeout = 30, watch = false, journal = true, spool = 20 * 2 ^ 30,
+    private_upstreams = false, guess_conversations = true, providers = {}, groups = {}, tokens = {},
   })
 end)
 
@@ -150,6 +151,75 @@ test("prices that are none are told with their line", function()
   local tiers = provider "models = { m = { tiers = { %s } } }"
   refuses(tiers:format "{ input = 2 }", { [1] = "tiers%[1%] has no above" })
   refuses(tiers:format "{ above = 5 }, { above = 5 }", { [1] = "two tiers are above 5" })
+end)
+
+test("an error is told with its own line, whatever stands around it", function()
+  refuses([==[
+admin = {
+  listen = "127.0.0.1:8081", -- listen = "x"
+}
+cors = {
+  "https://a.example",
+  5,
+}
+provider "a" {
+  dialect = "openai", url = "http://h/v1",
+  keys = {
+    { secret = "sk-a", id = "a" },
+    "",
+    { secret = "sk-b", id = 5 },
+  },
+  models = { ["m"] = { tiers = {
+    { above = 5 },
+    { above = 0 },
+  } } },
+  headers = {
+    ["X-A"] = "a, }", ['X-B'] = "]]", --[[ headers = { ]]
+    ["X Y"] = "a",
+  },
+}
+local own = { "a", "m" }
+group("g")({
+  targets = {
+    { "a", "m", weight = 1 },
+    own,
+    { "a", "m", weight = (function() if own then return -1, 2 end end)() },
+    { "a", "m", priority = -1, weight = 1 },
+    {
+      "a", "m",
+      weight = -1,
+    },
+  },
+})
+listen = 5; group "h" { targets = {}, limits = {
+  attempts = 0,
+} }]==], { [6] = "cors%[2%]", [12] = "keys%[2%].secret is empty", [13] = "keys%[3%].id must be",
+    [17] = "tiers%[2%].above", [21] = "headers has a name", [29] = "targets%[3%].weight",
+    [30] = "targets%[4%].priority", [33] = "targets%[5%].weight", [37] = "listen must be",
+    [38] = "limits.attempts" })
+end)
+
+test("a table that comes from elsewhere: the line of the word, or of a like name", function()
+  refuses([[
+local fields = {
+  dialect = "openai", url = "http://h/v1",
+  tmieouts = {},
+}
+provider "a" (fields)
+for index = 1, 2 do
+  group("g" .. index) { targets = { { "a", "m",
+    wieght = 1 } } }
+end]], { [5] = "has no field tmieouts", [8] = "has no field wieght" }, 3)
+end)
+
+test("a long file is read like others", function()
+  local many = {}
+  for index = 1, 3000 do
+    many[index] = ("provider \"p%d\" {\n  dialect = \"openai\", url = \"http://h/v1\",\n  "
+      .. "keys = { \"sk-%d\" }, -- %s\n}\n"):format(index, index, ("x"):rep(40))
+  end
+  many[#many + 1] = "  \n\n"
+  test.equal(#good(table.concat(many)).providers, 3000)
 end)
 
 test("a provider with everything", function()
