@@ -241,12 +241,14 @@ void budget_open(struct state *state)
 	arm_as_usual(state);
 }
 
+/* What has no limit of time is no request's, and may grow as far as the state may. */
 static void set_ceiling(struct state *state)
 {
 	size_t ceiling = state->used + state->limits.growth_max;
 
-	state->ceiling = ceiling < state->limits.memory_max ? ceiling
-							    : state->limits.memory_max;
+	if (state->budget_us == 0 || ceiling > state->limits.memory_max)
+		ceiling = state->limits.memory_max;
+	state->ceiling = ceiling;
 }
 
 /* A collection may have to allocate before it frees, so it runs without a ceiling. */
@@ -278,11 +280,11 @@ void budget_enter(struct state *state, int cpu_ms, void *owner)
 	if (state->depth++ > 0)
 		return;
 	make_room(state);
-	set_ceiling(state);
 	state->overrun = OVERRUN_NONE;
 	state->is_relaxed = false;
 	state->has_start = false;
 	state->budget_us = (int64_t)cpu_ms * 1000;
+	set_ceiling(state);
 	state->work = 0;
 	state->c_stack = __builtin_frame_address(0);
 	state->outer = running;
@@ -372,6 +374,7 @@ bool state_limit_cpu(lua_State *L, int cpu_ms)
 	state->overrun = OVERRUN_NONE;
 	state->is_relaxed = false;
 	state->budget_us = (int64_t)cpu_ms * 1000;
+	set_ceiling(state);
 	start_clock(state);
 	arm_as_usual(state);
 	return true;
