@@ -62,7 +62,7 @@ struct generation_settings {
 	bool is_watched;
 	const char *stored_problems; /* of stored configuration; a line each, or NULL */
 	const char *greeting;        /* what serve prints behind the address, or NULL */
-	const char *sample_group;    /* of its example; letters, digits and _.:/-; or NULL */
+	const char *sample_group; /* of its example; letters, digits and _.:/-; or NULL */
 };
 
 /* path: of router.lua. On failure errors (may be NULL) gets every message, one per line,
