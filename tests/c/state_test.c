@@ -94,6 +94,12 @@ static int l_charge(lua_State *L)
 	return 0;
 }
 
+static int l_limit_cpu(lua_State *L)
+{
+	lua_pushboolean(L, state_limit_cpu(L, (int)luaL_checkinteger(L, 1)));
+	return 1;
+}
+
 static int open_state(void **arg)
 {
 	struct state *state = state_new(&small_limits);
@@ -103,6 +109,7 @@ static int open_state(void **arg)
 	lua_register(L, "is_overrun", l_is_overrun);
 	lua_register(L, "set_boundary", l_set_boundary);
 	lua_register(L, "charge", l_charge);
+	lua_register(L, "limit_cpu", l_limit_cpu);
 	*arg = state;
 	return 0;
 }
@@ -152,6 +159,35 @@ static void test_no_cpu_limit(void **arg)
 	struct err err = { "" };
 
 	assert_int_equal(run(*arg, "for i = 1, 3e7 do end", 0, &err), 0);
+}
+
+static void test_a_load_is_no_request(void **arg)
+{
+	expect_ok_within(*arg, 0,
+		"local t = {} for i = 1, 12 do t[i] = ('x'):rep(1024 * 1024) .. i end");
+}
+
+/* For a part of a load that is somebody's. */
+static void test_limits_for_a_while(void **arg)
+{
+	expect_error_within(*arg, 0, "limit_cpu(50) while true do pcall(error) end",
+		"stopped after 50 ms");
+	expect_error_within(*arg, 0,
+		"limit_cpu(30000) local t = {} "
+		"for i = 1, 12 do t[i] = ('x'):rep(1024 * 1024) .. i end",
+		"not enough memory");
+	expect_ok_within(*arg, 0,
+		"local function guard(run)\n"
+		"  local ok, why = pcall(run) relax() return ok, why\n"
+		"end\n"
+		"set_boundary(guard)\n"
+		"assert(not limit_cpu(0))\n"
+		"assert(limit_cpu(50) and not limit_cpu(50))\n"
+		"local ok, why = guard(function() while true do end end)\n"
+		"assert(not ok and why:find 'stopped after 50 ms', why)\n"
+		"assert(limit_cpu(0))\n"
+		"for i = 1, 3e7 do end");
+	expect_ok(*arg, "assert(not limit_cpu(50))");
 }
 
 static void test_a_charge_is_looked_at(void **arg)
@@ -316,6 +352,8 @@ int main(void)
 		STATE_TEST(test_errors_have_a_position),
 		STATE_TEST(test_cpu_is_limited),
 		STATE_TEST(test_no_cpu_limit),
+		STATE_TEST(test_a_load_is_no_request),
+		STATE_TEST(test_limits_for_a_while),
 		STATE_TEST(test_a_charge_is_looked_at),
 		STATE_TEST(test_boundary_goes_on),
 		STATE_TEST(test_second_overrun_stops_the_boundary),
