@@ -339,8 +339,10 @@ local function read_whole(inside)
   end
 end
 
---- A whole body in another form than the client's: another dialect, or a stream was asked for.
+--- A whole body in another form than the client's: another dialect, or a stream was asked for. One
+--- that the gate held was read by the attempt.
 local function convert(of, inside)
+  if inside.message then return reply_message(of, inside, inside.message) end
   local text, failure, why = read_whole(inside)
   if failure then return refuse_broken(of, inside, failure, why) end
   if not text then return refuse_unreadable(of, inside, "it is too long") end

@@ -141,6 +141,14 @@ local function take_verdict(inside, transfer, class, status, used)
   inside.usage = used
 end
 
+--- A whole answer that the client gets in another form has to be read, and is as soon as it is here:
+--- what cannot be read is no answer, and another target may give one.
+local function read_whole(inside, transfer, dialect, size)
+  local message, problem = dialect.response_in(transfer:text(0, size))
+  if not message then return fail(inside, "protocol", problem) end
+  inside.message = message
+end
+
 --- What transfers.answer brought: of a body that is no stream all, or as much as the gate holds.
 local function take_answer(inside, transfer, dialect, status, failure, held, is_ended, ...)
   if not status then return fail(inside, failure, held) end
@@ -149,6 +157,10 @@ local function take_answer(inside, transfer, dialect, status, failure, held, is_
     if inside.context.stream then transfer:deadline(0) end -- of the first event that it asked for
     if is_ended then
       take_verdict(inside, transfer, dialect.classify_body(transfer, held, ...))
+      local of = inside.context
+      if (of.stream or dialect ~= of.dialect) and not (inside.failure or inside.body) then
+        read_whole(inside, transfer, dialect, held)
+      end
     end
   elseif status >= 300 then
     read_error(inside, transfer)

@@ -250,6 +250,29 @@ test("retry_on decides what moves on", async (t) => {
   assert.equal(second.calls.length, 1);
 });
 
+test("a page of HTML is no answer to who asked for a stream", async (t) => {
+  const first = await upstream(t),
+    second = await upstream(t);
+  const neap = await serve(
+    t,
+    provider("a", first) +
+      provider("b", second) +
+      group("alone", ["a"], { policies: NO_BREAKER }) +
+      group("pool", ["a", "b"], { policies: NO_BREAKER }),
+  );
+  first.always(reply(200, "<html>please log in</html>", { "content-type": "text/html" }));
+  const seen = await chat(neap, say("pool", { stream: true }));
+  assert.equal(seen.status, 200, seen.text);
+  assert.equal(seen.content, "ok");
+  assert.equal(seen.headers["x-neap-provider"], "b");
+  const refused = await chat(neap, say("alone", { stream: true }));
+  assert.equal(refused.status, 502, refused.text);
+  assert.equal(refused.json.error.code, "protocol");
+  assert.match((await neap.line(refused)).attempts[0].why, /unexpected "<" at byte 0/);
+  const passed = await chat(neap, say("pool"));
+  assert.equal(passed.text, "<html>please log in</html>", "who asked for none gets it as it is");
+});
+
 test("an answer that streams although none was asked for, and the reverse, pass", async (t) => {
   const up = await upstream(t);
   const neap = await serve(t, provider("a", up) + group("pool", ["a"]));

@@ -140,11 +140,12 @@ test("a request and its answer are translated", async (t) => {
     assert.equal(loud.calls.length, before);
   });
 
-  await t.test("a whole answer that is none: 502", async () => {
+  await t.test("a whole answer that is none: the next target answers", async () => {
     loud.next(reply(200, '{"said":"x"'));
     const seen = await chat(neap, say("pool", {}));
-    assert.equal(seen.status, 502, seen.text);
-    assert.equal(seen.json.error.type, "server_error");
+    assert.equal(seen.status, 200, seen.text);
+    assert.equal(seen.headers["x-neap-attempts"], "2");
+    assert.equal((await neap.line(seen)).attempts[0].failure, "protocol");
   });
 });
 
