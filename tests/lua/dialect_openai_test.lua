@@ -64,7 +64,10 @@ test("classify_body: content, empty, error", function()
   test.equal(classify_body(whole "{\"content\":\"\"}"), "empty")
   test.equal(classify_body(whole "{\"content\":null,\"tool_calls\":[]}"), "empty")
   test.equal(classify_body "{\"choices\":[]}", "empty")
-  test.equal(classify_body "", "empty")
+  test.equal(classify_body "{\"id\":\"a\",\"choices\":null}", "empty")
+  for _, blank in ipairs { "", "{}", "{}\r\n", "null", "[]" } do
+    test.equal(classify_body(blank), "empty")
+  end
   test.equal(classify_body "{\"data\":[]}", "content")
   test.equal({ classify_body "{\"error\":{\"code\":503}}" }, { "error", 503 })
   local _, _, used = classify_body "{\"data\":[],\"usage\":{\"prompt_tokens\":9}}"

@@ -123,16 +123,18 @@ openai.body_look = host.look {
   usage = usage.questions,
 }
 
+local BLANK_MAX = 4 -- bytes: "{}" and a line's end, "null"; no answer is as short
+
 --- What a whole answer says: "content", "empty", or "error" and its status. held:find(path…) looks
 --- into the body, so that a large one is not decoded. A body that is no JSON is the provider's own
 --- affair and passes. The last four: what openai.body_look found. With "content" comes, as the
 --- third, the usage, if it stands in its usual place.
 function openai.classify_body(held, size, problem, choices, is_content_there, used)
-  if size == 0 then return "empty" end
+  if size <= BLANK_MAX then return "empty" end
   if problem == "object" or problem == "string" then
     return "error", status_of(json.decode((held:find("error"))))
   end
-  if not is_content_there and choices == "array" then return "empty" end
+  if not is_content_there and (choices == "array" or choices == "null") then return "empty" end
   return "content", nil, used
 end
 
