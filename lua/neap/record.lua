@@ -13,6 +13,7 @@
 --- false: not of this one, unless it fails yet).
 
 local catalog = require "neap.catalog"
+local fault = require "neap.fault"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
@@ -132,17 +133,20 @@ local function has_later(entered, place)
   return false
 end
 
---- Runs `done` of every policy that was entered and has one, innermost first.
+local function call_done(instance, told) return instance.done(instance.self, told[1], told[2]) end
+
+--- Runs `done` of every policy that was entered and has one, innermost first. What one of them does
+--- is no fault of the others.
 local function run_done(self, entered, request)
-  local seen
+  local told
   for index = #entered, 1, -1 do
     local instance = entered[index]
     local done = instance.done
     if done and not has_later(entered, index) then
-      seen = seen or outcome.of(self)
-      local ok, problem = pcall(done, instance.self, request, seen)
-      if host.relax() or not ok then
-        host.log("error", "policy", ("%s: done: %s"):format(instance.name, tostring(problem)))
+      told = told or { request, outcome.of(self) }
+      local _, problem = fault.catch(call_done, instance, told)
+      if problem then
+        host.log("error", "policy", ("%s: done: %s"):format(instance.name, problem))
       end
     end
   end

@@ -284,6 +284,33 @@ return own
   await is_told("reloaded");
 });
 
+test("a done that never ends is stopped, named, and keeps no other from running", async (t) => {
+  const a = await upstream(t);
+  const counts = `local policy = require "neap.policy"
+local own = policy.define { summary = "Of a story." }
+function own:run(request, next)
+  return request.headers.tell and request:reply(tostring(self.shared:get("n"))) or next(request)
+end
+function own:done(request) if not request.headers.tell then self.shared:add("n", 1) end end
+return own
+`;
+  const loops = policy("  return next(request)").replace(
+    "return own",
+    "function own:done() while true do pcall(function() while true do end end) end end\nreturn own",
+  );
+  const neap = await serve(
+    t,
+    provider("a", a, { forward: ["tell"] }) + group("pool", ["a"], { policies: ["counts", "loops"] }),
+    { files: { "policies/counts.lua": counts, "policies/loops.lua": loops } },
+  );
+  assert.equal((await chat(neap, say("pool"))).status, 200);
+  await neap.says(/"area":"policy","message":"loops: done: .*stopped after/);
+  await until(
+    async () => (await chat(neap, say("pool"), { tell: "1" })).content === "1",
+    () => "the outer policy's done",
+  );
+});
+
 test("the user's policy goes before the one that is shipped under the same name", async (t) => {
   const up = await upstream(t);
   const neap = await serve(t, provider("a", up) + group("pool", ["a"], { policies: ["echo"] }), {
