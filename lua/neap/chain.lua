@@ -126,10 +126,17 @@ end
 -- ------------------------------------------------------------------------------------
 -- Instances: what a policy calls self
 
+local NOTES_MAX = 200      -- of a request; who looks at a trace reads no more
+local NOTE_BYTES_MAX = 4096
+
 local function note(_, format, ...)
   local of = context.get()
   if not of then return end
   local text = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
+  of.note_count = (of.note_count or 0) + 1
+  if of.note_count > NOTES_MAX then return end
+  if of.note_count == NOTES_MAX then text = "further notes are left out" end
+  if #text > NOTE_BYTES_MAX then text = text:sub(1, NOTE_BYTES_MAX) .. "..." end
   local at = debug.getinfo(2, "Sl")
   steps.add(of.steps, "note", ("%s:%d"):format(at.short_src, at.currentline), text,
     of.layer)

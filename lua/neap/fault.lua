@@ -19,7 +19,8 @@ function fault.catch(run, given, inside)
   local ok, got = pcall(run, given, inside)
   local was_overrun = host.relax()
   if ok and not was_overrun then return got end
-  return nil, tostring(got)
+  -- The text of another value could come from its __tostring, which is the policy's.
+  return nil, type(got) == "string" and got or ("an error that is a %s"):format(type(got))
 end
 host.set_boundary(fault.catch)
 

@@ -108,6 +108,23 @@ end)
 -- ------------------------------------------------------------------------------------
 -- Running
 
+test("notes are bounded in number and length", function()
+  local notes = world({ "mine" }, { mine = text [[function mine:run(request, next)
+    for place = 1, 1000 do self:note("%d %s", place, ("x"):rep(10000)) end
+    return next(request)
+  end]] }):run().notes
+  test.equal(#notes, 200)
+  test.equal(#notes[1], 4096 + 3)
+  test.equal(notes[200], "further notes are left out")
+end)
+
+test("what a policy raises may have a text that raises", function()
+  local run = world({ "mine" }, { mine = text [[function mine:run()
+    error(setmetatable({}, { __tostring = function() error("again") end }))
+  end]] }):run()
+  test.equal(run.status, 500)
+end)
+
 test("a note has the policy's file and line", function()
   local run = world({ "mine" }, { mine = text [[function mine:run(request, next)
     self:note("%d of %s", 2, "x")
