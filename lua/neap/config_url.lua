@@ -58,7 +58,7 @@ end
 function urls.base(check, value, place, origin)
   local text = type(value) == "string" and value or ""
   if origin and not text:find("://", 1, true) then text = "http://" .. text end
-  local scheme, user, host = split(text)
+  local scheme, user, host, _, rest = split(text)
   if scheme ~= "http" and scheme ~= "https" then
     return check:fail(place, ("%s must be an http or https URL such as "
       .. "\"https://api.openai.com/v1\""):format(place.title))
@@ -66,6 +66,11 @@ function urls.base(check, value, place, origin)
   if user then
     return check:fail(place, ("%s must not hold a user or password: use keys or headers")
       :format(place.title))
+  end
+  -- Behind it comes the operation's path, unless it ends in a #.
+  if rest:find("#.") or rest:find("?", 1, true) and rest:sub(-1) ~= "#" then
+    return check:fail(place, ("%s must have nothing behind its path, or end in a #: then it is "
+      .. "asked exactly as it is"):format(place.title))
   end
   if is_link_local(host) then
     return check:fail(place, ("%s must not be a link-local or metadata address")

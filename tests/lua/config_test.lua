@@ -270,7 +270,7 @@ end)
 test("urls that are refused, and never shown", function()
   for _, url in ipairs { "ftp://h/v1", "example.com", "http://", "file:///etc/passwd", "http://h:x",
     "http://169.254.169.254/x", "http://[fe80::1]/v1", "http://u:pass@h/v1", "http://h /v1",
-    "http://h:0", "http://metadata.google.internal/" } do
+    "http://h:0", "http://metadata.google.internal/", "http://h/v1?v=1", "http://h/a#b" } do
     local _, errors = load(("provider \"a\" {\n dialect = \"openai\",\n url = %q }"):format(url))
     test.equal(#errors, 1, url)
     test.equal(errors[1].line, 3, url)
