@@ -141,8 +141,8 @@ local function take_verdict(inside, transfer, class, status, used)
   inside.usage = used
 end
 
---- A whole answer that the client gets in another form has to be read, and is as soon as it is here:
---- what cannot be read is no answer, and another target may give one.
+--- A whole answer that the client gets in another form has to be read, and is as soon as it is
+--- here: what cannot be read is no answer, and another target may give one.
 local function read_whole(inside, transfer, dialect, size)
   local message, problem = dialect.response_in(transfer:text(0, size))
   if not message then return fail(inside, "protocol", problem) end

@@ -251,7 +251,7 @@ end
 
 local function refuse(self, status, message, retry_after)
   local inside = object.check(Request, self, "the request")
-  if type(status) ~= "number" or status < 400 or status > 599 then
+  if type(status) ~= "number" or not (status >= 400 and status <= 599) then
     error("refuse takes a status from 400 to 599", 2)
   end
   local wait = tonumber(retry_after)

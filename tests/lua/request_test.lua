@@ -182,6 +182,7 @@ test("refuse: a wait goes into the head, an endless one does not", function()
   test.equal(run("return request:refuse(429, \"wait\", 1.2)").headers["retry-after"], "2")
   test.equal(run("return request:refuse(429, \"wait\", 1 / 0)").headers["retry-after"], nil)
   raises("refuse takes a status", "local r = request:refuse(200, \"fine\") return r")
+  raises("refuse takes a status", "local r = request:refuse(0 / 0, \"what\") return r")
 end)
 
 test("reply: a complete answer, streamed if asked", function()
