@@ -29,6 +29,7 @@ local TRANSLATE_MAX = 2 * 1024 * 1024 -- bytes of a body that is translated; mor
 -- ------------------------------------------------------------------------------------
 -- What is sent
 
+-- Never of a client or a policy. What a provider's own headers must not have, its checks refuse.
 local FORBIDDEN = { host = true, ["content-length"] = true, ["transfer-encoding"] = true,
   connection = true, ["keep-alive"] = true, te = true, trailer = true, upgrade = true,
   ["proxy-connection"] = true, ["proxy-authorization"] = true, cookie = true }
@@ -39,11 +40,13 @@ local function headers_for(provider, secret, changed, is_stream)
   local fixed, forward, taken = {}, {}, {}
   local function put(name, value)
     local lower = name:lower()
-    if FORBIDDEN[lower] or taken[lower] then return end
+    if taken[lower] then return end
     taken[lower] = true
     fixed[#fixed + 1] = name .. ": " .. value
   end
-  for name, value in pairs(changed.headers or NONE) do put(name, value) end
+  for name, value in pairs(changed.headers or NONE) do
+    if not FORBIDDEN[name:lower()] then put(name, value) end
+  end
   for name, value in pairs(provider.headers) do put(name, value) end
   put("Accept", is_stream and "text/event-stream" or "application/json")
   local function pass(name)

@@ -286,14 +286,14 @@ local HEADER_NAME = "^[%w!#$%%&'*+.^_`|~-]+$"
 --- Headers that neap itself writes for each transfer.
 local FRAMING = {
   connection = true, ["content-length"] = true, expect = true, ["keep-alive"] = true,
-  ["proxy-connection"] = true, te = true, trailer = true, ["transfer-encoding"] = true,
-  upgrade = true,
+  ["proxy-authorization"] = true, ["proxy-connection"] = true, te = true, trailer = true,
+  ["transfer-encoding"] = true, upgrade = true,
 }
 
 --- What a client sends for neap and not for a provider.
 local PRIVATE = {
-  authorization = true, cookie = true, host = true, ["proxy-authorization"] = true,
-  ["x-api-key"] = true, ["x-goog-api-key"] = true,
+  authorization = true, cookie = true, host = true, ["x-api-key"] = true,
+  ["x-goog-api-key"] = true,
 }
 
 local function header_problem(name)

@@ -111,6 +111,18 @@ test("request headers", async (t) => {
   });
 });
 
+test("a provider's own headers may name another host, and be cookies", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve(
+    t,
+    provider("a", up, { headers: { host: "virtual.example", Cookie: "site=7" } }) +
+      group("pool", ["a"]),
+  );
+  assert.equal((await chat(neap, say("pool"), { cookie: "client=1" })).status, 200);
+  assert.equal(up.last.header("host"), "virtual.example");
+  assert.equal(up.last.header("cookie"), "site=7");
+});
+
 test("answer headers", async (t) => {
   const up = await upstream(t);
   const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
