@@ -268,6 +268,7 @@ static void *run(void *arg)
 {
 	struct journal *journal = arg;
 
+	background_enter_steps();
 	while (!is_over(journal)) {
 		wait_for_records(journal);
 		write_all(journal);

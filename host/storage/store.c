@@ -108,6 +108,13 @@ void txn_wrote(struct txn *txn, int rc)
 	background_step();
 }
 
+/* Pages are written and waited for in a few long calls of the system. */
+static int commit(struct txn *txn)
+{
+	background_stand_back();
+	return mdb_txn_commit(txn->handle);
+}
+
 /* One run of fn. *failure is what the database library had against it, or 0. */
 static int run_once(struct store *store, unsigned flags, store_fn *fn, void *arg,
 	int *failure, struct err *err)
@@ -125,7 +132,7 @@ static int run_once(struct store *store, unsigned flags, store_fn *fn, void *arg
 	if (rc || *failure || flags == MDB_RDONLY)
 		mdb_txn_abort(txn.handle);
 	else
-		*failure = mdb_txn_commit(txn.handle);
+		*failure = commit(&txn);
 	return *failure ? store_errno(*failure) : rc;
 }
 
