@@ -33,6 +33,8 @@ struct posting_batch {
 	uint32_t node_count, node_room;
 	uint32_t *slots; /* entries by hash, or NONE; at most half of them are taken */
 	uint32_t slot_count;
+	/* The entry of each dimension that got the last key, or NONE: mostly the next one's. */
+	uint32_t latest[INDEX_DIMENSIONS];
 };
 
 static void clear_slots(struct posting_batch *batch)
@@ -46,7 +48,7 @@ struct posting_batch *posting_batch_new(void)
 
 	batch->slot_count = SLOTS_FIRST;
 	batch->slots = xmalloc(batch->slot_count * sizeof(*batch->slots));
-	clear_slots(batch);
+	posting_batch_reset(batch);
 	return batch;
 }
 
@@ -63,6 +65,7 @@ void posting_batch_free(struct posting_batch *batch)
 void posting_batch_reset(struct posting_batch *batch)
 {
 	batch->entry_count = batch->node_count = 0;
+	memset(batch->latest, 0xff, sizeof(batch->latest));
 	clear_slots(batch);
 }
 
@@ -169,20 +172,28 @@ static void add_node(struct posting_batch *batch, struct entry *entry, uint64_t 
 	entry->last = batch->node_count++;
 }
 
+/* The number of a value's entry, which is made where there is none. */
+static uint32_t find_entry(struct posting_batch *batch, const struct index_value *value)
+{
+	uint64_t hash = hash_of(value);
+	uint32_t *slot = find_slot(batch, value, hash), found = *slot;
+
+	if (found != NONE)
+		return found;
+	found = *slot = new_entry(batch, value, hash);
+	if (batch->entry_count * 2 > batch->slot_count)
+		grow_slots(batch);
+	return found;
+}
+
 static void add(struct posting_batch *batch, const struct index_value *value,
 	uint64_t key)
 {
-	uint64_t hash = hash_of(value);
-	uint32_t *slot = find_slot(batch, value, hash);
+	uint32_t *latest = &batch->latest[value->dimension];
 
-	if (*slot == NONE) {
-		*slot = new_entry(batch, value, hash);
-		add_node(batch, &batch->entries[*slot], key);
-		if (batch->entry_count * 2 > batch->slot_count)
-			grow_slots(batch);
-		return;
-	}
-	add_node(batch, &batch->entries[*slot], key);
+	if (*latest == NONE || !is_same(&batch->entries[*latest], value))
+		*latest = find_entry(batch, value);
+	add_node(batch, &batch->entries[*latest], key);
 }
 
 void posting_batch_add(struct posting_batch *batch, const struct index_values *values,

@@ -28,6 +28,9 @@ struct rollup_batch {
 	size_t cell_count;
 	size_t cell_room;
 	uint32_t *slots; /* twice as many as cells have room; a cell's number and one */
+	/* The cell of each dimension that was found last, its number and one: mostly the next
+	 * one's. 0: none yet. */
+	uint32_t latest[ROLLUP_DIMENSIONS];
 	struct buf texts;
 };
 
@@ -55,6 +58,7 @@ void rollup_batch_reset(struct rollup_batch *batch)
 {
 	memset(batch->slots, 0, 2 * batch->cell_room * sizeof(*batch->slots));
 	batch->cell_count = 0;
+	memset(batch->latest, 0, sizeof(batch->latest));
 	batch->record_count = 0;
 	buf_reset(&batch->texts);
 }
@@ -144,33 +148,30 @@ static void grow(struct rollup_batch *batch)
 }
 
 static bool is_same(const struct rollup_batch *batch, const struct rollup_cell *cell,
-	uint32_t hash, int64_t minute_s, enum rollup_dimension dimension,
-	struct bytes value)
+	int64_t minute_s, enum rollup_dimension dimension, struct bytes value)
 {
-	return cell->hash == hash && cell->minute_s == minute_s &&
-		cell->dimension == dimension && cell->value_size == value.size &&
+	return cell->minute_s == minute_s && cell->dimension == dimension &&
+		cell->value_size == value.size &&
 		(!value.size ||
 			memcmp(rollup_cell_value(batch, cell).data, value.data,
 				value.size) == 0);
 }
 
 /* The number of the cell, which is made where there is none. */
-static size_t find(struct rollup_batch *batch, int64_t minute_s,
+static size_t find_by_hash(struct rollup_batch *batch, int64_t minute_s,
 	enum rollup_dimension dimension, struct bytes value)
 {
-	uint32_t hash;
+	uint32_t hash = hash_of(minute_s, dimension, value);
 	size_t slot, mask;
 	struct rollup_cell *cell;
 
-	if (value.size > RECORD_TEXT_MAX)
-		value.size = RECORD_TEXT_MAX;
-	hash = hash_of(minute_s, dimension, value);
 	if (batch->cell_count == batch->cell_room)
 		grow(batch);
 	mask = 2 * batch->cell_room - 1;
 	for (slot = hash & mask; batch->slots[slot]; slot = (slot + 1) & mask) {
 		cell = &batch->cells[batch->slots[slot] - 1];
-		if (is_same(batch, cell, hash, minute_s, dimension, value))
+		if (cell->hash == hash &&
+			is_same(batch, cell, minute_s, dimension, value))
 			return batch->slots[slot] - 1;
 	}
 	cell = &batch->cells[batch->cell_count++];
@@ -185,6 +186,22 @@ static size_t find(struct rollup_batch *batch, int64_t minute_s,
 		buf_append(&batch->texts, value.data, value.size);
 	batch->slots[slot] = (uint32_t)batch->cell_count;
 	return batch->cell_count - 1;
+}
+
+static size_t find(struct rollup_batch *batch, int64_t minute_s,
+	enum rollup_dimension dimension, struct bytes value)
+{
+	uint32_t latest = batch->latest[dimension];
+	size_t found;
+
+	if (value.size > RECORD_TEXT_MAX)
+		value.size = RECORD_TEXT_MAX;
+	if (latest &&
+		is_same(batch, &batch->cells[latest - 1], minute_s, dimension, value))
+		return latest - 1;
+	found = find_by_hash(batch, minute_s, dimension, value);
+	batch->latest[dimension] = (uint32_t)found + 1;
+	return found;
 }
 
 /* -- adding a record -------------------------------------------------------------- */
