@@ -147,20 +147,12 @@ unsigned char *histogram_pack(const struct histogram *histogram, unsigned char *
 	return pack_number(out, 0);
 }
 
-/* Nearly all numbers are of one byte, and there are many. */
-static inline uint64_t take(struct unpack *from)
-{
-	if (from->at < from->end && *from->at < 0x80)
-		return *from->at++;
-	return unpack_number(from);
-}
-
 void histogram_unpack(struct histogram *into, struct unpack *from)
 {
 	uint64_t step, end = 0;
 
-	while ((step = take(from)) != 0) {
-		uint64_t count = step & 1 ? take(from) : 1;
+	while ((step = unpack_number(from)) != 0) {
+		uint64_t count = step & 1 ? unpack_number(from) : 1;
 
 		if (step >> 1 == 0 || step >> 1 > HISTOGRAM_BUCKETS - end)
 			unpack_bad(from);

@@ -77,7 +77,8 @@ static inline uint64_t unpack_bad(struct unpack *from)
 	return 0;
 }
 
-static inline uint64_t unpack_number(struct unpack *from)
+/* Not inline: nearly all numbers are of one byte. */
+static __attribute__((noinline, unused)) uint64_t unpack_long_number(struct unpack *from)
 {
 	uint64_t number = 0;
 
@@ -95,6 +96,13 @@ static inline uint64_t unpack_number(struct unpack *from)
 			return number;
 	}
 	return unpack_bad(from);
+}
+
+static inline uint64_t unpack_number(struct unpack *from)
+{
+	if (from->at != from->end && *from->at < 0x80)
+		return *from->at++;
+	return unpack_long_number(from);
 }
 
 static inline int64_t unpack_signed(struct unpack *from)
