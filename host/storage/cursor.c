@@ -183,6 +183,19 @@ int cursor_replace(struct cursor *cursor, struct bytes key, struct bytes value)
 	return rc;
 }
 
+int cursor_append(struct cursor *cursor, struct bytes key, struct bytes value)
+{
+	MDB_val name = store_val(key), content = store_val(value);
+	int rc = mdb_cursor_put(cursor->handle, &name, &content, MDB_APPEND);
+
+	if (rc == MDB_KEYEXIST)
+		rc = mdb_cursor_put(cursor->handle, &name, &content, 0);
+	cursor->has_begun = cursor->has_ended = true;
+	rc = txn_note(cursor->txn, rc);
+	txn_wrote(cursor->txn, rc);
+	return rc;
+}
+
 void cursor_close(struct cursor *cursor)
 {
 	if (!cursor)

@@ -54,5 +54,9 @@ int cursor_delete(struct cursor *cursor);
  * search that table_put() begins with. */
 MUST_CHECK
 int cursor_replace(struct cursor *cursor, struct bytes key, struct bytes value);
+/* As table_append(), wherever the range is, which is at its end then. Many rows one behind the
+ * other save the way to the end of the table. */
+MUST_CHECK
+int cursor_append(struct cursor *cursor, struct bytes key, struct bytes value);
 /* Before the end of the transaction. NULL is fine. */
 void cursor_close(struct cursor *cursor);

@@ -185,15 +185,30 @@ size_t record_batch_add(struct record_batch *batch, struct bytes message)
 
 /* -- writing ---------------------------------------------------------------------- */
 
-static int write_row(struct txn *txn, const struct row *row)
+static int write_row(const struct row *row, struct cursor *records, struct cursor *traces)
 {
 	struct key key = { 0 };
 	int rc;
 
 	key_u64(&key, row->key);
-	rc = table_append(txn, &records_table, key_bytes(&key), row->record);
+	rc = cursor_append(records, key_bytes(&key), row->record);
 	if (!rc && row->details.size)
-		rc = table_append(txn, &traces_table, key_bytes(&key), row->details);
+		rc = cursor_append(traces, key_bytes(&key), row->details);
+	return rc;
+}
+
+static int write_rows(struct txn *txn, const struct record_batch *batch)
+{
+	const struct range any = { .limit = 1 };
+	struct cursor *records = NULL, *traces = NULL;
+	int rc = cursor_open(&records, txn, &records_table, &any);
+
+	if (!rc)
+		rc = cursor_open(&traces, txn, &traces_table, &any);
+	for (size_t i = 0; i < batch->count && !rc; i++)
+		rc = write_row(&batch->rows[i], records, traces);
+	cursor_close(traces);
+	cursor_close(records);
 	return rc;
 }
 
@@ -211,11 +226,9 @@ static int write_body(struct txn *txn, const struct buf *packed,
 int record_batch_write(struct txn *txn, void *arg, struct err *err)
 {
 	const struct record_batch *batch = arg;
-	int rc = 0;
+	int rc = write_rows(txn, batch);
 
 	(void)err;
-	for (size_t i = 0; i < batch->count && !rc; i++)
-		rc = write_row(txn, &batch->rows[i]);
 	for (size_t i = 0; i < batch->body_count && !rc; i++)
 		rc = write_body(txn, &batch->packed_bodies, &batch->bodies[i]);
 	if (!rc)

@@ -376,6 +376,51 @@ static void rows_are_deleted_on_the_way(void **state)
 	assert_int_equal(store_write(*state, delete_every_second, &is_down, NULL), 0);
 }
 
+/* Over several pages, one row late and one twice; another hand writes to the table meanwhile. */
+static int append_many(struct txn *txn, void *arg, struct err *err)
+{
+	struct range range = { .limit = 1000 };
+	struct cursor *cursor;
+	struct bytes key, value;
+	uint64_t number;
+
+	(void)arg;
+	(void)err;
+	assert_int_equal(cursor_open(&cursor, txn, &second_table, &range), 0);
+	for (uint64_t i = 0; i < 500; i++) {
+		struct key name = number_key(i == 250 ? 10 : 2 * i),
+			   other = number_key(i);
+
+		assert_int_equal(cursor_append(cursor, key_bytes(&name),
+					 key_bytes(&name)),
+			0);
+		if (i % 100 == 99)
+			assert_int_equal(table_put(txn, &second_table, key_bytes(&other),
+						 key_bytes(&other)),
+				0);
+	}
+	assert_int_equal(cursor_next(cursor, &key, &value), 0);
+	assert_int_equal(cursor_restart(cursor, &range), 0);
+	for (uint64_t i = 0; i < 999; i++) {
+		bool is_there = i % 2 ? i < 500 && i % 100 == 99 : i != 500;
+
+		if (!is_there)
+			continue;
+		assert_int_equal(cursor_next(cursor, &key, &value), 1);
+		assert_int_equal(compare_bytes(key, value), 0);
+		assert_int_equal(key_take_u64(&key, &number), 0);
+		assert_int_equal(number, i);
+	}
+	assert_int_equal(cursor_next(cursor, &key, &value), 0);
+	cursor_close(cursor);
+	return 0;
+}
+
+static void rows_are_appended_one_behind_the_other(void **state)
+{
+	assert_int_equal(store_write(*state, append_many, NULL, NULL), 0);
+}
+
 /* -- life ------------------------------------------------------------------------- */
 
 static char place[128];
@@ -411,6 +456,7 @@ int main(void)
 		WITH_STORE(rows_are_put_and_found),
 		WITH_STORE(ranges_are_what_a_filter_would_find),
 		WITH_STORE(rows_are_deleted_on_the_way),
+		WITH_STORE(rows_are_appended_one_behind_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
