@@ -117,8 +117,8 @@ static void watch_workers(struct server *server)
 	}
 }
 
-/* What a policy keeps for ever fills the state of its worker, in which then nothing runs any more. A
- * load gives each worker an empty one. */
+/* What a policy keeps for ever fills the state of its worker, in which then nothing runs
+ * any more. A load gives each worker an empty one. */
 static void renew_full_states(struct server *server)
 {
 	if (clock_ms() - server->reload_ms < RENEW_MS)

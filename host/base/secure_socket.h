@@ -1,6 +1,7 @@
-/* secure_socket.h - OpenSSL's way to a socket that does not block: what is followed by more at
- * once is held back, so that the records of one body go out in as few packets as without TLS,
- * and nothing raises SIGPIPE. The socket stays its owner's: it is not closed with the session. */
+/* secure_socket.h - OpenSSL's way to a socket that does not block: what is followed by
+ * more at once is held back, so that the records of one body go out in as few packets as
+ * without TLS, and nothing raises SIGPIPE. The socket stays its owner's: it is not closed
+ * with the session. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,9 @@
-/* answer_copy.h - the beginning of an answer's body, as the client gets it, for whoever keeps it.
+/* answer_copy.h - the beginning of an answer's body, as the client gets it, for whoever
+ * keeps it.
  *
- * An exchange that was given a copy (exchange_set_copy) adds what it sends. A copy takes no
- * more than its size, and no more than is left in a room that many copies share; what does
- * not fit is counted and not copied. One thread. */
+ * An exchange that was given a copy (exchange_set_copy) adds what it sends. A copy takes
+ * no more than its size, and no more than is left in a room that many copies share; what
+ * does not fit is counted and not copied. One thread. */
 #pragma once
 
 #include <stddef.h>

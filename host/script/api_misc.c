@@ -385,8 +385,8 @@ static bool is_heavy(const struct request *request)
 		attempts_held(request) > TURN_BYTES_MAX;
 }
 
-/* give_way.STAGE(): others of the same turn of the loop may go first, and this in that stage. A leg
- * of a race does not wait, nor what runs without a request. */
+/* give_way.STAGE(): others of the same turn of the loop may go first, and this in that
+ * stage. A leg of a race does not wait, nor what runs without a request. */
 static int l_give_way(lua_State *L)
 {
 	const struct request *request = request_of(L);

@@ -1,6 +1,6 @@
-/* Objects whose inside a policy cannot reach, see lua/neap/object.lua: a class is a metatable, an
- * object a userdata whose environment is the inside. A policy reads
- * dozens of their members for each request: one call into C does it. */
+/* Objects whose inside a policy cannot reach, see lua/neap/object.lua: a class is a
+ * metatable, an object a userdata whose environment is the inside. A policy reads dozens
+ * of their members for each request: one call into C does it. */
 #include <stdbool.h>
 
 #include <lauxlib.h>

@@ -57,8 +57,8 @@ void request_record_plainly(struct request *request, const char *why)
 			request->arrival.request_id, record->status, why);
 }
 
-/* end_record(request, usage, is_stream, …) -> nothing | request id, wall. The line is JSON; where
- * lines are text the library writes its own, with these. */
+/* end_record(request, usage, is_stream, …) -> nothing | request id, wall. The line is
+ * JSON; where lines are text the library writes its own, with these. */
 static int l_end_record(lua_State *L)
 {
 	struct record_reading *reading = api_script(L)->reading;

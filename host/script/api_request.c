@@ -200,8 +200,9 @@ static int l_reply(lua_State *L)
 	return 0;
 }
 
-/* reply_held(attempt, status, filter, conversation, provider, attempts, more) -> as elapsed(): the
- * attempt's body, which has ended, as the whole answer; the attempt is closed */
+/* reply_held(attempt, status, filter, conversation, provider, attempts, more) -> as
+ * elapsed(): the attempt's body, which has ended, as the whole answer; the attempt is
+ * closed */
 static int l_reply_held(lua_State *L)
 {
 	struct request *request = check_unanswered(L);

@@ -15,9 +15,9 @@
 
 static const char type_name[] = "neap.attempt";
 
-/* What Lua has: an attempt, as long as it has this number. The memory of one that has ended waits
- * for the next, so that it can be asked for its number, and nothing has to be done when Lua
- * drops a handle. */
+/* What Lua has: an attempt, as long as it has this number. The memory of one that has
+ * ended waits for the next, so that it can be asked for its number, and nothing has to be
+ * done when Lua drops a handle. */
 struct handle {
 	struct attempt *attempt;
 	uint64_t number;

@@ -1,8 +1,8 @@
-/* import_run.h - `neap import`: what other routers' files become, worked out by admin/import in a
- * state of its own, which alone can read databases and YAML.
+/* import_run.h - `neap import`: what other routers' files become, worked out by
+ * admin/import in a state of its own, which alone can read databases and YAML.
  *
- * In two steps: first what is to be written to the state store, then, once that is there, the
- * logs, whose records go to the journal as they are read. */
+ * In two steps: first what is to be written to the state store, then, once that is there,
+ * the logs, whose records go to the journal as they are read. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* modules.h - require, and what the loader's bindings read from.
  *
  * The library's modules (neap.*) come from the program's lua/ folder, those of the admin
- * side (admin.*) from admin/ beside it; both run with the full base libraries; a policy's require gives read-only views of the public ones. Lua
- * never opens a file itself. */
+ * side (admin.*) from admin/ beside it; both run with the full base libraries; a policy's
+ * require gives read-only views of the public ones. Lua never opens a file itself. */
 #pragma once
 
 #include <lua.h>

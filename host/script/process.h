@@ -63,8 +63,8 @@ MUST_CHECK
 int process_open(struct process *process, const struct generation_settings *settings,
 	struct err *err);
 /* Records of requests go to the journal from now on, unless the settings want none; where
- * it cannot be started, that is logged and neap goes on without. After process_open(); one for each worker, the admin
- * side's included. */
+ * it cannot be started, that is logged and neap goes on without. After process_open();
+ * one for each worker, the admin side's included. */
 void process_start_journal(struct process *process,
 	const struct generation_settings *settings, size_t worker_count);
 /* Writes what still waits to be written. After the workers. */

@@ -41,8 +41,8 @@ void reloads_tell(struct list *waiting, uint64_t generation, const char *errors)
 /* From now on nobody can ask; tells those who wait. */
 void reloads_stop(struct reloads *reloads);
 
-/* Notes how a load ended, for reloads_push(). cause: "start", "signal", "watch", "api", "memory";
- * generation 0: refused, with errors (else NULL). */
+/* Notes how a load ended, for reloads_push(). cause: "start", "signal", "watch", "api",
+ * "memory"; generation 0: refused, with errors (else NULL). */
 void reloads_note(struct reloads *reloads, const char *cause, uint64_t generation,
 	const char *errors);
 /* Pushes the last loads, the newest first: { { generation, at, cause, errors }, … }; at in

@@ -127,8 +127,8 @@ static void copy_library(lua_State *L, const char *name)
 	lua_setfield(L, -2, name);
 }
 
-/* Sets name in the table on top of the stack to a loop that takes Lua's own step of that name for
- * a plain table, and view_step for a view. */
+/* Sets name in the table on top of the stack to a loop that takes Lua's own step of that
+ * name for a plain table, and view_step for a view. */
 static void set_loop(lua_State *L, const char *name, lua_CFunction loop,
 	lua_CFunction view_step)
 {

@@ -48,9 +48,9 @@ size_t state_memory(const struct state *state); /* bytes in use */
 bool state_is_full(const struct state *state);
 
 /* Calls the function below argument_count arguments on the main stack, protected, within
- * the limits (cpu_ms 0: without those of one run, CPU time and growth). On failure fills err with the message
- * (position included), pops everything and returns -EINVAL. Must not yield. Load time
- * only: requests run in fibers. */
+ * the limits (cpu_ms 0: without those of one run, CPU time and growth). On failure fills
+ * err with the message (position included), pops everything and returns -EINVAL. Must not
+ * yield. Load time only: requests run in fibers. */
 MUST_CHECK
 int state_call(struct state *state, int argument_count, int result_count, int cpu_ms,
 	struct err *err);
@@ -60,12 +60,13 @@ int state_call(struct state *state, int argument_count, int result_count, int cp
  * overrun the hook stops every other function at its next instruction, so that no pcall
  * in a policy can swallow it, but lets this one go on; it then calls state_relax(). */
 void state_set_boundary(lua_State *L);
-/* After an overrun, gives the running resume a second, shorter budget (STATE_RELAX_MS, and a fresh
- * memory mark after a collection if memory was the reason). A second overrun in the same
- * resume ends the fiber. Without an overrun it does nothing. */
+/* After an overrun, gives the running resume a second, shorter budget (STATE_RELAX_MS,
+ * and a fresh memory mark after a collection if memory was the reason). A second overrun
+ * in the same resume ends the fiber. Without an overrun it does nothing. */
 void state_relax(lua_State *L);
-/* A run without limits of its own (state_call with 0) has one of CPU time, cpu_ms, and that of growth
- * from now on; 0 takes them away again. False: nothing changes, since the run has a limit of its own, or, for 0, none. */
+/* A run without limits of its own (state_call with 0) has one of CPU time, cpu_ms, and
+ * that of growth from now on; 0 takes them away again. False: nothing changes, since the
+ * run has a limit of its own, or, for 0, none. */
 bool state_limit_cpu(lua_State *L, int cpu_ms);
 /* True if the present resume overran its CPU or memory limit (before state_relax). */
 bool state_is_overrun(lua_State *L);

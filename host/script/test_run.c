@@ -11,8 +11,8 @@
 #include "script/sources.h"
 #include "script/state.h"
 
-/* Of one file of tests: an endless loop in a policy is a failure, and no wait for ever. The largest
- * file of our own takes 10 s where a machine is fast. */
+/* Of one file of tests: an endless loop in a policy is a failure, and no wait for ever.
+ * The largest file of our own takes 10 s where a machine is fast. */
 #define FILE_CPU_MS 100000
 
 struct tally {
