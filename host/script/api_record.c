@@ -53,8 +53,9 @@ void request_record_plainly(struct request *request, const char *why)
 	record->error = (struct bytes) { why, strlen(why) };
 	write_record(request, &reading);
 	if (log_is_text())
-		log_error("router", "request=%s status=%d: %s",
-			request->arrival.request_id, record->status, why);
+		log_message(request->is_gone ? LOG_INFO : LOG_ERROR, "router",
+			"request=%s status=%d: %s", request->arrival.request_id,
+			record->status, why);
 }
 
 /* end_record(request, usage, is_stream, …) -> nothing | request id, wall. The line is

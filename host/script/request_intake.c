@@ -6,6 +6,7 @@
 
 #include "json/scan.h"
 #include "script/api.h"
+#include "script/arrival.h"
 #include "script/attempt.h"
 #include "script/generation.h"
 #include "script/legs.h"
@@ -77,6 +78,7 @@ static void on_request(struct exchange *exchange, void *arg)
 		 * complete and need not wait. A long one is read only when Lua asks:
 		 * first the token is checked. */
 		if (is_prefetched(exchange)) {
+			arrival_begin(request); /* the wait for it is the request's */
 			request->is_receiving = true;
 			exchange_receive(exchange);
 			return;
@@ -227,7 +229,10 @@ static void on_gone(struct exchange *exchange, void *arg)
 		return;
 	}
 	if (!request->fiber) {
-		/* Its body was still arriving: nothing has happened yet. */
+		/* Its body was still arriving: Lua knows nothing of it yet. */
+		if (!request->script->is_admin)
+			request_record_plainly(request,
+				"the client left before its request was whole");
 		request_free(request);
 		return;
 	}

@@ -1,9 +1,10 @@
 /* One line for each request. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { chat, say } from "./support/client.mjs";
+import { chat, chat_bytes, say, wire } from "./support/client.mjs";
 import { group, provider, token } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
+import { until } from "./support/story.mjs";
 import { error, talk, upstream } from "./support/upstream.mjs";
 
 const SECRET = "client-secret-0123456789";
@@ -86,6 +87,43 @@ test("the line of a request has everything", async (t) => {
   });
 
   assert.ok(!/sk-first|sk-second|client-secret/.test(neap.text()), "no secret in the log");
+});
+
+test("a body that comes slowly, or never", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
+  const bytes = chat_bytes(say("pool"), { "x-request-id": "story-1" });
+
+  await t.test("its time is the request's", async () => {
+    const client = await wire(t, neap.port);
+    client.send(bytes.subarray(0, bytes.length - 5));
+    await until(
+      async () => (await neap.open()).requests > neap.idle.requests,
+      () => "the request to be open",
+    );
+    const since = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const waited = performance.now() - since;
+    client.send(bytes.subarray(bytes.length - 5));
+    await client.has(/^HTTP\/1\.1 200 /);
+    const line = await neap.line("story-1");
+    assert.ok(line.ms >= Math.floor(waited), `${line.ms} ms, and ${waited} were waited`);
+  });
+
+  await t.test("the client leaves before it is whole: a line, too", async () => {
+    const client = await wire(t, neap.port);
+    client.send(bytes.toString().replace("story-1", "story-2").slice(0, -5));
+    await until(
+      async () => (await neap.open()).requests > neap.idle.requests,
+      () => "the request to be open",
+    );
+    client.socket.destroy();
+    const line = await neap.line("story-2");
+    assert.equal(line.status, 499);
+    assert.equal(line.outcome, "aborted");
+    assert.match(line.error, /left/);
+    assert.equal(up.calls.length, 1, "and no provider heard of it");
+  });
 });
 
 test("as text: what a client sends breaks no line and moves no cursor", async (t) => {
