@@ -17,14 +17,28 @@
 #include "upstream/curl_transfer.h"
 #include "upstream/trust.h"
 
+/* What comes on an idle connection answers nobody (a 408 of who has waited long enough), and
+ * curl would take it for the answer to its next request: it is thrown away, and curl will
+ * find the connection closed. */
+static void spoil(int fd)
+{
+	char room[4096];
+
+	shutdown(fd, SHUT_RDWR);
+	while (recv(fd, room, sizeof(room), MSG_DONTWAIT) > 0)
+		;
+}
+
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *watch = arg;
 	int mask = 0;
 
 	if (!watch->is_wanted) {
-		/* An idle connection with something to read was closed by the provider, a
+		/* An idle connection with something to read is of no use any more, a
 		 * paused one is not read: neither may wake the loop again. */
+		if (watch->origin && !watch->user)
+			spoil(watch->fd);
 		event_del(&watch->event);
 		watch->registered = 0;
 		list_remove(&watch->idle);

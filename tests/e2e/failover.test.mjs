@@ -6,7 +6,7 @@ import { chat, say } from "./support/client.mjs";
 import { NO_BREAKER, group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { client_of } from "./support/sdk.mjs";
-import { patience } from "./support/story.mjs";
+import { latch, patience, soon } from "./support/story.mjs";
 import {
   DONE,
   END,
@@ -272,6 +272,21 @@ test("a page of HTML is no answer to who asked for a stream", async (t) => {
   const passed = await chat(neap, say("pool"));
   assert.equal(passed.text, "<html>please log in</html>", "who asked for none gets it as it is");
 });
+
+for (const carrier of ["", "curl"])
+  test(`what comes on an idle connection is nobody's answer${carrier && ", by curl"}`, async (t) => {
+    const up = await upstream(t);
+    const is_idle = latch();
+    const neap = await serve(t, provider("a", up) + group("pool", ["a"]), {
+      first: { workers: "1" },
+      env: { NEAP_TRANSFER: carrier },
+    });
+    up.next((call) => [...answer("first")(call), is_idle, head(408, { "content-length": 0 })]);
+    assert.equal((await chat(neap, say("pool"))).content, "first");
+    is_idle.release();
+    await soon(up.last.closed, "neap to let go of the connection");
+    assert.equal((await chat(neap, say("pool"))).content, "ok");
+  });
 
 test("an answer that streams although none was asked for, and the reverse, pass", async (t) => {
   const up = await upstream(t);

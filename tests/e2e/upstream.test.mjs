@@ -37,6 +37,21 @@ test("the SDK takes its completions and streams", async (t) => {
   assert.equal((await runner.totalUsage()).total_tokens, 11);
 });
 
+for (const carrier of ["", "curl"])
+  test(`what comes on an idle connection is nobody's answer${carrier && `, by ${carrier}`}`, async (t) => {
+    const up = await upstream(t);
+    const is_idle = latch();
+    const neap = await serve(t, provider("a", up) + group("pool", ["a"]), {
+      first: { workers: "1" },
+      env: { NEAP_TRANSFER: carrier },
+    });
+    up.next((call) => [...answer("first")(call), is_idle, head(408, { "content-length": 0 })]);
+    assert.equal((await chat(neap, say("pool"))).content, "first");
+    is_idle.open();
+    await soon(up.last.closed, "neap lets go of the connection");
+    assert.equal((await chat(neap, say("pool"))).content, "ok");
+  });
+
 test("it plays steps: waits, breaks off, stays silent", async (t) => {
   const up = await upstream(t);
   t.after(forget_connections);
