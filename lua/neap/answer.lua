@@ -236,6 +236,7 @@ local function read_stream(inside, take)
       if after == "end" then return take { kind = "end" } end
       local is_late = after == "timeout"
       return take { kind = "error", status = is_late and 504 or 502, is_break = true,
+        failure = is_late and "timeout" or "reset", reason = name,
         why = name and after .. ": " .. name or after,
         message = is_late and "the provider's stream stalled and was given up"
           or "the provider's stream broke off before its end" }
@@ -315,7 +316,7 @@ local function collect(of, inside)
   local problem = message.error
   if not problem then return reply_message(of, inside, message) end
   if problem.is_break then
-    return refuse_broken(of, inside, problem.status == 504 and "timeout" or "reset", problem.why)
+    return refuse_broken(of, inside, problem.failure, problem.reason)
   end
   -- As if the provider had answered with this error at once.
   inside.status, inside.body, inside.is_collected = problem.status, problem.message, true

@@ -455,6 +455,7 @@ test("a provider that answers otherwise than asked", async (t) => {
       const seen = await chat(neap, say("reverse"));
       assert.equal(seen.status, status, seen.text);
       assert.equal(typeof seen.json.error.message, "string");
+      assert.doesNotMatch((await neap.line(seen)).error, /\b(\w+): \1\b/, "nothing is said twice");
     });
   }
 
