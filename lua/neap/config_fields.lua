@@ -52,7 +52,7 @@ function fields.text(check, value, place)
   must_be(check, place, "a text of one line", value)
 end
 
---- A text that is a secret; short ones are refused where min says so.
+--- A text that is a secret; min: of one that a client shows in a header, its least size.
 ---@param min integer?
 ---@return neap.config.kind
 function fields.secret(min)
@@ -65,6 +65,9 @@ function fields.secret(min)
     elseif #value < (min or 1) then
       check:fail(place, ("%s is too short: a secret has at least %d characters")
         :format(place.title, min))
+    elseif min and (value:find("^%s") or value:find("%s$")) then
+      check:fail(place, ("%s begins or ends with a space, which no header can carry")
+        :format(place.title))
     else
       return value
     end

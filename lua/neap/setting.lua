@@ -93,7 +93,7 @@ function kinds.seconds(self, value)
   local is_finite = type(value) == "number" and math.abs(value) < math.huge
   if is_finite and value >= 0 and is_inside(self, value) then return value end
   return nil, ("must be seconds%s, not %s"):format(
-    self.min or self.max and range(self) or " of 0 or more", shown(value))
+    range { min = self.min or 0, max = self.max }, shown(value))
 end
 
 function kinds.boolean(_, value)

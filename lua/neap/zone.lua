@@ -137,9 +137,12 @@ end
 -- ------------------------------------------------------------------------------------
 -- Zones
 
+local OFFSET_MAX = 14 * 60 -- minutes; no clock on earth is farther from UTC
+
 local function fixed(name)
   local sign, hours, minutes = name:match("^([+-])(%d%d):(%d%d)$")
-  if not sign then return nil end
+  hours, minutes = tonumber(hours), tonumber(minutes)
+  if not sign or minutes > 59 or hours * 60 + minutes > OFFSET_MAX then return nil end
   local offset = (hours * 60 + minutes) * 60 * (sign == "-" and -1 or 1)
   return { times = {}, offsets = {}, first = offset }
 end

@@ -404,6 +404,8 @@ end)
 
 test("tokens that are wrong", function()
   refuses("token \"t\" { secret = \"short\" }", { [1] = "secret.*16" })
+  refuses("token \"t\" { secret = \" 0123456789abcdef\" }", { [1] = "begins or ends with a space" })
+  refuses("token \"t\" { secret = \"0123456789abcdef \" }", { [1] = "begins or ends with a space" })
   refuses("token \"t\" {\n secret = env \"UNSET\" }", { [2] = "no secret: the variable UNSET" })
   refuses("token \"t\" {}", { [1] = "no secret" })
   refuses("token \"t\" { secret = \"0123456789abcdef\" }\n"

@@ -67,6 +67,9 @@ test("what is no zone is said to be none", function()
   refuses("8", "is no zone")
   refuses("", "is no zone")
   refuses("tzdata.zi", "is no zone")
+  for _, offset in ipairs { "+14:01", "+25:00", "-08:60", "+8:00", "08:00" } do
+    refuses(offset, "is no zone")
+  end
   refuses("Europe", "zone \"Europe\"")
 end)
 
