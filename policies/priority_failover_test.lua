@@ -153,5 +153,7 @@ test("a spent budget of seconds ends the loop", function()
 end)
 
 test("a group without targets is said to be one", function()
-  test.equal(run { targets = {} }.status, 503)
+  local got = run { targets = {} }
+  test.equal(got.status, 503)
+  test.match(got.body, "no target to try; a provider without a key is off")
 end)

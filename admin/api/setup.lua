@@ -81,11 +81,12 @@ local function write_password(password)
   host.log("info", "admin", "the password of \"" .. account.NAME .. "\" is the environment's")
 end
 
+--- The link's host is another name only where it works from anywhere, and a certificate has it.
 local function link(admin, is_secure, secret)
   local name, port = admin.listen:match("^(.*):(%d+)$")
   if name == "" or name == "0.0.0.0" or name == "[::]" then name = "127.0.0.1" end
-  return ("%s://%s:%s/setup?token=%s"):format(is_secure and "https" or "http",
-    admin.names and admin.names[1] or name, port, secret)
+  if is_secure and admin.names and admin.names[1] then name = admin.names[1] end
+  return ("%s://%s:%s/setup?token=%s"):format(is_secure and "https" or "http", name, port, secret)
 end
 
 local function take_password(password)

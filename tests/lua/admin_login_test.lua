@@ -306,6 +306,18 @@ test("without an account there is a link, which works once", function()
   test.equal(begin(world), nil, "with an account there is no link")
 end)
 
+test("the link names this machine, and another name only where that is good for it", function()
+  local function link(names, is_secure)
+    local world = admin_world.new { is_bare = true }
+    world:use()
+    setup.start({ listen = "127.0.0.1:8081", names = names }, is_secure)
+    return (table.concat(world.lines, "\n"):match("(https?://.*)/setup%?token="))
+  end
+  test.equal(link({ "admin.example" }, false), "http://127.0.0.1:8081")
+  test.equal(link({ "admin.example" }, true), "https://admin.example:8081")
+  test.equal(link(nil, true), "https://127.0.0.1:8081")
+end)
+
 test("the link outlives a reload and is good from this machine only", function()
   local world = admin_world.new { is_bare = true }
   local path = begin(world)
