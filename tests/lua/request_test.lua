@@ -201,4 +201,10 @@ test("reply: a message with its parts", function()
   test.match(got.body, "\"finish_reason\":\"length\"")
   test.match(got.body, "\"model\":\"x\"")
   raises("reply takes a text or a message", "local r = request:reply(7) return r")
+  raises("a message has no \"content\": known are finish, id, model",
+    "local r = request:reply { content = \"t\" } return r")
+  raises("a message has no \"txt\": did you mean text",
+    "local r = request:reply { txt = \"t\" } return r")
+  raises("text of a message is a string, not a number",
+    "local r = request:reply { text = 5 } return r")
 end)

@@ -57,8 +57,18 @@ function request:remaining() end
 ---@return neap.response
 function request:refuse(status, message, retry_after) end
 
+---@class neap.message
+---@field text? string
+---@field reasoning? string
+---@field refusal? string
+---@field tools? { id: string, name: string, arguments: string }[]
+---@field finish? "stop"|"length"|"tool_calls"|"content_filter"
+---@field id? string
+---@field model? string
+---@field usage? table
+
 --- A complete answer of the policy's own, streamed if the client asked for a stream.
----@param message string|table a text, or a message: { text = … }
+---@param message string|neap.message a text, or a message
 ---@return neap.response
 function request:reply(message) end
 
