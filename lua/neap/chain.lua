@@ -129,10 +129,18 @@ end
 local NOTES_MAX = 200      -- of a request; who looks at a trace reads no more
 local NOTE_BYTES_MAX = 4096
 
+--- The text of a note; raises in the name of the policy that calls `note`.
+local function formatted(format, ...)
+  if select("#", ...) == 0 then return tostring(format) end
+  local is_right, text = pcall(string.format, tostring(format), ...)
+  if not is_right then error((tostring(text):gsub("'%?'", "'note'")), 3) end
+  return text
+end
+
 local function note(_, format, ...)
   local of = context.get()
   if not of then return end
-  local text = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
+  local text = formatted(format, ...)
   of.note_count = (of.note_count or 0) + 1
   if of.note_count > NOTES_MAX then return end
   if of.note_count == NOTES_MAX then text = "further notes are left out" end

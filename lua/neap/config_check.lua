@@ -108,7 +108,7 @@ end
 
 local tier = record(token_prices { above = number { min = 1, max = usage.COUNT_MAX,
   is_whole = true, what = "tokens: a whole number from 1 on" } },
-  { above = "the tokens of a prompt from which on it holds" })
+  { above = "the tokens of a prompt above which it holds" })
 
 --- Tiers by the length of the prompt, in any order.
 local function tiers(check, value, place)

@@ -57,7 +57,8 @@ local function read_headers(inside)
       headers[name] = headers[name] and headers[name] .. ", " .. list[index + 1] or list[index + 1]
     end
     -- A policy routes; the client's credentials are none of its business.
-    for _, name in ipairs { "authorization", "x-api-key", "x-goog-api-key", "cookie" } do
+    for _, name in ipairs { "authorization", "x-api-key", "x-goog-api-key", "cookie",
+      "proxy-authorization" } do
       headers[name] = nil
     end
     of.headers = headers

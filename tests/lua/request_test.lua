@@ -52,12 +52,14 @@ end)
 
 test("the client's credentials are hidden", function()
   local got = run([[
-    for _, name in ipairs { "authorization", "x-api-key", "x-goog-api-key", "cookie" } do
+    for _, name in ipairs { "authorization", "x-api-key", "x-goog-api-key", "cookie",
+      "proxy-authorization" } do
       self:note("%s", request.headers[name])
     end
     return next(request)]], { request = { headers = { authorization = "Bearer secret",
-      ["x-api-key"] = "secret", ["x-goog-api-key"] = "secret", cookie = "secret" } } })
-  test.equal(got.notes, { "nil", "nil", "nil", "nil" })
+      ["x-api-key"] = "secret", ["x-goog-api-key"] = "secret", cookie = "secret",
+      ["proxy-authorization"] = "secret" } } })
+  test.equal(got.notes, { "nil", "nil", "nil", "nil", "nil" })
 end)
 
 test("unknown names raise, with the policy's line", function()
