@@ -11,8 +11,9 @@ local config_check = {}
 local number, list, record, text = fields.number, fields.list, fields.record, fields.text
 
 local MAX_SECONDS = 7 * 86400
-local seconds = number { above = 0, max = MAX_SECONDS, what = "seconds above 0" }
-local whole = number { min = 1, max = 2 ^ 31, is_whole = true, what = "a whole number from 1 on" }
+local seconds = number { above = 0, max = MAX_SECONDS,
+  what = ("seconds above 0 and up to %d (7 days)"):format(MAX_SECONDS) }
+local whole = number { min = 1, max = 2 ^ 53, is_whole = true, what = "a whole number from 1 on" }
 local amount = number { min = 0, what = "a number from 0 on" }
 
 local DIALECTS = { "openai", "anthropic", "gemini" }
@@ -58,7 +59,8 @@ local TOP = {
   storage = fields.path,
   policies = fields.path,
   workers = number { min = 1, max = 256, is_whole = true, what = "a whole number from 1 to 256" },
-  drain_timeout = number { min = 0, max = MAX_SECONDS, what = "seconds of 0 or more" },
+  drain_timeout = number { min = 0, max = MAX_SECONDS,
+    what = ("seconds from 0 to %d (7 days)"):format(MAX_SECONDS) },
   watch = fields.flag,
   journal = fields.flag,
   cors = cors,
@@ -280,7 +282,8 @@ local chain = list(chain_entry)
 local target_fields = record({
   provider = text,
   model = text,
-  priority = number { is_whole = true, min = 0, max = 2 ^ 31, what = "a whole number from 0 on" },
+  priority = number { is_whole = true, min = 0, max = 2 ^ 31,
+    what = "a whole number from 0 to 2147483648" },
   weight = amount,
 }, { provider = "{ \"provider\", \"model\" }", model = "{ \"provider\", \"model\" }" })
 
