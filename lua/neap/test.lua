@@ -143,6 +143,9 @@ end
 ---@param given neap.test_world
 ---@return neap.test_world
 function test.world(given)
+  if type(given.policies) ~= "table" then
+    error("a world has policies: policies = { \"name\", { \"name\", { setting = … } } }", 0)
+  end
   local world = { memory = memory.new(), seed = 1, places = {} }
   for name, value in pairs(given) do world[name] = value end
   world.upstream = world.upstream or {}

@@ -302,3 +302,16 @@ test("shared: a policy that walks keys shares by provider, also before its first
     made:run()
     test.equal({ made:shared("mine", "n", "a"), made:shared("mine", "n", "b") }, { 1, 1 })
   end)
+
+-- ------------------------------------------------------------------------------------
+-- What tests are told of their own mistakes
+
+test("a world of a test without policies is none", function()
+  test.raises(function() test.world { polices = { "echo" } } end,
+    "a world has policies: policies = { \"name\"")
+end)
+
+test("an answer of a test fails in no other way than attempts do", function()
+  local got = world({}, {}, { upstream = { ["a/m"] = { failure = "conect" } } }):run()
+  test.match(got.error, "\"conect\" is no failure of an attempt: did you mean connect?")
+end)

@@ -14,6 +14,7 @@
 local clock = require "neap.test.clock"
 local host = require "neap.host"
 local json = require "neap.json"
+local suggest = require "neap.suggest"
 
 local upstream = {}
 
@@ -55,10 +56,17 @@ local function stream_arrivals(items, moment)
   return arrivals
 end
 
+local FAILURES = { connect = true, timeout = true, tls = true, reset = true, protocol = true,
+  empty = true }
+
 --- What arrives when: { at, bytes? | failure? | is_end? }, and the content type.
 local function arrivals_of(answer, is_stream)
   local moment = answer.after or 0
   if answer.failure then
+    if not FAILURES[answer.failure] then
+      error(("\"%s\" is no failure of an attempt%s"):format(tostring(answer.failure),
+        suggest.text(tostring(answer.failure), FAILURES)), 0)
+    end
     return { { at = moment, failure = answer.failure, why = answer.why } }
   end
   if answer.stream or (answer.text and is_stream) then
