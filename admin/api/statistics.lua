@@ -136,6 +136,8 @@ local function sum_properties(more)
     "attempts", "attempts_failed", "retries", "retried", "bytes_in", "bytes_out" } do
     properties[name] = count
   end
+  properties.attempts_failed = { type = "integer", minimum = 0,
+    description = "Attempts that failed without an answer; a status of 4xx or 5xx is one." }
   for name, one in pairs(more or {}) do properties[name] = one end
   return properties
 end
