@@ -23,7 +23,8 @@ function failover:run(request, next)
     self:note("%s: %s", target.name, response.failure or response.status)
     best = better.response(best, response)
   end
-  return best or request:refuse(503, "the group has no target to try; a provider without a key is off")
+  return best
+    or request:refuse(503, "the group has no target to try; a provider without a key is off")
 end
 
 return failover
