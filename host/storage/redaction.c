@@ -118,8 +118,10 @@ static size_t known_at(const struct redaction *redaction, const char *text, size
 
 bool redaction_finds(const struct redaction *redaction, struct bytes text)
 {
+	const char *data = text.data;
+
 	for (size_t at = 0; at < text.size; at++)
-		if (known_at(redaction, text.data + at, text.size - at))
+		if (known_at(redaction, data + at, text.size - at))
 			return true;
 	return false;
 }
