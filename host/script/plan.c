@@ -80,7 +80,7 @@ static enum json_kind get_kind(lua_State *L)
 }
 
 /* The table of one condition is on top. { event = … } | { type = … } | { data = … } |
- * { member = …, is = … | kind = … } */
+ * { member = …, is = … | kind = … } | { text = … } */
 static void read_condition(lua_State *L, struct plan *plan, struct relay_condition *out)
 {
 	const char *type;
@@ -91,20 +91,21 @@ static void read_condition(lua_State *L, struct plan *plan, struct relay_conditi
 	out->member = get_text(L, plan, "member");
 	out->is = get_text(L, plan, "is");
 	out->kind = get_kind(L);
+	out->text = get_text(L, plan, "text");
 	type = get_text(L, plan, "type");
 	if (type) {
 		out->member = "type";
 		out->is = arena_printf(&plan->arena, "\"%s\"", type);
 	}
-	if (!out->event_name + !out->data + !out->member != 2)
+	if (!out->event_name + !out->data + !out->member + !out->text != 3)
 		luaL_error(L,
-			"a rule's condition is one of event, type, data and member");
+			"a rule's condition is one of event, type, data, member and text");
 }
 
 static enum relay_action get_action(lua_State *L)
 {
 	static const char *const names[] = { "keep_first", "keep_last", "drop", "end",
-		"error" };
+		"error", "finish" };
 	const char *name;
 
 	lua_getfield(L, -1, "do");
@@ -161,6 +162,8 @@ int plan_l_new(lua_State *L)
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(L, -1, (int)i + 1);
 		read_rule(L, *box, &rules[i]);
+		if (rules[i].action == RELAY_FINISH)
+			(*box)->relay.must_finish = true;
 		lua_pop(L, 1);
 	}
 	(*box)->relay.rules = rules;

@@ -27,8 +27,9 @@ struct relay {
 	struct planner *planner; /* NULL: bytes only */
 	bool is_begun; /* the first event is through: no byte order mark any more */
 	bool is_passing;
-	bool is_over;    /* an event has ended the stream; what follows passes */
-	bool is_waiting; /* for the sink to be drained */
+	bool is_over;     /* an event has ended the stream; what follows passes */
+	bool is_finished; /* an event has said that nothing has to follow */
+	bool is_waiting;  /* for the sink to be drained */
 	struct tail tail;
 	struct buf hold; /* the event that is not complete */
 	struct buf joined;
@@ -38,6 +39,7 @@ struct relay {
 	void *arg;
 	char *last; /* the last bytes of what has no events, once there are some */
 	char *error;
+	const char *why;    /* a text about the end, where the transfer has none */
 	struct event later; /* tells of the end */
 };
 
@@ -85,7 +87,7 @@ static void leave_sink(struct relay *relay, bool is_cut)
 static void finish(struct relay *relay, enum transfer_result transfer, bool is_cut)
 {
 	relay->result.transfer = transfer;
-	relay->error = xstrdup(transfer_error(relay->transfer));
+	relay->error = xstrdup(relay->why ? relay->why : transfer_error(relay->transfer));
 	leave_sink(relay, is_cut);
 	if (relay->is_over)
 		gate_linger(relay->gate, LINGER_MS);
@@ -127,7 +129,10 @@ static size_t take_events(struct relay *relay, const char *data, size_t size, bo
 		}
 		at = next;
 		relay->is_begun = true;
+		relay->is_finished = relay->is_finished || verdict.is_finish;
 		relay->is_over = verdict.is_end || verdict.is_error;
+		if (verdict.is_error)
+			relay->why = "the provider reported an error in its stream";
 		if (relay->is_over)
 			relay->result.outcome = verdict.is_error ? RELAY_FAILED
 								 : RELAY_COMPLETE;
@@ -179,12 +184,14 @@ static size_t skip_tail(struct relay *relay, const char *data, size_t size)
 	return at;
 }
 
-/* The event is too long to be held: it passes without being looked at. */
+/* The event is too long to be held: it passes without being looked at, and may have been the
+ * last one. */
 static void pass_held(struct relay *relay)
 {
 	relay->tail = (struct tail) { .is_blank = true };
 	relay->is_passing = true;
 	relay->is_begun = true;
+	relay->is_finished = true;
 	skip_tail(relay, buf_data(&relay->hold), buf_size(&relay->hold));
 	put(relay, buf_data(&relay->hold), buf_size(&relay->hold));
 	buf_clear(&relay->hold);
@@ -298,6 +305,25 @@ static void break_off(struct relay *relay, enum transfer_result result)
 	finish(relay, result, !text);
 }
 
+/* Takes what is held of the last event, which may lack its blank line. Returns whether the
+ * stream has said all that it had to. */
+static bool take_rest(struct relay *relay)
+{
+	const char *data = buf_data(&relay->hold);
+	size_t size = buf_size(&relay->hold);
+	bool must_finish = relay->plan->must_finish;
+	struct sse_event event;
+
+	if (must_finish && relay->is_passing)
+		return false;
+	if (must_finish && size && sse_next(data, size, true, &relay->joined, &event) &&
+		!planner_is_whole(relay->planner, &event))
+		return false;
+	if (size)
+		take_events(relay, data, size, true);
+	return !must_finish || relay->is_finished || relay->is_over;
+}
+
 static void on_transfer_end(struct transfer *transfer, enum transfer_result result,
 	void *arg)
 {
@@ -312,9 +338,13 @@ static void on_transfer_end(struct transfer *transfer, enum transfer_result resu
 		break_off(relay, result);
 		return;
 	}
-	relay->result.outcome = RELAY_COMPLETE;
-	if (relay->planner && buf_size(&relay->hold))
-		take_events(relay, buf_data(&relay->hold), buf_size(&relay->hold), true);
+	if (relay->planner && !take_rest(relay)) {
+		relay->why = "the provider's stream ended too early";
+		break_off(relay, TRANSFER_RESET);
+		return;
+	}
+	if (!relay->is_over)
+		relay->result.outcome = RELAY_COMPLETE;
 	finish(relay, result, false);
 }
 

@@ -35,16 +35,22 @@ enum relay_action {
 	/* The provider reports an error: the event passes, the stream ends behind
 	 * it, kept as first. */
 	RELAY_ERROR,
+	RELAY_FINISH, /* what the provider had to say is said; more events may follow */
 };
 
-/* One condition on an event. Exactly one of event_name, data, member is set. A member that is
- * null counts as absent. */
+/* One condition on an event. Exactly one of event_name, data, member and text is set. A member
+ * that is null counts as absent. */
 struct relay_condition {
 	const char *event_name; /* the SSE event field is this */
-	const char *data;       /* the whole data is this text ("[DONE]") */
-	const char *member;     /* a top-level member of the data, which … */
-	const char *is;         /* … has this text, byte for byte, or NULL */
-	enum json_kind kind;    /* … is of this kind, or JSON_NONE: of any but null */
+	const char *data;    /* the whole data is this text ("[DONE]"), but for blanks */
+	const char *member;  /* a top-level member of the data, which … */
+	const char *is;      /* … has this text, byte for byte, or NULL */
+	enum json_kind kind; /* … is of this kind (JSON_NULL: or is absent), or
+				   JSON_NONE: says something, is neither null nor
+				   false nor empty */
+	/* A member somewhere in the data, however deep, which is a text that is not empty. Of
+	 * data with very many members that is taken for granted. */
+	const char *text;
 };
 
 struct relay_rule {
@@ -62,12 +68,15 @@ struct relay_plan {
 	 * connection is cut instead. */
 	const char *broken;
 	const char *late; /* the same where a timer ended it; NULL: broken */
+	/* A stream that ends, even properly, before RELAY_END or RELAY_FINISH, or in the middle of
+	 * an event, was cut short. An event is whole without its blank line. */
+	bool must_finish;
 };
 
 enum relay_outcome {
 	RELAY_COMPLETE,
 	RELAY_FAILED,    /* an event met RELAY_ERROR */
-	RELAY_TRUNCATED, /* the transfer broke or timed out */
+	RELAY_TRUNCATED, /* the transfer broke or timed out, or ended too early */
 };
 
 struct relay_result {

@@ -45,6 +45,16 @@ static bool equals(const char *text, const char *data, size_t size)
 	return data && strlen(text) == size && memcmp(text, data, size) == 0;
 }
 
+/* Blanks behind the text do not count: "[DONE] " is meant to be an end, too. */
+static bool is_data(const char *text, const struct sse_event *event)
+{
+	size_t size = event->data_size;
+
+	while (size && event->data && event->data[size - 1] == ' ')
+		size--;
+	return equals(text, event->data, size);
+}
+
 /* Providers send "usage":null with every chunk: that is worth no scan. */
 static bool is_null(const char *behind, const char *end)
 {
@@ -93,6 +103,37 @@ static bool may_have_member(struct look *look, const char *name)
 		if (at > size && data[at - size - 1] == '"' &&
 			memcmp(data + at - size, name, size) == 0 &&
 			!is_null(data + at + 1, end))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a text that is not empty may stand behind a name's closing quote. */
+static bool is_text(const char *behind, const char *end)
+{
+	while (behind < end && (*behind == ':' || *behind == ' '))
+		behind++;
+	return end - behind > 2 && behind[0] == '"' && behind[1] != '"';
+}
+
+/* The name in quotes, at any depth. */
+static bool may_have_text(struct look *look, const char *name)
+{
+	const char *data = look->event->data, *end = data + look->event->data_size;
+	size_t size = strlen(name);
+
+	if (!data)
+		return false;
+	if (!look->is_searched)
+		search_names(look);
+	if (look->name_count == NAMES_MAX)
+		return true;
+	for (size_t i = 0; i < look->name_count; i++) {
+		size_t at = look->name_ends[i];
+
+		if (at > size && data[at - size - 1] == '"' &&
+			memcmp(data + at - size, name, size) == 0 &&
+			is_text(data + at + 1, end))
 			return true;
 	}
 	return false;
@@ -152,6 +193,24 @@ static bool equals_loosely(const char *text, const struct scan_member *member)
 	return text[at] == '\0';
 }
 
+/* Neither null nor false nor empty. */
+static bool says_something(const struct scan_member *member)
+{
+	switch (member->kind) {
+	case JSON_NULL:
+	case JSON_FALSE:
+		return false;
+	case JSON_STRING:
+		return !equals_loosely("\"\"", member);
+	case JSON_ARRAY:
+		return !equals_loosely("[]", member);
+	case JSON_OBJECT:
+		return !equals_loosely("{}", member);
+	default:
+		return true;
+	}
+}
+
 static bool holds(const struct planner *planner, const struct relay_condition *condition,
 	struct look *look)
 {
@@ -161,14 +220,18 @@ static bool holds(const struct planner *planner, const struct relay_condition *c
 	if (condition->event_name)
 		return equals(condition->event_name, event->name, event->name_size);
 	if (condition->data)
-		return equals(condition->data, event->data, event->data_size);
+		return is_data(condition->data, event);
+	if (condition->text)
+		return may_have_text(look, condition->text);
 	member = find_member(planner, look, condition->member);
+	if (condition->kind == JSON_NULL)
+		return !member || member->kind == JSON_NULL;
 	if (!member)
 		return false;
 	if (condition->is)
 		return equals_loosely(condition->is, member);
 	if (condition->kind == JSON_NONE)
-		return member->kind != JSON_NULL;
+		return says_something(member);
 	return member->kind == condition->kind;
 }
 
@@ -202,6 +265,9 @@ static void act(struct planner *planner, size_t rule, const struct sse_event *ev
 		keep(planner, rule, event, true);
 		verdict->is_error = true;
 		break;
+	case RELAY_FINISH:
+		verdict->is_finish = true;
+		break;
 	}
 }
 
@@ -232,6 +298,31 @@ struct verdict planner_judge(struct planner *planner, const struct sse_event *ev
 	scan_free(look.scan);
 	free(look.wanted);
 	return verdict;
+}
+
+static bool is_json(const struct sse_event *event)
+{
+	static const char *const nothing[] = { NULL };
+	struct scan *scan = scan_new(nothing);
+	bool is_good = scan_feed(scan, event->data, event->data_size, NULL) == 0 &&
+		scan_end(scan, NULL) == 0;
+
+	scan_free(scan);
+	return is_good;
+}
+
+bool planner_is_whole(const struct planner *planner, const struct sse_event *event)
+{
+	const struct relay_plan *plan = planner->plan;
+
+	for (size_t i = 0; i < plan->rule_count; i++)
+		for (size_t j = 0; j < plan->rules[i].condition_count; j++) {
+			const char *data = plan->rules[i].conditions[j].data;
+
+			if (data && is_data(data, event))
+				return true;
+		}
+	return !event->data || is_json(event);
 }
 
 const char *const *planner_kept(const struct planner *planner)

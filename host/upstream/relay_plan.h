@@ -17,11 +17,14 @@ struct verdict {
 	bool is_dropped;
 	bool is_end;
 	bool is_error;
+	bool is_finish;
 };
 
 /* The plan is borrowed. */
 struct planner *planner_new(const struct relay_plan *plan);
 struct verdict planner_judge(struct planner *planner, const struct sse_event *event);
+/* Whether the last event of a stream, which lacks its blank line, is all there. */
+bool planner_is_whole(const struct planner *planner, const struct sse_event *event);
 /* By rule; good until the next judgement. */
 const char *const *planner_kept(const struct planner *planner);
 const size_t *planner_kept_size(const struct planner *planner);

@@ -24,6 +24,7 @@ local CREDENTIALS = { authorization = true, ["x-api-key"] = true, ["x-goog-api-k
 
 local ERROR_BODY_MAX = 64 * 1024 -- bytes of an error answer that are kept
 local ERROR_BODY_SECONDS = 10    -- to read it
+local LONG_EVENT = 64 * 1024     -- bytes of an event that the relay does not look at, either
 local TRANSLATE_MAX = 2 * 1024 * 1024 -- bytes of a body that is translated; more lies in a file
 
 -- ------------------------------------------------------------------------------------
@@ -112,6 +113,14 @@ local function become_error(inside, status, body)
   inside.status, inside.body, inside.is_error_event = status, body, true
 end
 
+--- Whether what fills the gate is an event that can be passed on as it is: an image, say.
+local function is_long_content(inside, transfer, offset)
+  local of = inside.context
+  if not of.stream or inside.way.dialect ~= of.dialect then return false end
+  local rest = transfer:text(offset)
+  return #rest >= LONG_EVENT and rest:find("^[\239\187\191]*data:") ~= nil
+end
+
 --- Waits for the first event that is content. What came before stays held.
 local function gate_stream(inside, transfer, dialect)
   local offset = 0
@@ -119,7 +128,11 @@ local function gate_stream(inside, transfer, dialect)
     local data, after, name = transfer:event(offset)
     if data == nil then
       if after == "end" then return fail(inside, "empty") end
-      if after == "full" then return fail(inside, "protocol", "256 KiB without any content") end
+      if after == "full" then
+        -- An event as long as this is no error: it passes without being looked at.
+        if is_long_content(inside, transfer, offset) then break end
+        return fail(inside, "protocol", "256 KiB without any content")
+      end
       return fail(inside, after, name)
     end
     if data then
@@ -129,7 +142,7 @@ local function gate_stream(inside, transfer, dialect)
         break
       end
       if class == "end" then return fail(inside, "empty") end
-      if class == "error" then return become_error(inside, status, data) end
+      if class == "error" then return become_error(inside, status, frame or data) end
     end
     offset = after
   end
@@ -140,6 +153,7 @@ end
 --- What the dialect says of a whole body.
 local function take_verdict(inside, transfer, class, status, used)
   if class == "empty" then return fail(inside, "empty") end
+  if class == "broken" then return fail(inside, "protocol", "its JSON ends too early") end
   if class == "error" then become_error(inside, status, transfer:text(0, ERROR_BODY_MAX)) end
   inside.usage = used
 end

@@ -86,8 +86,9 @@ static const struct relay_rule rules[] = {
 	{ done, 1, RELAY_END },
 	{ failure, 1, RELAY_ERROR },
 };
-static const struct relay_plan plan = { rules, COUNT_OF(rules), BROKEN, LATE };
-static const struct relay_plan cutting_plan = { rules, COUNT_OF(rules), NULL, NULL };
+static const struct relay_plan plan = { rules, COUNT_OF(rules), BROKEN, LATE, false };
+static const struct relay_plan cutting_plan = { rules, COUNT_OF(rules), NULL, NULL,
+	false };
 
 struct story {
 	struct scripted upstream;
@@ -384,6 +385,56 @@ static void a_break_is_told(void **state)
 	close_story(&story);
 }
 
+static const struct relay_condition reason[] = { { .text = "finish_reason" } };
+static const struct relay_rule finishing_rules[COUNT_OF(rules)] = {
+	{ usage, 2, RELAY_KEEP_LAST },
+	{ usage, 2, RELAY_DROP },
+	{ finish, 1, RELAY_KEEP_FIRST },
+	{ done, 1, RELAY_END },
+	{ reason, 1, RELAY_FINISH },
+};
+static const struct relay_plan finishing_plan = { finishing_rules,
+	COUNT_OF(finishing_rules), BROKEN, LATE, true };
+
+#define OPEN "data: {\"choices\":[{\"finish_reason\":null}]}\n\n"
+#define LAST "data: {\"choices\":[{\"finish_reason\": \"stop\"}]}"
+
+static void a_stream_says_that_it_is_finished(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *client;
+	} cases[] = {
+		{ OPEN LAST "\n\n", OPEN LAST "\n\n" },
+		{ OPEN LAST "\n\n: bye", OPEN LAST "\n\n: bye" },
+		{ OPEN LAST, OPEN LAST },
+		{ OPEN "data: [DONE]", OPEN "data: [DONE]" },
+		{ OPEN "data: [DONE] \n\n", OPEN "data: [DONE] \n\n" },
+		{ OPEN, OPEN BROKEN },
+		{ OPEN "data: {\"a\":\"\\\"finish_reason\\\":1\"}\n\n",
+			OPEN "data: {\"a\":\"\\\"finish_reason\\\":1\"}\n\n" BROKEN },
+		{ OPEN "data: {\"finish_reason\":\"\"}\n\n",
+			OPEN "data: {\"finish_reason\":\"\"}\n\n" BROKEN },
+		{ OPEN LAST "\n\ndata: [DO", OPEN LAST "\n\n" BROKEN },
+		{ OPEN "data: {\"choices\":[{\"finish_reason\":\"stop\"}", OPEN BROKEN },
+	};
+	struct story story;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char text[1024];
+		bool is_broken = strstr(cases[i].client, BROKEN) != NULL;
+
+		snprintf(text, sizeof(text), SSE_HEAD "%s", cases[i].text);
+		tell_story(&story, script_answer_and_close, text, &finishing_plan,
+			no_timeouts);
+		assert_client(&story, cases[i].client);
+		assert_int_equal(story.outcome,
+			is_broken ? RELAY_TRUNCATED : RELAY_COMPLETE);
+		close_story(&story);
+	}
+}
+
 static void bytes_pass_without_a_plan(void **state)
 {
 	struct story story;
@@ -615,6 +666,7 @@ int main(void)
 		cmocka_unit_test(the_connection_serves_again),
 		cmocka_unit_test(an_error_event_ends_the_stream),
 		cmocka_unit_test(a_break_is_told),
+		cmocka_unit_test(a_stream_says_that_it_is_finished),
 		cmocka_unit_test(bytes_pass_without_a_plan),
 		cmocka_unit_test(the_end_of_plain_bytes_is_kept),
 		cmocka_unit_test(a_finished_gate_is_relayed),

@@ -106,6 +106,8 @@ test("streams come back byte for byte", async (t) => {
     "usage on every chunk": `data: {"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}\n\n${DONE}`,
     "an obfuscation member": `data: {"choices":[{"index":0,"delta":{"content":"x"}}],"obfuscation":"aZ9"}\n\n${DONE}`,
     "a long event of 100 KB": `data: ${part("x".repeat(100000))}\n\n${DONE}`,
+    "a first event that no gate holds": `data:${part("x".repeat(700000))}\n\n${DONE}`,
+    "the same behind a role, and an image": `${role()}data: {"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"${"x".repeat(300000)}"}}]}}]}\n\n${chunk("see")}${finish()}${DONE}`,
   };
   const framings = {
     "one chunk": (bytes) => [stream_head(), piece(bytes), LAST],
@@ -190,6 +192,16 @@ test("the usage chunk", async (t) => {
       { stream: true },
       `data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"total_tokens":3}}\n\n${DONE}`,
       null,
+    ],
+    "without choices: goes": [
+      { stream: true },
+      `${content}data: {"usage":{"total_tokens":3}}\n\n${DONE}`,
+      content + DONE,
+    ],
+    "with choices null: goes": [
+      { stream: true },
+      `${content}data: {"choices":null,"usage":{"total_tokens":3}}\n\n${DONE}`,
+      content + DONE,
     ],
     "choices [] with usage null is none: stays": [
       { stream: true },

@@ -1,4 +1,5 @@
 -- OpenAI's chat completions, as providers and clients speak them.
+local canonical = require "neap.dialect.canonical"
 local json = require "neap.json"
 local openai = require "neap.dialect.openai"
 local test = require "neap.tap"
@@ -54,6 +55,8 @@ end)
 local function classify_body(text)
   local held = {}
   function held.find(_, ...) return json.find(text, ...) end
+  function held.measure(_, ...) return (select(2, json.find(text, ...))) end
+  function held.text(_, from, size) return text:sub(from + 1, from + size) end
   return openai.classify_body(held, #text, openai.body_look:of(text))
 end
 
@@ -69,6 +72,7 @@ test("classify_body: content, empty, error", function()
     test.equal(classify_body(blank), "empty")
   end
   test.equal(classify_body "{\"data\":[]}", "content")
+  test.equal(classify_body "<html>busy</html>", "content")
   test.equal({ classify_body "{\"error\":{\"code\":503}}" }, { "error", 503 })
   local _, _, used = classify_body "{\"data\":[],\"usage\":{\"prompt_tokens\":9}}"
   test.equal(used.in_fresh, 9)
@@ -95,6 +99,73 @@ test("usage: of a text, or of what holds it; or nothing", function()
   test.equal(openai.usage "{\"usage\":null}", nil)
   test.equal(openai.usage "{\"usage\":{\"prompt_tokens\":-1}}", nil)
   test.equal(openai.usage "{}", nil)
+end)
+
+test("classify_body: why there is no content is an answer, too", function()
+  for reason, class in pairs {
+    length = "content", content_filter = "content", stop = "empty", tool_calls = "empty",
+  } do
+    test.equal(classify_body("{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\""
+      .. reason .. "\"}]}"), class, reason)
+    test.equal((openai.classify(chunk({}, reason))), class == "empty" and "finish" or class, reason)
+  end
+end)
+
+test("classify_body: an error that says nothing is none; one in a list is one", function()
+  for _, nothing in ipairs { "\"\"", "{}", "[]", "false", "null" } do
+    test.equal(classify_body("{\"choices\":[{\"message\":{\"content\":\"x\"}}],\"error\":" .. nothing
+      .. "}"), "content", nothing)
+    test.equal((openai.classify("{\"error\":" .. nothing .. ",\"choices\":[]}")), "lifecycle",
+      nothing)
+  end
+  test.equal({ classify_body "[{\"error\":{\"code\":429}}]" }, { "error", 429 })
+end)
+
+test("classify_body: blanks are nothing, and JSON that ends too early is no answer", function()
+  test.equal(classify_body(("\n "):rep(20)), "empty")
+  local whole = "{\"id\":\"a\",\"choices\":[{\"message\":{\"content\":\"x\"}}],\"usage\":"
+    .. "{\"prompt_tokens\":9}"
+  test.equal((classify_body(("\n"):rep(20) .. whole .. "}")), "content")
+  for size = 5, #whole - 1 do
+    test.equal((classify_body(whole:sub(1, size))), "broken", whole:sub(1, size))
+  end
+end)
+
+test("classify: an event called error is one, in whatever shape", function()
+  local class, status, body = openai.classify("{\"message\":\"too many\",\"code\":529}", "error")
+  test.equal({ class, status, json.decode(body).error.message }, { "error", 529, "too many" })
+  class, status, body = openai.classify("too many", "error")
+  test.equal({ class, status, json.decode(body).error.message }, { "error", 502, "too many" })
+  test.equal({ openai.classify("{\"error\":{\"code\":503}}", "error") }, { "error", 503 })
+  test.equal(openai.stream_in({}, "too many", "error"),
+    { { kind = "error", status = 502, message = "too many" } })
+end)
+
+test("stream_in: of several choices the first; calls that all are the first; both reasonings",
+function()
+  local state, message = {}, {}
+  local function take(text)
+    for _, event in ipairs(openai.stream_in(state, text)) do canonical.collect(message, event) end
+  end
+  take [[{"choices":[{"index":0,"delta":{"content":"A","reasoning":"hm"}}]}]]
+  take [[{"choices":[{"index":1,"delta":{"content":"B"}}]}]]
+  take [[{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1",
+    "function":{"name":"f","arguments":"{"}}]}}]}]]
+  take [[{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1",
+    "function":{"arguments":"}"}}]}}]}]]
+  take [[{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c2",
+    "function":{"name":"f"}}]}}]}]]
+  test.equal({ message.text, message.reasoning, #message.tools }, { "A", "hm", 2 })
+  test.equal(message.tools[1].arguments, "{}")
+  local _, body = openai.response_out(message)
+  local calls = json.decode(body).choices[1].message.tool_calls
+  test.equal({ calls[2].id, calls[2]["function"].arguments }, { "c2", "{}" })
+end)
+
+test("response_in: what has no choices is no answer", function()
+  local message, problem = openai.response_in "{\"code\":20012,\"message\":\"?\"}"
+  test.equal(message, nil)
+  test.match(problem, "choices")
 end)
 
 local function edits_of(body, model, options)

@@ -47,6 +47,13 @@ local function is_content(value)
   return true
 end
 
+-- Whether an answer's member "error" tells of one: some send an empty one with each answer.
+local function is_error(value) return value ~= false and is_content(value) end
+
+-- With one of these a provider says why there is no content: that is its answer, and it would be
+-- another provider's, too.
+local SILENT = { length = true, content_filter = true }
+
 local CONTENT = { "content", "reasoning_content", "reasoning", "reasoning_details", "refusal",
   "tool_calls", "function_call", "audio", "images" }
 
@@ -88,20 +95,37 @@ local function text_size(delta)
   return size
 end
 
+--- The message of an error: an object, or a text.
+local function message_of(problem)
+  local message = type(problem) == "table" and problem.message or problem
+  return type(message) == "string" and message ~= "" and message or "no reason given"
+end
+
 --- What an event says: "lifecycle", "content", "finish", "end", or "error" and its status. With
---- "content" comes, as the third, how many bytes of the event are not content.
-function openai.classify(data)
+--- "content" comes, as the third, how many bytes of the event are not content; with an error that
+--- is not in this dialect's shape, one that is.
+function openai.classify(data, name)
   if data == "[DONE]" then return "end" end
   local chunk = host.json_read(data)
+  if type(chunk) == "table" and is_error(chunk.error) then
+    return "error", status_of(chunk.error)
+  end
+  if name == "error" then
+    local status = status_of(chunk)
+    local _, body = openai.error_out(status, message_of(chunk or data))
+    return "error", status, body
+  end
   if type(chunk) ~= "table" then return "lifecycle" end
-  if is_content(chunk.error) then return "error", status_of(chunk.error) end
   local finished = false
   for _, choice in ipairs(type(chunk.choices) == "table" and chunk.choices or {}) do
     if type(choice) == "table" then
       if has_content(choice.delta) then
         return "content", nil, #data - text_size(choice.delta)
       end
-      if has_content(choice.message) or is_content(choice.text) then return "content" end
+      if has_content(choice.message) or is_content(choice.text)
+        or SILENT[choice.finish_reason] then
+        return "content"
+      end
       finished = finished or is_content(choice.finish_reason)
     end
   end
@@ -125,16 +149,32 @@ openai.body_look = host.look {
 
 local BLANK_MAX = 4 -- bytes: "{}" and a line's end, "null"; no answer is as short
 
---- What a whole answer says: "content", "empty", or "error" and its status. held:find(path…) looks
---- into the body, so that a large one is not decoded. A body that is no JSON is the provider's own
---- affair and passes. The last four: what openai.body_look found. With "content" comes, as the
---- third, the usage, if it stands in its usual place.
+--- What an answer says in which neither choices nor an error were found.
+local function classify_odd(held, used)
+  local begin = held:text(0, 512):match("^%s*(.?)")
+  if begin == "" then return "empty" end
+  if (begin == "{" or begin == "[") and not held:measure() then return "broken" end
+  local listed = begin == "[" and held:find(1, "error")
+  if listed then return "error", status_of(json.decode(listed)) end
+  return "content", nil, used
+end
+
+--- What a whole answer says: "content", "empty", "broken" (JSON that ends too early), or "error"
+--- and its status. held:find(path…) looks into the body, so that a large one is not decoded. A body
+--- that is no JSON is the provider's own affair and passes. The last four: what openai.body_look
+--- found. With "content" comes, as the third, the usage, if it stands in its usual place.
 function openai.classify_body(held, size, problem, choices, is_content_there, used)
   if size <= BLANK_MAX then return "empty" end
   if problem == "object" or problem == "string" then
-    return "error", status_of(json.decode((held:find("error"))))
+    local told = json.decode((held:find("error")))
+    if is_error(told) then return "error", status_of(told) end
   end
-  if not is_content_there and (choices == "array" or choices == "null") then return "empty" end
+  if not choices then return classify_odd(held, used) end
+  if not used and not held:measure() then return "broken" end
+  if not is_content_there and (choices == "array" or choices == "null") then
+    local reason = held:find("choices", 1, "finish_reason")
+    if not (reason and SILENT[json.decode(reason)]) then return "empty" end
+  end
   return "content", nil, used
 end
 
@@ -204,6 +244,7 @@ local LATE = "data: {\"error\":{\"message\":\"the provider's stream stalled and 
 local function make_plan(is_usage_hidden)
   -- The rarer one first: what cannot hold costs nothing.
   local usage_alone = { { member = "usage", kind = "object" }, { member = "choices", is = "[]" } }
+  local usage_bare = { { member = "usage", kind = "object" }, { member = "choices", kind = "null" } }
   local rules = {
     { when = { data = "[DONE]" }, ["do"] = "end" },
     { when = { member = "error" }, ["do"] = "error" },
@@ -211,12 +252,15 @@ local function make_plan(is_usage_hidden)
   }
   if is_usage_hidden then
     rules[#rules + 1] = { when = usage_alone, ["do"] = "drop" }
+    rules[#rules + 1] = { when = usage_bare, ["do"] = "drop" }
   else
     -- Who was not asked for the usage may tell it in a way of its own.
     for _, member in ipairs { "x_groq", "timings" } do
       rules[#rules + 1] = { when = { member = member, kind = "object" }, ["do"] = "keep_last" }
     end
   end
+  rules[#rules + 1] = { when = { event = "error" }, ["do"] = "error" }
+  rules[#rules + 1] = { when = { text = "finish_reason" }, ["do"] = "finish" }
   rules.broken, rules.late = BROKEN, LATE
   return host.plan(rules)
 end
@@ -370,7 +414,8 @@ function openai.response_out(message)
     for index, tool in ipairs(message.tools) do
       out.tool_calls[index] = json.object {
         id = tool.id, type = "function",
-        ["function"] = json.object { name = tool.name, arguments = tool.arguments },
+        ["function"] = json.object { name = tool.name,
+          arguments = tool.arguments ~= "" and tool.arguments or "{}" },
       }
     end
   end
@@ -399,8 +444,13 @@ end
 local function as_table(value) return type(value) == "table" and value or {} end
 local function as_text(value) return type(value) == "string" and value ~= "" and value or nil end
 
+-- Of several choices the canonical form has the first; in a stream an event may be of another.
 local function first_choice(document)
-  return as_table(as_table(document.choices)[1])
+  for _, given in ipairs(as_table(document.choices)) do
+    local choice = as_table(given)
+    if (tonumber(choice.index) or 0) <= 0 then return choice end
+  end
+  return {}
 end
 
 local function add_tool_events(state, calls, events)
@@ -411,11 +461,15 @@ local function add_tool_events(state, calls, events)
     if not index or index < 0 then
       index = math.max(0, as_text(call.id) and #state.tools or #state.tools - 1)
     end
-    local arguments = as_text(made.arguments)
+    local arguments, id = as_text(made.arguments), as_text(call.id)
+    -- Some count each call as the first one.
+    local known = state.tools[index + 1]
+    if known and id and id ~= known and as_text(made.name) then index = #state.tools end
     if not state.tools[index + 1] then
-      state.tools[index + 1] = true
-      events[#events + 1] = { kind = "tool", index = index, name = as_text(made.name),
-        id = as_text(call.id) or "call_" .. host.id(), arguments = arguments }
+      id = id or "call_" .. host.id()
+      state.tools[index + 1] = id
+      events[#events + 1] = { kind = "tool", index = index, name = as_text(made.name), id = id,
+        arguments = arguments }
     elseif arguments then
       events[#events + 1] = { kind = "arguments", index = index, text = arguments }
     end
@@ -423,16 +477,16 @@ local function add_tool_events(state, calls, events)
 end
 
 --- One event of a provider's stream as canonical events. state: kept by the caller.
-function openai.stream_in(state, data)
+function openai.stream_in(state, data, name)
   local events = {}
   if data == "[DONE]" then return { { kind = "end" } } end
   local document = json.decode(data)
-  if type(document) ~= "table" then return events end
-  if is_content(document.error) then
-    local problem = document.error
-    return { { kind = "error", status = status_of(problem),
-      message = as_text(as_table(problem).message) or as_text(problem) or "no reason given" } }
+  local problem = type(document) == "table" and is_error(document.error) and document.error
+    or name == "error" and (document or data)
+  if problem then
+    return { { kind = "error", status = status_of(problem), message = message_of(problem) } }
   end
+  if type(document) ~= "table" then return events end
   if not state.tools then
     state.tools = {}
     events[1] = { kind = "start", id = as_text(document.id), model = as_text(document.model) }
@@ -442,7 +496,7 @@ function openai.stream_in(state, data)
   local function add(kind, text)
     if as_text(text) then events[#events + 1] = { kind = kind, text = text } end
   end
-  add("reasoning", delta.reasoning_content)
+  add("reasoning", as_text(delta.reasoning_content) or delta.reasoning)
   add("text", delta.content)
   add("refusal", delta.refusal)
   add_tool_events(state, as_table(delta.tool_calls), events)
@@ -460,6 +514,7 @@ end
 function openai.response_in(text)
   local document, problem = json.decode(text)
   if type(document) ~= "table" then return nil, problem or "the answer is no JSON object" end
+  if type(document.choices) ~= "table" then return nil, "the answer has no choices" end
   local choice = first_choice(document)
   local message = as_table(choice.message)
   local tools = {}
@@ -471,7 +526,7 @@ function openai.response_in(text)
   end
   return {
     id = as_text(document.id), model = as_text(document.model), text = text_of(message),
-    tools = tools, reasoning = as_text(message.reasoning_content),
+    tools = tools, reasoning = as_text(message.reasoning_content) or as_text(message.reasoning),
     refusal = as_text(message.refusal), finish = as_text(choice.finish_reason),
     usage = openai.usage(text),
   }
