@@ -225,25 +225,35 @@ local function reply(of, message, fields)
   finish(of, 200, "ok", size)
 end
 
+--- The event of a stream that broke. after, name: as transfer:event tells it.
+local function break_event(after, name)
+  local is_late = after == "timeout"
+  if after == "end" then after, name = "reset", "the provider's stream ended too early" end
+  return { kind = "error", status = is_late and 504 or 502, is_break = true,
+    failure = is_late and "timeout" or "reset", reason = name,
+    why = name and after .. ": " .. name or after,
+    message = is_late and "the provider's stream stalled and was given up"
+      or "the provider's stream broke off before its end" }
+end
+
 --- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
---- last is always one of these two. `take` gives a true value to go no further.
+--- last is always one of these two, and before an end there is a finish. `take` gives a true value
+--- to go no further.
 local function read_stream(inside, take)
   local transfer, from, state = inside.transfer, inside.way.dialect, {}
-  local count = 0
+  local count, is_finished, reason = 0, false, "stop"
   while true do
     local data, after, name = transfer:event(0)
     if data == nil then
-      if after == "end" then return take { kind = "end" } end
-      local is_late = after == "timeout"
-      return take { kind = "error", status = is_late and 504 or 502, is_break = true,
-        failure = is_late and "timeout" or "reset", reason = name,
-        why = name and after .. ": " .. name or after,
-        message = is_late and "the provider's stream stalled and was given up"
-          or "the provider's stream broke off before its end" }
+      return take(after == "end" and is_finished and { kind = "end" } or break_event(after, name))
     end
     transfer:release(after)
     for _, event in ipairs(data and from.stream_in(state, data, name) or {}) do
-      if take(event) or event.kind == "error" or event.kind == "end" then return end
+      local kind = event.kind
+      if kind == "finish" then is_finished = true end
+      if kind == "tool" then reason = "tool_calls" end
+      if kind == "end" and not is_finished then take { kind = "finish", reason = reason } end
+      if take(event) or kind == "error" or kind == "end" then return end
     end
     count = count + 1
     if count % EVENTS_MAX == 0 then host.sleep(0) end
@@ -261,17 +271,25 @@ local function translate(of, inside)
   handle:start(inside.status, stream_fields(fields), -1)
   note_first_byte(of)
   of.content_size = 0
+  local function send(bytes)
+    if bytes == "" then return end
+    size = size + #bytes
+    handle:write(bytes)
+  end
   read_stream(inside, function(event)
     of.content_size = of.content_size + canonical.event_size(event)
-    if event.kind == "usage" then of.record.usage = event.usage end
+    -- Some tell it with each event: the client gets the last one, once and at the end.
+    if event.kind == "usage" then
+      of.record.usage = event.usage
+      return
+    end
     if event.kind == "error" then
       outcome, why = event.is_break and "truncated" or "failed", event.why or event.message
     end
-    local bytes = to.stream_out(state, event)
-    if bytes ~= "" then
-      size = size + #bytes
-      handle:write(bytes)
+    if event.kind == "end" and of.record.usage then
+      send(to.stream_out(state, { kind = "usage", usage = of.record.usage }))
     end
+    send(to.stream_out(state, event))
   end)
   handle:finish()
   response.close(inside)

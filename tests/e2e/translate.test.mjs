@@ -120,6 +120,25 @@ test("a request and its answer are translated", async (t) => {
     assert.equal(last.usage.completion_tokens, 2);
   });
 
+  await t.test("streamed, with a usage that is told several times", async () => {
+    loud.next(stream(hello(), cost(), say_it("x"), cost(), stop(), cost(), BYE));
+    const seen = await streamed(neap, { stream_options: { include_usage: true } });
+    const parts = chunks(seen);
+    assert.equal(parts.filter((part) => part.usage).length, 1);
+    assert.equal(parts.at(-1).usage.prompt_tokens, 9);
+  });
+
+  await t.test("an end without a reason gets the one that it must have had", async () => {
+    const call = tell("call", { at: 0, id: "c", name: "f", with: "{}" });
+    for (const [said, reason] of [
+      [say_it("x"), "stop"],
+      [call, "tool_calls"],
+    ]) {
+      loud.next(stream(hello(), said, BYE));
+      assert.equal(chunks(await streamed(neap)).at(-1).choices[0].finish_reason, reason);
+    }
+  });
+
   await t.test("with what a policy sets", async () => {
     loud.next(said("x"));
     await chat(neap, say("sets", { temperature: 1 }));
@@ -277,6 +296,7 @@ test("what breaks in mid-stream is shown broken", async (t) => {
       "truncated",
       /broke off/,
     ],
+    "an end before its time": [stream(begin), "truncated", /broke off/],
     "a reset in the middle of an event": [
       stream(begin, say_it("two").slice(0, 20), RESET),
       "truncated",
@@ -446,6 +466,7 @@ test("a provider that answers otherwise than asked", async (t) => {
 
   for (const [name, tail, status] of [
     ["breaks off", RESET, 502],
+    ["ends before its time", "", 502],
     ["stalls", SILENCE, 504],
     ["has an error", event({ error: { message: "the model fell over", code: 500 } }), 500],
     ["refuses neap's key", event({ error: { message: "who is it?", code: 401 } }), 503],
@@ -458,6 +479,13 @@ test("a provider that answers otherwise than asked", async (t) => {
       assert.doesNotMatch((await neap.line(seen)).error, /\b(\w+): \1\b/, "nothing is said twice");
     });
   }
+
+  await t.test("what has no choices: the next target answers", async () => {
+    plain.next(reply(200, { code: 20012, message: "model does not exist", data: null }));
+    loud.next(both("well"));
+    const seen = await chat(neap, say("reverse", { stream: true }));
+    assert.equal(seen.content, "WELL", seen.text);
+  });
 
   await t.test("a long whole answer that breaks off: 502, for nothing was sent", async () => {
     const bytes = said("x".repeat(600000))[0];
