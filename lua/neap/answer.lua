@@ -216,10 +216,14 @@ local function reply(of, message, fields)
   handle:start(200, stream_fields(fields), -1)
   note_first_byte(of)
   local state, size = { model = of.model, is_usage_wanted = of.is_usage_wanted }, 0
-  for _, event in ipairs(canonical.events(message)) do
-    local bytes = dialect.stream_out(state, event)
+  local function send(bytes)
     size = size + #bytes
     handle:write(bytes)
+  end
+  local own = dialect.whole_out and dialect.whole_out(message, of.is_usage_wanted)
+  for _, bytes in ipairs(own or {}) do send(bytes) end
+  for _, event in ipairs(own and {} or canonical.events(message)) do
+    send(dialect.stream_out(state, event))
   end
   handle:finish()
   finish(of, 200, "ok", size)
@@ -238,9 +242,9 @@ end
 
 --- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
 --- last is always one of these two, and before an end there is a finish. `take` gives a true value
---- to go no further.
-local function read_stream(inside, take)
-  local transfer, from, state = inside.transfer, inside.way.dialect, {}
+--- to go no further. state: of the dialect's stream_in.
+local function read_stream(inside, state, take)
+  local transfer, from = inside.transfer, inside.way.dialect
   local count, is_finished, reason = 0, false, "stop"
   while true do
     local data, after, name = transfer:event(0)
@@ -276,7 +280,7 @@ local function translate(of, inside)
     size = size + #bytes
     handle:write(bytes)
   end
-  read_stream(inside, function(event)
+  read_stream(inside, {}, function(event)
     of.content_size = of.content_size + canonical.event_size(event)
     -- Some tell it with each event: the client gets the last one, once and at the end.
     if event.kind == "usage" then
@@ -315,6 +319,7 @@ local function reply_message(of, inside, message)
   of.record.usage = message.usage
   if not message.usage then record.estimate(of.record, of.handle, canonical.size(message)) end
   message.model = message.model or of.model
+  if inside.way.dialect ~= of.dialect then message.whole = nil end
   local fields = without(upstream_fields(of, inside), "content-type")
   response.close(inside)
   return reply(of, message, fields)
@@ -323,7 +328,8 @@ end
 --- A stream that the client did not ask for, put together to one answer.
 local function collect(of, inside)
   local message, size, is_too_long = {}, 0, false
-  read_stream(inside, function(event)
+  message.gathered = inside.way.dialect == of.dialect and {} or nil
+  read_stream(inside, { gather = message.gathered }, function(event)
     size = size + canonical.event_size(event)
     of.content_size = size
     is_too_long = size > WHOLE_MAX

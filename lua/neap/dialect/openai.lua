@@ -4,6 +4,7 @@
 --- speaks to a client. Every function is pure. The interface is described in
 --- docs/architecture.md; canonical events are in neap.dialect.canonical.
 
+local form = require "neap.dialect.openai_form"
 local host = require "neap.host"
 local json = require "neap.json"
 local usage = require "neap.usage"
@@ -402,9 +403,21 @@ function openai.stream_out(state, event)
   return ""
 end
 
+--- What an answer of this dialect may lack.
+local function fill(document, message)
+  document.id = message.id or "chatcmpl-" .. host.id()
+  document.created = tonumber(document.created) or math.floor(host.wall())
+  document.model = message.model
+  return document
+end
+
 --- A canonical message ({ text, reasoning, refusal, tools, finish, usage, id, model }) as a whole
---- answer: content type and body.
+--- answer: content type and body. One that was gathered from a stream of this dialect says all that
+--- the stream did.
 function openai.response_out(message)
+  if message.gathered then
+    return "application/json", json.encode(fill(form.whole(message.gathered), message))
+  end
   local out = json.object {
     role = "assistant", content = message.text or json.null, refusal = message.refusal or json.null,
     reasoning_content = message.reasoning,
@@ -421,6 +434,18 @@ function openai.response_out(message)
   end
   return "application/json", completion(message.id or "chatcmpl-" .. host.id(), message.model, out,
     message.finish or "stop", usage_out(usage.new(message.usage or {})))
+end
+
+--- The same as a stream, event by event, where the message came as a whole answer of this dialect
+--- (message.whole); else nil.
+function openai.whole_out(message, is_usage_wanted)
+  if not message.whole then return nil end
+  local events = {}
+  for place, chunk_out in ipairs(form.chunks(fill(message.whole, message), is_usage_wanted)) do
+    events[place] = "data: " .. json.encode(chunk_out) .. "\n\n"
+  end
+  events[#events + 1] = "data: [DONE]\n\n"
+  return events
 end
 
 -- ------------------------------------------------------------------------------------
@@ -476,7 +501,8 @@ local function add_tool_events(state, calls, events)
   end
 end
 
---- One event of a provider's stream as canonical events. state: kept by the caller.
+--- One event of a provider's stream as canonical events. state: kept by the caller, { gather = {} }
+--- where all that the stream says is wanted, too, for openai.response_out.
 function openai.stream_in(state, data, name)
   local events = {}
   if data == "[DONE]" then return { { kind = "end" } } end
@@ -507,6 +533,7 @@ function openai.stream_in(state, data, name)
     or is_content(document.x_groq) or is_content(document.timings)
   local used = has_usage and openai.usage(data)
   if used then events[#events + 1] = { kind = "usage", usage = used } end
+  if state.gather then form.gather(state.gather, document) end
   return events
 end
 
@@ -528,7 +555,7 @@ function openai.response_in(text)
     id = as_text(document.id), model = as_text(document.model), text = text_of(message),
     tools = tools, reasoning = as_text(message.reasoning_content) or as_text(message.reasoning),
     refusal = as_text(message.refusal), finish = as_text(choice.finish_reason),
-    usage = openai.usage(text),
+    usage = openai.usage(text), whole = document,
   }
 end
 
