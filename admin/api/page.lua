@@ -11,13 +11,15 @@ local page = {}
 
 page.LIMIT, page.LIMIT_MAX = 50, 500
 
+local CURSOR_MAX = 1022 -- characters: a key of the store, which has 511 bytes at most, in hex
+
 --- The parameters of a list, to be put into an operation's query; `more` are its own.
 ---@param more table<string, table>?
 function page.query(more)
   local query = {
     limit = { type = "integer", minimum = 1, maximum = page.LIMIT_MAX, default = page.LIMIT,
       description = "How many elements a page has at most." },
-    cursor = { type = "string", maxLength = 2000,
+    cursor = { type = "string", format = "cursor", maxLength = CURSOR_MAX,
       description = "next_cursor of the page before; without it the first page." },
   }
   for name, one in pairs(more or {}) do query[name] = one end

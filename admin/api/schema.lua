@@ -104,6 +104,8 @@ local formats = {
     end },
   zone = { what = "a time zone such as Europe/Berlin or +08:00",
     test = function(text) return zone.find(text) ~= nil end },
+  cursor = { what = "a cursor that a page had",
+    matches = { lua = "^%w+$", pattern = "^[A-Za-z0-9]+$" } },
   uri = { what = "a URL", is_standard = true, matches = { lua = "^%a[%w+.-]*:[^%s%c]*$",
     pattern = "^[A-Za-z][A-Za-z0-9+.-]*:[^\\s]*$" } },
 }

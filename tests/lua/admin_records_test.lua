@@ -38,6 +38,11 @@ test("pages, the newest first or the oldest", function()
   test.equal(models(get(world, "?order=oldest").json.items), "a b c d e")
   local got = get(world, "?order=oldest&cursor=" .. first.next_cursor)
   test.equal(got.status .. got.json.error.code, "400invalid_query")
+  -- What is longer than any cursor is refused before the journal is asked.
+  for _, cursor in ipairs { ("0"):rep(2000), ("0"):rep(1023), ("%E6%97%A5"):rep(900), "" } do
+    got = get(world, "?cursor=" .. cursor)
+    test.equal(got.status .. got.json.error.code .. got.json.error.field, "400invalid_querycursor")
+  end
 end)
 
 test("a page is filled by as many steps as it needs", function()

@@ -203,6 +203,8 @@ test("pages follow each other without gap or overlap, the newest first", functio
   test.equal(pages, 3)
   test.equal(code(world:request { path = "/api/v1/audit?cursor=zz", as = "read" }),
     "400 invalid_query")
+  test.equal(code(world:request { path = "/api/v1/audit?cursor=" .. ("00"):rep(512), as = "read" }),
+    "400 invalid_query")
   test.equal(code(world:request { path = "/api/v1/audit?limit=0", as = "read" }),
     "400 invalid_query")
   test.equal(code(world:request { path = "/api/v1/audit?limit=x", as = "read" }),
