@@ -114,21 +114,27 @@ schema.formats = formats
 -- Years are written with four digits, in any zone.
 local FIRST, END = zone.days_of(1, 1, 1) * 86400, zone.days_of(10000, 1, 1) * 86400
 
+--- Days since 1970 of a date; nil where there is no such day.
+local function day_of(year, month, day)
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
+  if month < 1 or month > 12 or day < 1 then return nil end
+  local next_year, next_month = year, month + 1
+  if month == 12 then next_year, next_month = year + 1, 1 end
+  local days = zone.days_of(year, month, day)
+  return days < zone.days_of(next_year, next_month, 1) and days or nil
+end
+
 --- Seconds since 1970 of "2026-11-21T08:00:00.5+01:00"; nil for what is none.
 function schema.moment(text)
   local year, month, day, hour, minute, second, rest =
     text:match("^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)(.+)$")
-  if not year then return nil end
+  local days = year and day_of(year, month, day)
+  if not days or second:find("%.$") then return nil end
   local sign, off_hour, off_minute = rest:match("^([+-])(%d%d):(%d%d)$")
   if not sign and rest ~= "Z" and rest ~= "z" then return nil end
-  month, day = tonumber(month), tonumber(day)
-  if month < 1 or month > 12 or day < 1 or day > 31 or tonumber(hour) > 23
-    or tonumber(minute) > 59 or tonumber(second) >= 61 then
-    return nil
-  end
+  if tonumber(hour) > 23 or tonumber(minute) > 59 or tonumber(second) >= 61 then return nil end
   local offset = sign and (off_hour * 3600 + off_minute * 60) * (sign == "-" and -1 or 1) or 0
-  local wall = zone.days_of(tonumber(year), month, day) * 86400 + hour * 3600 + minute * 60 + second
-    - offset
+  local wall = days * 86400 + hour * 3600 + minute * 60 + second - offset
   if wall >= FIRST and wall < END then return wall end
 end
 

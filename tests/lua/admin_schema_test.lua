@@ -92,9 +92,12 @@ test("moments", function()
   test.equal(schema.moment("1970-01-01T00:00:00Z"), 0)
   test.equal(schema.moment("1970-01-02T01:00:00+01:00"), 86400)
   test.equal(schema.moment("2026-01-01T00:00:00.5Z"), 1767225600.5)
+  test.equal(schema.moment("2024-02-29T00:00:00Z"), 1709164800)
+  test.equal(schema.moment("2026-12-31T00:00:00Z"), 1798675200)
   for _, text in ipairs { "2026-01-01", "2026-13-01T00:00:00Z", "2026-01-01T25:00:00Z", "x",
     "2026-01-01T00:00:00", "2026-01-01T00:00:00+1:00", "0001-01-01T00:00:00+00:01",
-    "9999-12-31T23:59:00-00:01" } do
+    "9999-12-31T23:59:00-00:01", "2027-02-29T00:00:00Z",
+    "2026-04-31T00:00:00Z", "2026-01-01T00:00:00.Z" } do
     test.equal(schema.moment(text), nil, text)
   end
 end)
