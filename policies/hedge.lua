@@ -24,8 +24,9 @@ local function earn(self)
   if self.shared:add("spent", -share) < -SAVED_MAX then self.shared:add("spent", share) end
 end
 
+-- A share of 1 caps nothing, however many requests come at once. Twenty times 0.05 is not quite 1.
 local function spend(self)
-  return self.shared:add("spent", 1, nil, 1e-9) -- twenty times 0.05 is not quite 1
+  return self.settings.share == 1 or self.shared:add("spent", 1, nil, 1e-9)
 end
 
 function hedge:run(request, next)

@@ -130,6 +130,14 @@ test("what quiet times save up is bounded", function()
   test.equal(hedged(here, 30), 24)
 end)
 
+test("share = 1 caps nothing, also where many requests come at once", function()
+  local requests = {}
+  for index = 1, 30 do requests[index] = {} end
+  for _, got in ipairs(world { upstream = SLOW }:run_all(requests)) do
+    test.equal(got.tried, { "a/m lost", "b/m 200" })
+  end
+end)
+
 test("share = 0: never", function()
   test.equal(run { upstream = SLOW,
     policies = { { "hedge", { after = 1, share = 0 } }, "priority_failover" } }.tried,
