@@ -60,6 +60,18 @@ local function merge(base, tier)
   return merged
 end
 
+--- The tiers in the order of their lengths, each with what it inherits from the one below it.
+local function tiers_of(given)
+  local sorted, whole, below = {}, {}, given
+  for index, tier in ipairs(given.tiers or {}) do sorted[index] = tier end
+  table.sort(sorted, function(a, b) return a.above < b.above end)
+  for index, tier in ipairs(sorted) do
+    below = merge(below, tier)
+    whole[index] = below
+  end
+  return whole
+end
+
 --- A number for the content of a table of prices: other prices have another, the same the same, in
 --- every process.
 local function version_of(self)
@@ -87,10 +99,9 @@ function price.compile(given, factors)
     call = rate_of(given.call, PER_ONE), image = rate_of(given.image, PER_ONE),
     ms = rate_of(given.second, PER_MS), rows = { compile_row(-1, given, factors) },
   }
-  for _, tier in ipairs(given.tiers or {}) do
-    self.rows[#self.rows + 1] = compile_row(tier.above, merge(given, tier), factors)
+  for _, tier in ipairs(tiers_of(given)) do
+    self.rows[#self.rows + 1] = compile_row(tier.above, tier, factors)
   end
-  table.sort(self.rows, function(a, b) return a.above < b.above end)
   self.version = version_of(self)
   return self
 end

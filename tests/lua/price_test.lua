@@ -55,6 +55,15 @@ test("the length of the prompt chooses the row", function()
   test.equal(cost(prices, { in_fresh = 1000001 }), 5000005)
 end)
 
+test("a tier has what it does not name from the shorter tier, in whatever order they stand", function()
+  local short, long = { above = 1000, input = 4, output = 16 }, { above = 2000, input = 6 }
+  for _, tiers in ipairs { { short, long }, { long, short } } do
+    local prices = { input = 2, cached = 0.5, output = 8, tiers = tiers }
+    test.equal(cost(prices, { in_fresh = 2001, out_total = 10 }), 12006 + 160)
+    test.equal(cost(prices, { in_fresh = 1, cache_read = 2000 }), 6 + 1000)
+  end
+end)
+
 test("a sum is rounded once, at its end, half up", function()
   test.equal(cost({ input = 0.5 }, { in_fresh = 1 }), 1)
   test.equal(cost({ input = 0.499999 }, { in_fresh = 1 }), 0)
