@@ -101,8 +101,7 @@ end
 
 --- Puts an estimate where the provider has said nothing. content: bytes of text in its answer.
 function record.estimate(self, handle, content)
-  local body = handle:body(usage.PROMPT_MAX)
-  self.usage = usage.estimate(body and usage.bytes_of(body) or handle:size(), content)
+  self.usage = usage.estimate(usage.bytes_of_request(handle), content)
 end
 
 --- What the end of a request needs of its context.

@@ -114,6 +114,15 @@ end
 --- The target and the key that policies have narrowed the request to; nil where none has.
 function request.narrowed_to(inside) return inside[TARGET], inside[KEY] end
 
+--- As the usage is estimated where nobody says it: a file or an image in the body is no text.
+local function estimate_tokens(inside)
+  local of = inside[CONTEXT]
+  if not of.tokens_estimate then
+    of.tokens_estimate = usage.estimate_prompt(usage.bytes_of_request(of.handle))
+  end
+  return of.tokens_estimate
+end
+
 local function attempts_of(inside)
   local list = { none }
   for index, attempt in ipairs(inside[CONTEXT].attempts) do
@@ -324,7 +333,7 @@ local getters = {
   stream = function(self) return self[CONTEXT].stream end,
   conversation = function(self) return self[CONTEXT].conversation end,
   told_conversation = function(self) return self[CONTEXT].told_conversation end,
-  tokens_estimate = function(self) return usage.estimate_prompt(self[CONTEXT].handle:size()) end,
+  tokens_estimate = estimate_tokens,
   attempts = attempts_of,
   targets = function(self) return copy(self[TARGETS] or targets_of(self)) end,
   keys = list_keys,

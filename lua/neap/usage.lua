@@ -20,6 +20,9 @@ local host = require "neap.host"
 
 local usage = {}
 
+-- The plain one: a text's own has the limits of policies.
+local find = string.find
+
 local COUNT_MAX = 1e8          -- of tokens, each; contexts end far below
 usage.COUNT_MAX = COUNT_MAX
 usage.SECONDS_MAX = 1e6
@@ -29,6 +32,7 @@ local COST_MAX = 1e6           -- USD
 local BYTES_PER_TOKEN = 4      -- where nobody says how many there are
 local TOKEN_MAX = 8            -- bytes, on average, of a token that comes alone
 local PROMPT_MAX = 1024 * 1024 -- bytes of a body that can be text: more holds files and images
+local BODY_MAX = 2 * 1024 * 1024 -- bytes of a body that are in memory: a longer one lies in a file
 local CONTENT_MAX = 512 * 1024 -- bytes of text that an answer can have
 local FILE_BYTES = 4000        -- that stand for a file or an image in a body, whatever its size
 
@@ -159,8 +163,6 @@ end
 
 local function tokens(bytes) return math.ceil(bytes / BYTES_PER_TOKEN) end
 
-usage.PROMPT_MAX = PROMPT_MAX
-
 --- Tokens of a request whose body has so many bytes.
 ---@return number
 function usage.estimate_prompt(bytes) return tokens(math.min(bytes, PROMPT_MAX)) end
@@ -170,11 +172,18 @@ function usage.estimate_prompt(bytes) return tokens(math.min(bytes, PROMPT_MAX))
 function usage.bytes_of(body)
   local size, from = #body, 1
   while true do
-    local _, begins = body:find(";base64,", from, true)
-    from = begins and body:find("\"", begins, true)
+    local _, begins = find(body, ";base64,", from, true)
+    from = begins and find(body, "\"", begins, true)
     if not from then return size end
     size = size - (from - begins) + FILE_BYTES
   end
+end
+
+--- The same of a request's body (neap.host_request): of one that lies in a file only its size is
+--- known.
+function usage.bytes_of_request(handle)
+  local body = handle:body(BODY_MAX)
+  return body and usage.bytes_of(body) or handle:size()
 end
 
 --- bytes: of the request's body; content: bytes of text in the answer.

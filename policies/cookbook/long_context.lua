@@ -12,7 +12,7 @@ local long_context = policy.define {
   settings = {
     long   = setting.words { default = {}, help = "Targets with a long context." },
     tokens = setting.integer { default = 100000, min = 1,
-      help = "From how many tokens on; estimated from the request's size." },
+      help = "From how many tokens on; estimated, a picture as 1,000." },
   },
 }
 

@@ -8,7 +8,7 @@ local prompt_limit = policy.define {
   summary  = "Refuses requests that are longer than so many tokens.",
   settings = {
     tokens = setting.integer { default = 32000, min = 1,
-      help = "Longest request; estimated from its size, pictures included." },
+      help = "Longest request; estimated; a picture in it counts as 1,000." },
   },
 }
 

@@ -32,6 +32,19 @@ test("what can be read", function()
   test.equal(got.notes, { "group gpt true nil", "red c7", "a/m k1 2 2", "true" })
 end)
 
+test("files and images that the body holds are no text", function()
+  local function estimate_of(kilobytes)
+    local url = "data:image/png;base64," .. ("A"):rep(kilobytes * 1024)
+    local got = run("self:note(\"%d\", request.tokens_estimate) return next(request)", {
+      request = { messages = { { role = "user", content = {
+        { type = "image_url", image_url = { url = url } } } } } } })
+    return tonumber(got.notes[1])
+  end
+  local small = estimate_of(100)
+  test.ok(small > 1000 and small < 1100, ("%d tokens"):format(small))
+  test.equal(estimate_of(1500), small)
+end)
+
 test("the conversation is the header's, else the one that the metadata name", function()
   local function conversation_of(request)
     return run("self:note(\"%s\", request.told_conversation) return next(request)",

@@ -16,7 +16,7 @@
 ---@field stream boolean whether the client asked for a stream
 ---@field conversation string the id that the client gets: its own, a guess, or a new one
 ---@field told_conversation string? the id that the client itself gave
----@field tokens_estimate integer from the body's size
+---@field tokens_estimate integer of the prompt, from its size; a file or an image counts as 1,000
 ---@field timeout number? seconds; what a policy narrowed it to
 ---@field attempts neap.attempt[] every attempt so far
 ---@field targets neap.target[] in the host's order, or a policy's; a new list each time
