@@ -16,6 +16,9 @@ local vision_targets = policy.define {
 
 function vision_targets:run(request, next)
   local vision = self.settings.vision
+  if not pcall(request.json, request) then -- more than 1 MiB: hardly anything but pictures
+    return next(request:with { targets = targets.first(request.targets, vision) })
+  end
   if not messages.has_part(request, "image_url") then
     return next(request:with { targets = targets.last(request.targets, vision) })
   end

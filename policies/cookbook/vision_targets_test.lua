@@ -33,3 +33,9 @@ end)
 test("content of any shape is passed on", function()
   for _, content in ipairs { 7, {}, { 7, "x" } } do test.equal(ask(content).text, "read") end
 end)
+
+test("a body that is too long to be looked into goes to a model that can see first", function()
+  local long = { { type = "image_url", image_url = { url = ("A"):rep(1200 * 1024) } } }
+  test.equal(ask(long, { "a/m", "b/eyes" }).text, "seen")
+  test.equal(ask(long, { "a/m" }).text, "read")
+end)
