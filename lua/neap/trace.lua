@@ -16,6 +16,9 @@ local trace = {}
 local COMPACT_MAX = 2048 -- bytes of the header's value
 local COMPACT_ROOM = 32  -- of these, for saying how much was left out
 local STEP_MAX = 160     -- bytes of one step there: a long note does not push out the rest
+local KEYS_TOLD_MAX = 4  -- of those that were passed over
+local KEYS_SEEN_MAX = 64 -- of a target, looked at for these
+local TARGETS_SEEN_MAX = 8
 
 --- A time as people read it: "250 ms", "1.5 s".
 ---@param seconds number
@@ -68,6 +71,34 @@ local function left_out(of)
     end
   end
   return names
+end
+
+local function id_of(target, key) return target.provider .. "\0" .. key.id end
+
+--- The keys of a target, not yet known, that rest or are disabled: as texts in `texts`.
+local function add_skipped_keys(texts, target, known)
+  for place, key in ipairs(object.inside(catalog.Target, target).keys) do
+    if place > KEYS_SEEN_MAX or #texts == KEYS_TOLD_MAX then return end
+    if key.state ~= "ready" and not known[id_of(target, key)] then
+      known[id_of(target, key)] = true
+      local view = { state = key.state, remaining = key.remaining, why = key.why }
+      texts[#texts + 1] = ("skipped: key %s of %s, %s"):format(key.id, target.provider,
+        trace.state(view))
+    end
+  end
+end
+
+--- Why keys that no attempt took were passed over: some lines, for there may be thousands of them.
+local function skipped_keys(of)
+  local known, texts = {}, {}
+  for _, attempt in ipairs(of.attempts) do
+    if attempt.key then known[id_of(attempt.target, attempt.key)] = true end
+  end
+  for place, target in ipairs(of.group and of.group.targets or {}) do
+    if place > TARGETS_SEEN_MAX then break end
+    add_skipped_keys(texts, target, known)
+  end
+  return texts
 end
 
 -- ------------------------------------------------------------------------------------
@@ -171,6 +202,7 @@ local function tell(of)
   add_attempts(math.huge)
   local rest = left_out(of)
   if rest[1] then self:add(1, "not tried: " .. table.concat(rest, "; ")) end
+  for _, text in ipairs(skipped_keys(of)) do self:add(1, text) end
   return self.lines
 end
 

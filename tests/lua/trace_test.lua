@@ -86,6 +86,33 @@ end)
 -- ------------------------------------------------------------------------------------
 -- The header
 
+--- A world of two targets at one provider with so many keys; the first is ready.
+local function world_of_keys(count)
+  local ids = {}
+  for index = 1, count do ids[index] = "k" .. index end
+  return test.world { policies = { "priority_failover", "key_rotation" }, keys = { a = ids },
+    targets = { "a/m", "a/n" }, upstream = { ["a/m"] = { text = "hi" } } }
+end
+
+local function traced(world)
+  return world:run { headers = { ["x-neap-trace"] = "1" } }.headers["x-neap-trace"]
+end
+
+test("keys that were passed over are shown with their state", function()
+  local world = world_of_keys(4)
+  world:key("a", "k2"):disable("it was refused", 600)
+  world:key("a", "k3"):rest(30, "it was slow", "n")
+  local header = traced(world)
+  test.match(header, "; not tried: a/n, ready; skipped: key k2 of a, disabled %(it was refused%); "
+    .. "skipped: key k3 of a, resting for 30 s %(it was slow%)$")
+end)
+
+test("of many keys that were passed over some are told", function()
+  local world = world_of_keys(100)
+  for index = 2, 100 do world:key("a", "k" .. index):rest(30, "it was slow") end
+  test.equal(select(2, traced(world):gsub("skipped: key ", "")), 4)
+end)
+
 test("only who asks with a 1 gets the header", function()
   for _, headers in ipairs { {}, { ["x-neap-trace"] = "0" }, { ["x-neap-trace"] = "yes" } } do
     local run = test.run { policies = {}, targets = { "a/m" },
