@@ -20,12 +20,24 @@ struct tally {
 	int failed;
 };
 
+/* A name as TAP has it: on one line, and with no directive in it. */
+static void print_name(const char *name)
+{
+	for (; *name; name++) {
+		if (*name == '#' || *name == '\\')
+			putchar('\\');
+		putchar((unsigned char)*name < ' ' ? ' ' : *name);
+	}
+	putchar('\n');
+}
+
 static void report(struct tally *tally, bool is_ok, const char *file, const char *name,
 	const char *message)
 {
 	tally->count++;
 	tally->failed += !is_ok;
-	printf("%sok %d - %s: %s\n", is_ok ? "" : "not ", tally->count, file, name);
+	printf("%sok %d - %s: ", is_ok ? "" : "not ", tally->count, file);
+	print_name(name);
 	if (is_ok || !message)
 		return;
 	printf("  # ");

@@ -212,6 +212,15 @@ test("goes on", function() test.ok(true) end)
   assert.match(bad.stdout, /^ {2}# {5}attempt 1: a\/m with key k1: 500\n/m, "the trace");
   assert.match(bad.stdout, /\nok 2 - policies\/bad_test\.lua: goes on\n1\.\.2\n$/);
   assert.equal((await run(t, ["test"], { cwd: home })).code, 1);
+
+  /* A name is no directive, nor a line of its own: harnesses pass over what fails as a TODO. */
+  write(
+    "policies/bad_test.lua",
+    'local test = require "neap.test"\ntest("counts\\nok 9 # TODO later", function() error("no") end)\n',
+  );
+  const odd = await run(t, ["test", "policies/bad_test.lua"], { cwd: home });
+  assert.match(odd.stdout, /^not ok 1 - policies\/bad_test.lua: counts ok 9 \\# TODO later\n {2}# /);
+  assert.equal(odd.code, 1);
 });
 
 test("serve with a broken file: 78 with file and line", async (t) => {
