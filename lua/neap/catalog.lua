@@ -12,8 +12,10 @@ local usage = require "neap.usage"
 
 local catalog = {}
 
+local SECONDS_MAX = 1e9 -- as the host has it: some thirty years
+
 local function seconds(value, what)
-  if type(value) ~= "number" or value < 0 or value ~= value then
+  if type(value) ~= "number" or not (value >= 0 and value < SECONDS_MAX) then
     error(what .. " takes a number of seconds", 3)
   end
   return value
@@ -123,7 +125,8 @@ catalog.Key = object.class("key", {
     end,
     disable = function(self, why, probe_seconds)
       local inside = object.check(catalog.Key, self, "the key")
-      inside.health:disable(text(why, "disable"), probe_seconds)
+      inside.health:disable(text(why, "disable"),
+        probe_seconds ~= nil and seconds(probe_seconds, "disable") or nil)
     end,
     probe = function(self) return object.check(catalog.Key, self, "the key").health:probe() end,
     well = function(self)

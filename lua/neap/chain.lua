@@ -187,13 +187,19 @@ end
 local Self = object.class("policy",
   { fields = { "settings", "shared", "name", "stored" }, methods = methods })
 
+--- Where a policy's run begins: "policies/mine.lua:7". One without a run is refused elsewhere.
+local function place_of(definition)
+  local at = definition.run and debug.getinfo(definition.run, "S")
+  return at and ("%s:%d"):format(at.short_src, at.linedefined)
+end
+
 local function make_instance(definition, entry, group)
   local settings, problems = setting.compile(definition.settings, entry.settings or {})
   if not settings then return nil, problems end
   local is_by_provider = definition.walks == "key" or definition.orders == "key"
   return {
     name = entry.name, definition = definition, done = definition.done,
-    is_by_provider = is_by_provider,
+    is_by_provider = is_by_provider, place = place_of(definition),
     self = object.fixed(Self, {
       name = entry.name, settings = settings, stored = group.of_policies,
       shared = shared.new(entry.name, group, is_by_provider),
@@ -210,15 +216,16 @@ local function is_open(answer)
 end
 
 --- Takes a response that is not the one that came from inside last: raises unless it can be sent.
-local function take_own(of, name, got)
+local function take_own(of, instance, got)
+  local name, place = instance.name, instance.place
   of.layer = name
   local answer = response_inside(got)
   if not answer then
-    error(("%s: run returned a %s, not a response"):format(name, type(got)), 0)
+    error(("%s: run returned a %s, not a response"):format(place, type(got)), 0)
   end
-  if answer.context ~= of then error(name .. ": run returned another request's response", 0) end
+  if answer.context ~= of then error(place .. ": run returned another request's response", 0) end
   if not is_open(answer) then
-    error(name .. ": run returned a response that a later attempt has closed", 0)
+    error(place .. ": run returned a response that a later attempt has closed", 0)
   end
   steps.add(of.steps, "return", name, answer.failure or answer.status)
 end
@@ -241,7 +248,7 @@ local function close_layer(instance, next, outer)
     end
     of.layer = name
     local got = run(self, given, next)
-    if not got or got ~= of.came then take_own(of, name, got) end
+    if not got or got ~= of.came then take_own(of, instance, got) end
     of.layer, of.came = outer_name, got
     return got
   end

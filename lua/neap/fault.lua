@@ -60,9 +60,26 @@ local function add(name, generation)
   end
 end
 
+local function find_instance(of_chain, name)
+  for _, instance in ipairs(of_chain and of_chain.instances or {}) do
+    if instance.name == name then return instance end
+  end
+end
+
+--- A problem with the policy's own place. What is raised in a tail call, such as
+--- `return request:reply(5)`, has that of whoever called the policy: run's place stands for it.
+local function with_place(group, layer, problem)
+  local text = problem:match("^[^%s:]*neap/chain%.lua:%d+: (.*)$")
+    or problem:match("^[^%s:]*neap/race%.lua:%d+: (.*)$")
+  if not text then return problem end
+  local instance = find_instance(group.chain, layer) or find_instance(group.fallback, layer)
+  return instance and ("%s: %s"):format(instance.place, text) or problem
+end
+
 --- Notes a failure of the policy that the request had come to.
 function fault.note(group, of, problem)
   local layer = of.layer or "?"
+  problem = with_place(group, layer, problem)
   host.log("error", "policy", ("group %s: %s: %s"):format(group.name, layer, problem))
   of.record.policy = layer
   steps.add(of.steps, "raised", layer, problem)

@@ -28,21 +28,43 @@ local function demand(value, problem)
   return value
 end
 
+--- The seconds that an entry lives, or nil.
+local function life(ttl)
+  if ttl == nil or (type(ttl) == "number" and ttl >= 0 and ttl < math.huge) then return ttl end
+  error("a shared value lives for a number of seconds", 3)
+end
+
+local SHARED = { ["nil"] = true, number = true, boolean = true, string = true }
+
+local function plain(value)
+  if SHARED[type(value)] then return value end
+  error(("a shared value is a number, a boolean or a text, not a %s"):format(type(value)), 3)
+end
+
+local function number(value, what)
+  if type(value) == "number" then return value end
+  error(("the %s of add is a number"):format(what), 3)
+end
+
+-- No tail calls: what is wrong is said where the policy is.
 Shared = object.class("shared store", { methods = {
   --- The value, or nil where there is none any more.
   get = function(self, key) return host.shared_get(name(self, key)) end,
   --- A number, boolean or text; nil removes. ttl: seconds, from now.
   set = function(self, key, value, ttl)
-    demand(host.shared_set(name(self, key), value, ttl))
+    demand(host.shared_set(name(self, key), plain(value), life(ttl)))
   end,
   --- Adds and returns the sum; nil where it would pass limit, and then nothing is added. A ttl
   --- runs from the entry's making.
   add = function(self, key, step, ttl, limit)
-    return demand(host.shared_add(name(self, key), step, ttl, limit))
+    local sum = demand(host.shared_add(name(self, key), number(step, "step"), life(ttl),
+      limit and number(limit, "limit")))
+    return sum
   end,
   --- Sets new if the value is old; whether it did.
   swap = function(self, key, old, new, ttl)
-    return demand(host.shared_swap(name(self, key), old, new, ttl))
+    local did = demand(host.shared_swap(name(self, key), plain(old), plain(new), life(ttl)))
+    return did
   end,
 } })
 

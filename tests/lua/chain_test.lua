@@ -155,13 +155,13 @@ end)
 test("what run returns must be a response, of this request", function()
   local run = world({ "mine" }, { mine = text "function mine:run() return 200 end" }):run()
   test.equal(run.status, 500)
-  test.match(run.error, "mine: run returned a number, not a response")
+  test.match(run.error, "^policies/mine%.lua:%d+: run returned a number, not a response")
 end)
 
 test("next takes a request", function()
   local run = world({ "mine" },
     { mine = text "function mine:run(request, next) return next({}) end" }):run()
-  test.match(run.error, "next takes a request")
+  test.match(run.error, "^policies/mine%.lua:%d+: next takes a request")
 end)
 
 test("an error in run is the request's alone, with file and line", function()
