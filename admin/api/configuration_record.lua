@@ -18,6 +18,7 @@ local record = {}
 
 local HIDDEN = "(hidden)"
 local NAME_MAX = 200 -- bytes
+local LAST_MOMENT = 253402300799 -- seconds since 1970: what is later has no date of four digits
 local OWN = { version = true, updated = true } -- of the store, not of what is configured
 
 -- ------------------------------------------------------------------------------------
@@ -38,7 +39,8 @@ local sealed_texts = { type = "object", additionalProperties = { type = "string"
 
 local function described(properties, required)
   properties.note, properties.off = stored.COMMON.note, stored.COMMON.off
-  properties.created, properties.sealed = { type = "number", minimum = 0 }, sealed_texts
+  properties.created = { type = "number", minimum = 0, maximum = LAST_MOMENT }
+  properties.sealed = sealed_texts
   return schema.object(properties, required)
 end
 

@@ -190,6 +190,10 @@ test("records that are none are refused with their place", function()
   test.equal(refusal("token/a", { digest = ("0"):rep(64), sealed = { digest = "x" } }),
     "/records/token~1a/digest")
   test.equal(refusal("group/a", { tragets = json.array {} }), "/records/group~1a/tragets")
+  for _, moment in ipairs { -1, 253402300800, 1e300 } do
+    test.equal(refusal("provider/a", { dialect = "openai", url = url.url, created = moment }),
+      "/records/provider~1a/created")
+  end
   url.headers = { ["x-a"] = "(hidden)" }
   test.equal(refusal("provider/a", url), "/records/provider~1a/headers/x-a")
   test.equal(import(world, { format = "neap.configuration", version = 2,
