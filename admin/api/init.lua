@@ -11,6 +11,7 @@ local fault = require "neap.fault"
 local host = require "neap.host"
 local job = require "admin.api.job"
 local json = require "neap.json"
+local lenient = require "admin.api.lenient"
 local openapi = require "admin.api.openapi"
 local origin = require "admin.api.origin"
 local problem = require "admin.api.problem"
@@ -113,6 +114,7 @@ local function read_query(of)
   local given, trouble = query.parse(of.query_text)
   if not given then problem.raise(400, "invalid_query", "the query cannot be read: " .. trouble) end
   local specs, values = of.op.query or {}, {}
+  if of.op.is_compat then given = lenient.parameters(specs, given) end
   for name, text in pairs(given) do
     local spec = specs[name]
     if not spec then invalid(400, "invalid_query", name, "is not known here", name) end
@@ -198,6 +200,7 @@ local function read_body(of)
   local kind = (of.handle:header("content-type") or ""):lower():match("^%s*([^;%s]*)")
   of.body = decode(of, text, kind)
   if of.body == nil or not op.body then return end
+  if op.is_compat then lenient.prune(op.body, of.body) end
   local pointer, message = schema.check(op.body, of.body)
   if #text > LARGE then host.sleep(0) end
   if pointer then
@@ -227,6 +230,10 @@ end
 local function find_operation(of)
   local methods, values = known:find(of.path)
   local op = methods and (methods[of.method] or (of.method == "HEAD" and methods.GET))
+  if not op then
+    local other, inside = lenient.find(known, of.method, of.path)
+    if other then op, methods, values = other, {}, inside end
+  end
   if op and of.method == "HEAD" and (op.has_effect or op.is_stream) then op = nil end
   of.is_compat = op and op.is_compat -- its clients read refusals in another place
   if not (op and op.scope == "open") then of.who = auth.require(of) end

@@ -53,6 +53,19 @@ local function token_of(world, secret)
   end
 end
 
+test("what was shown may be sent back as a whole, and changes nothing", function()
+  local world = loaded.new(WRITTEN)
+  local path = "/providers/" .. ok(world, "POST", "/providers", FAR).id
+  local shown = ok(world, "GET", path)
+  local function put()
+    local got = call(world, "PUT", path, shown)
+    test.equal(got.status, 200, got.answer)
+  end
+  put()
+  test.equal(ok(world, "GET", path), shown)
+  test.equal(token_of(world, PERSONAL).providers, { "Far" })
+end)
+
 test("a provider is made with its number, its keys masked", function()
   local world = loaded.new(WRITTEN)
   local id = ok(world, "POST", "/providers", FAR).id

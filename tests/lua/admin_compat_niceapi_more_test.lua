@@ -122,6 +122,10 @@ test("an import adds what passes the filter, and touches nothing else", function
   test.equal({ got.added, got.skipped }, { 1, 0 })
   local models = json.decode(world.store.config["provider/far.test"]).models
   test.equal({ models["org/gpt-a"] ~= nil, models.embed ~= nil }, { true, true })
+  body.base_url = " https://far.test/ "
+  test.equal(ok(world, "POST", "/api/providers/sync", body).skipped, 1)
+  body.base_url = "nothing at all"
+  test.equal(call(world, "POST", "/api/providers/sync", body).json.error.field, "/base_url")
   body.base_url = "https://gone.test"
   test.match(call(world, "POST", "/api/import-models/", body).answer, "^data: ERROR=")
   test.equal(world.store.config["provider/gone.test"], nil)

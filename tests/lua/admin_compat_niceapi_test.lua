@@ -115,6 +115,32 @@ test("a provider is changed, switched off at once, moved and removed", function(
   test.equal(call(world, "PATCH", "providers/" .. list[1].id, { name = "x" }).status, 409)
 end)
 
+test("what was shown may be sent back as a whole, and changes nothing", function()
+  local world = loaded.new(WRITTEN)
+  ok(world, "POST", "providers/", with(FAR, { api_endpoint = "https://root.test" }))
+  local shown = ok(world, "POST", "providers/", with(FAR, {
+    api_endpoint = "https://root.test/own/path" }))
+  local group = ok(world, "POST", "groups/", { name = "fast" })
+  local before = world.store.config["provider/root.test"]
+  for _, one in ipairs(ok(world, "GET", "providers/").items) do
+    if one.model == "big" then
+      test.equal(ok(world, "PATCH", "providers/" .. one.id, one), one)
+    end
+  end
+  test.equal(stored(world, "provider/root.test").url, json.decode(before).url)
+  test.equal(world.store.config["provider/root.test-3"], nil, "it has moved")
+  ok(world, "POST", ("groups/%d/providers/%d"):format(group.id, shown.id), { priority = 2 })
+  local members = ok(world, "GET", "groups/").items[1].providers
+  test.equal(ok(world, "PUT", ("groups/%d/providers"):format(group.id), members).providers, members)
+end)
+
+test("one that is paid by the call says so without a price, too", function()
+  local world = loaded.new(WRITTEN)
+  local got = ok(world, "POST", "providers/", with(FAR, { type = "per_call",
+    price_per_million_tokens = json.null }))
+  test.equal({ got.type, got.price_per_million_tokens }, { "per_call", 0 })
+end)
+
 test("a key is removed wherever it is", function()
   local world = loaded.new(WRITTEN)
   ok(world, "POST", "providers/", FAR)

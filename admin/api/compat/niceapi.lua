@@ -115,7 +115,7 @@ local function prices_of(body, before)
   local prices = {}
   for name, value in pairs(before) do prices[name] = value end
   if (kind or (before.call and "per_call")) == "per_call" then
-    prices.call = one or before.call or before.input
+    prices.call = one or before.call or before.input or 0 -- without a price it is per call, too
     prices.input, prices.output = nil, nil
   else
     prices.call = nil
@@ -168,7 +168,9 @@ local function moved_to(of, made, target)
   if key == "" or (key and first and key == keys.mask(first)) then
     key = nil -- a form that shows a masked key sends it back
   end
-  local url = given(body.api_endpoint) and targets.url(body.api_endpoint)
+  local endpoint = given(body.api_endpoint)
+  if endpoint == targets.endpoint(provider) then endpoint = nil end -- as it was shown
+  local url = endpoint and targets.url(endpoint)
   if (not url or url == provider.url) and not key then return provider.name end
   auth.check_scope(of.who, "keys")
   key = key or first

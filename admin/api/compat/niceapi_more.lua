@@ -249,6 +249,14 @@ local function update_order(of) return reorder(of, group_of_query(of), of.body) 
 
 local function base_of(url) return (url:gsub("%s", ""):gsub("/+$", ""):gsub("/v1$", "")) end
 
+--- The base of the URL that was given; raises 422 where that is none.
+local function checked_base(url)
+  local base = base_of(url)
+  local _, trouble = schema.check({ type = "string", format = "uri" }, base)
+  if not trouble then return base end
+  problem.raise(422, "invalid", "/base_url " .. trouble, { field = "/base_url" })
+end
+
 local function filter_of(body)
   local keyword = niceapi.given(body.filter_keyword)
   local mode = niceapi.given(body.filter_mode)
@@ -274,7 +282,7 @@ local function import(of)
   auth.check_scope(of.who, "keys")
   local body, made = of.body, draft.new()
   local prices = body.default_type == "per_call" and { call = 0 } or {}
-  local base, configuration = base_of(body.base_url), router.loaded()
+  local base, configuration = checked_base(body.base_url), router.loaded()
   local source = { dialect = "openai", url = base .. "/v1",
     options = { private = configuration ~= nil and configuration.private_upstreams == true } }
   local listed, answer = provider_models.list(source, body.api_key)
@@ -363,9 +371,10 @@ local needed_id = { type = "integer", minimum = 1, maximum = 1e12, is_required =
 local client_key = { type = "string", minLength = 1, maxLength = 600,
   description = "A client's key: only its groups." }
 local text = { type = "string", minLength = 1, maxLength = 600, format = "line" }
-local import_body = schema.object({ base_url = { type = "string", format = "uri",
-  maxLength = 2000 }, api_key = text, alias = maybe_text,
-  default_type = { enum = { "per_token", "per_call" } },
+local import_body = schema.object({
+  base_url = { type = "string", minLength = 1, maxLength = 2000,
+    description = "A URL; spaces around it are left out." },
+  api_key = text, alias = maybe_text, default_type = { enum = { "per_token", "per_call" } },
   filter_mode = { enum = { "None", "Include", "Exclude", json.null } },
   filter_keyword = maybe_text }, { "base_url", "api_key" })
 
