@@ -63,7 +63,7 @@ local function add_requests(text, total)
   for _, outcome in ipairs(OUTCOMES) do text:sample(total[outcome], { "outcome", outcome }) end
   text:one("neap_attempts_total", "counter", "Attempts at providers.", total.attempts)
   text:one("neap_attempts_failed_total", "counter",
-    "Attempts that failed without an answer; a status of 4xx or 5xx is one.", total.attempts_failed)
+    "Attempts that failed or were answered with an error.", total.attempts_failed)
   text:one("neap_failovers_total", "counter", "Attempts behind the first of their request.",
     total.retries)
   text:one("neap_cost_usd_total", "counter", "What requests cost, in USD, as far as is known.",

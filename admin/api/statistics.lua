@@ -137,7 +137,7 @@ local function sum_properties(more)
     properties[name] = count
   end
   properties.attempts_failed = { type = "integer", minimum = 0,
-    description = "Attempts that failed without an answer; a status of 4xx or 5xx is one." }
+    description = "Attempts that failed or were answered with an error." }
   for name, one in pairs(more or {}) do properties[name] = one end
   return properties
 end

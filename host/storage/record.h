@@ -48,7 +48,7 @@ struct record_attempt {
 	struct bytes provider;
 	struct bytes model;
 	struct bytes key;
-	struct bytes failure; /* empty: it did not fail */
+	struct bytes failure; /* empty: it did not fail, or was answered with an error */
 	int status;           /* 0: there was no answer */
 	bool is_lost;         /* of a race */
 	uint32_t ms;

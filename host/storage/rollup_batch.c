@@ -288,6 +288,12 @@ static bool is_equal(struct bytes a, struct bytes b)
 	return a.size == b.size && (!a.size || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* An error that the provider answered has a status and no failure. */
+static bool has_failed(const struct record_attempt *attempt)
+{
+	return !attempt->is_lost && (attempt->failure.size || attempt->status >= 400);
+}
+
 /* home: the record's own cell of the dimension. */
 static void add_attempts(struct rollup_batch *batch, const struct record *record,
 	enum rollup_dimension dimension, size_t home)
@@ -304,9 +310,7 @@ static void add_attempts(struct rollup_batch *batch, const struct record *record
 			at = find(batch, minute_s, dimension, value);
 		batch->cells[at].has_records = true;
 		batch->cells[at].counts[ROLLUP_ATTEMPTS]++;
-		batch->cells[at].counts[ROLLUP_ATTEMPTS_FAILED] += attempt->failure
-									   .size &&
-			!attempt->is_lost;
+		batch->cells[at].counts[ROLLUP_ATTEMPTS_FAILED] += has_failed(attempt);
 	}
 }
 

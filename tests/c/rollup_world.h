@@ -82,7 +82,8 @@ static inline void mix_attempts(struct mixed *mixed)
 			.provider = draw_text(mixed, "provider", 4),
 			.model = draw_text(mixed, "model", 7),
 			.key = draw_text(mixed, "key", 9),
-			.failure = ALL_OF("timeout"),
+			.failure = i % 2 ? ALL_OF("timeout") : (struct bytes) { 0 },
+			.status = i % 2 ? 0 : 429,
 			.first_event_ms = RECORD_NO_MS,
 			.is_lost = draw(mixed, 6) == 0,
 		};
@@ -119,6 +120,7 @@ static inline const struct record *mix(struct mixed *mixed, uint64_t number)
 	if (record->outcome == RECORD_FAILED)
 		return record;
 	last->failure = (struct bytes) { 0 };
+	last->status = 200;
 	record->first_event_ms = draw(mixed, 8) ? record->ms / 3 : RECORD_NO_MS;
 	mix_usage(mixed, &record->usage);
 	record->has_cost = draw(mixed, 9) != 0;
@@ -160,7 +162,7 @@ static inline void plain_add_attempts(struct rollup_sums *sums,
 		if (!is_text(place, value))
 			continue;
 		sums->counts[ROLLUP_ATTEMPTS]++;
-		if (attempt->failure.size && !attempt->is_lost)
+		if ((attempt->failure.size || attempt->status == 429) && !attempt->is_lost)
 			sums->counts[ROLLUP_ATTEMPTS_FAILED]++;
 	}
 }

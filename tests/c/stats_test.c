@@ -96,12 +96,13 @@ static void one_record_reads_so(void **state)
 {
 	struct record_attempt attempts[] = {
 		{ .provider = ALL_OF("a"), .failure = ALL_OF("timeout") },
-		{ .provider = ALL_OF("b") },
+		{ .provider = ALL_OF("a"), .status = 503 },
+		{ .provider = ALL_OF("b"), .status = 200 },
 	};
 	struct record record = {
 		.provider = ALL_OF("b"),
 		.attempts = attempts,
-		.attempt_count = 2,
+		.attempt_count = 3,
 		.status = 200,
 		.is_stream = true,
 		.ms = 20,
@@ -135,7 +136,7 @@ static void one_record_reads_so(void **state)
 	assert_string_equal(text_of(&asking.out),
 		"{\"from\":1763596800,\"until\":1763596860,\"requests\":1,\"ok\":1,"
 		"\"failed\":0,\"aborted\":0,\"truncated\":0,\"tests\":0,\"streams\":1,"
-		"\"attempts\":2,\"attempts_failed\":1,\"retries\":1,\"retried\":1,"
+		"\"attempts\":3,\"attempts_failed\":2,\"retries\":2,\"retried\":1,"
 		"\"priced\":1,\"bytes_in\":1000,\"bytes_out\":2000,"
 		"\"status\":{\"none\":0,\"1xx\":0,\"2xx\":1,\"3xx\":0,\"4xx\":0,"
 		"\"5xx\":0},"
@@ -146,12 +147,12 @@ static void one_record_reads_so(void **state)
 		"\"ms\":{\"p50\":20,\"p95\":20,\"p99\":20,\"average\":20},"
 		"\"first_event_ms\":{\"p50\":7,\"p95\":7,\"p99\":7,\"average\":7},"
 		"\"success_rate\":1,\"requests_per_s\":0.016667,\"tokens_per_s\":3.5}");
-	/* The attempt that failed is the other provider's. */
+	/* The attempts that failed are the other provider's. */
 	asking.query.filter = ROLLUP_PROVIDER;
 	asking.query.value = ALL_OF("a");
 	assert_int_equal(store_read(store, ask_overview, &asking, NULL), 0);
 	assert_non_null(strstr(text_of(&asking.out), "\"requests\":0,"));
-	assert_non_null(strstr(buf_data(&asking.out), "\"attempts_failed\":1,"));
+	assert_non_null(strstr(buf_data(&asking.out), "\"attempts_failed\":2,"));
 	buf_clear(&asking.out);
 	rollup_batch_free(batch);
 }

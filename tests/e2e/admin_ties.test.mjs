@@ -96,6 +96,8 @@ const sum = (list, value) => list.reduce((total, one) => total + value(one), 0);
 const tokens_of = (one) => sum(KINDS, (kind) => one.usage?.[kind] ?? 0);
 const in_of = (one) => tokens_of(one) - (one.usage?.out_total ?? 0);
 
+const has_failed = (attempt) => attempt.failure !== null || attempt.status >= 400;
+
 /* What a list of records comes to, in the words of the statistics. */
 function sums_of(list) {
   const sums = { requests: list.length };
@@ -104,6 +106,7 @@ function sums_of(list) {
   return Object.assign(sums, {
     streams: list.filter((one) => one.stream).length,
     attempts: sum(list, (one) => one.attempts.length),
+    attempts_failed: sum(list, (one) => one.attempts.filter(has_failed).length),
     priced: list.filter((one) => one.cost_micros !== null).length,
     cost_micros: sum(list, (one) => one.cost_micros ?? 0),
     bytes_in: sum(list, (one) => one.bytes_in),
