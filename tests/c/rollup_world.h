@@ -162,7 +162,8 @@ static inline void plain_add_attempts(struct rollup_sums *sums,
 		if (!is_text(place, value))
 			continue;
 		sums->counts[ROLLUP_ATTEMPTS]++;
-		if ((attempt->failure.size || attempt->status == 429) && !attempt->is_lost)
+		if ((attempt->failure.size || attempt->status == 429) &&
+			!attempt->is_lost)
 			sums->counts[ROLLUP_ATTEMPTS_FAILED]++;
 	}
 }
