@@ -111,7 +111,7 @@ static bool may_have_member(struct look *look, const char *name)
 /* Whether a text that is not empty may stand behind a name's closing quote. */
 static bool is_text(const char *behind, const char *end)
 {
-	while (behind < end && (*behind == ':' || *behind == ' '))
+	while (behind < end && strchr(": \t\r\n", *behind) && *behind)
 		behind++;
 	return end - behind > 2 && behind[0] == '"' && behind[1] != '"';
 }

@@ -408,6 +408,8 @@ static void a_stream_says_that_it_is_finished(void **state)
 		{ OPEN LAST "\n\n", OPEN LAST "\n\n" },
 		{ OPEN LAST "\n\n: bye", OPEN LAST "\n\n: bye" },
 		{ OPEN LAST, OPEN LAST },
+		{ "data: {\"finish_reason\"\t:\ndata: \"x\"}\n\n",
+			"data: {\"finish_reason\"\t:\ndata: \"x\"}\n\n" },
 		{ OPEN "data: [DONE]", OPEN "data: [DONE]" },
 		{ OPEN "data: [DONE] \n\n", OPEN "data: [DONE] \n\n" },
 		{ OPEN, OPEN BROKEN },

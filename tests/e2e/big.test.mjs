@@ -8,7 +8,7 @@ import { chat, open, say, wire } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { is_sanitized, serve } from "./support/neap.mjs";
 import { until } from "./support/story.mjs";
-import { END, RESET, chunk, error, head, upstream } from "./support/upstream.mjs";
+import { DONE, END, RESET, chunk, error, head, upstream } from "./support/upstream.mjs";
 
 const MIB = 1024 * 1024;
 const PATH = "/v1/chat/completions";
@@ -243,6 +243,7 @@ test("a slow reader costs no memory, and gets every byte", async (t) => {
         wrote += flood.length;
       }
     },
+    DONE,
     END,
   ]);
   const before = neap.rss();
@@ -263,6 +264,6 @@ test("a slow reader costs no memory, and gets every byte", async (t) => {
   assert.ok(is_sanitized || grown < 8 * MIB, `memory grew by ${grown / MIB} MiB`);
   seen.response.resume();
   await seen.whole();
-  assert.equal(seen.body.length, wrote);
-  assert.ok(seen.body.equals(Buffer.from(event_text.repeat(wrote / event_text.length))));
+  assert.equal(seen.body.length, wrote + DONE.length);
+  assert.ok(seen.body.equals(Buffer.from(event_text.repeat(wrote / event_text.length) + DONE)));
 });
