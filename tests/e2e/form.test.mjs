@@ -193,6 +193,16 @@ test("a whole answer becomes a stream", async (t) => {
     assert.deepEqual(got.usage, USAGE);
   });
 
+  await t.test("also with what no number can be, but without what neap does not know", async () => {
+    const odd = JSON.stringify(whole).replace('"fp"', "1e400");
+    up.next(reply(200, odd));
+    const seen = await chat(neap, say("pool", asked));
+    assert.equal(seen.content, "hello", seen.text);
+    assert.equal(seen.events.at(-1), "[DONE]");
+    up.next(stream(odd.includes("1e400") && `data: ${odd.replaceAll("message", "delta")}\n\n`, DONE));
+    assert.equal((await chat(neap, say("pool"))).content, "hello");
+  });
+
   await t.test("without the usage that was not asked for", async () => {
     up.next(reply(200, whole));
     const seen = await chat(neap, say("pool", { stream: true }));

@@ -113,8 +113,8 @@ end)
 
 test("classify_body: an error that says nothing is none; one in a list is one", function()
   for _, nothing in ipairs { "\"\"", "{}", "[]", "false", "null" } do
-    test.equal(classify_body("{\"choices\":[{\"message\":{\"content\":\"x\"}}],\"error\":" .. nothing
-      .. "}"), "content", nothing)
+    local body = "{\"choices\":[{\"message\":{\"content\":\"x\"}}],\"error\":" .. nothing .. "}"
+    test.equal(classify_body(body), "content", nothing)
     test.equal((openai.classify("{\"error\":" .. nothing .. ",\"choices\":[]}")), "lifecycle",
       nothing)
   end

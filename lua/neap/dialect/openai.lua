@@ -244,12 +244,13 @@ local LATE = "data: {\"error\":{\"message\":\"the provider's stream stalled and 
 
 local function make_plan(is_usage_hidden)
   -- The rarer one first: what cannot hold costs nothing.
-  local usage_alone = { { member = "usage", kind = "object" }, { member = "choices", is = "[]" } }
-  local usage_bare = { { member = "usage", kind = "object" }, { member = "choices", kind = "null" } }
+  local told = { member = "usage", kind = "object" }
+  local usage_alone = { told, { member = "choices", is = "[]" } }
+  local usage_bare = { told, { member = "choices", kind = "null" } }
   local rules = {
     { when = { data = "[DONE]" }, ["do"] = "end" },
     { when = { member = "error" }, ["do"] = "error" },
-    { when = { member = "usage", kind = "object" }, ["do"] = "keep_last" },
+    { when = told, ["do"] = "keep_last" },
   }
   if is_usage_hidden then
     rules[#rules + 1] = { when = usage_alone, ["do"] = "drop" }
@@ -403,6 +404,12 @@ function openai.stream_out(state, event)
   return ""
 end
 
+--- A provider's document as JSON; nil where it holds what cannot be (1e400).
+local function encode(document)
+  local is_good, text = pcall(json.encode, document)
+  return is_good and text or nil
+end
+
 --- What an answer of this dialect may lack.
 local function fill(document, message)
   document.id = message.id or "chatcmpl-" .. host.id()
@@ -415,9 +422,8 @@ end
 --- answer: content type and body. One that was gathered from a stream of this dialect says all that
 --- the stream did.
 function openai.response_out(message)
-  if message.gathered then
-    return "application/json", json.encode(fill(form.whole(message.gathered), message))
-  end
+  local whole = message.gathered and encode(fill(form.whole(message.gathered), message))
+  if whole then return "application/json", whole end
   local out = json.object {
     role = "assistant", content = message.text or json.null, refusal = message.refusal or json.null,
     reasoning_content = message.reasoning,
@@ -442,7 +448,9 @@ function openai.whole_out(message, is_usage_wanted)
   if not message.whole then return nil end
   local events = {}
   for place, chunk_out in ipairs(form.chunks(fill(message.whole, message), is_usage_wanted)) do
-    events[place] = "data: " .. json.encode(chunk_out) .. "\n\n"
+    local text = encode(chunk_out)
+    if not text then return nil end
+    events[place] = "data: " .. text .. "\n\n"
   end
   events[#events + 1] = "data: [DONE]\n\n"
   return events
