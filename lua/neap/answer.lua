@@ -149,7 +149,11 @@ function answer.refuse(of, status, message, options)
   finish(of, status, "failed", #body, options.why or message)
 end
 
---- The provider's own error, as it came; a failure of our key becomes 503.
+-- What the client itself did wrong comes back as it is, in whatever shape.
+local OF_CLIENT = { [400] = true, [413] = true, [422] = true }
+
+--- The provider's own error, as it came, unless it is nothing that a client could read; a failure
+--- of our key becomes 503.
 local function pass_error(of, inside)
   local status = inside.status
   if status == 401 or status == 402 or status == 403 then
@@ -164,12 +168,16 @@ local function pass_error(of, inside)
   end
   local body, kind = inside.body, "application/json"
   local is_native = inside.way.dialect == of.dialect and not inside.is_collected
-  if inside.is_error_event or not is_native then
-    -- It came under HTTP 200: the shape is right, the rest of the head is not an error's.
+  local is_event, reason = inside.is_error_event, nil
+  if not is_native then
+    reason = "the provider refused: " .. body:sub(1, 2000)
+  elseif is_event or not OF_CLIENT[status] then
+    reason = of.dialect.reason_in(body)
+  end
+  if reason then kind, body = of.dialect.error_out(status, reason) end
+  if is_event or reason then
+    -- The rest of the head is not an error's, or not this one's.
     fields = without(without(fields, "content-type"), "content-length")
-    if not is_native then
-      kind, body = of.dialect.error_out(status, "the provider refused: " .. body:sub(1, 2000))
-    end
     add(fields, "content-type", kind)
   end
   of.handle:reply(status, fields, body)

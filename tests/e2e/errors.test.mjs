@@ -98,6 +98,31 @@ test("failures of the last target", async (t) => {
   }
 });
 
+test("an error that is no JSON object is told in a shape that clients read", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"], { policies: [] }));
+  const bodies = [
+    ["<html>\n<b>busy</b></html>", "text/html", /busy/],
+    ["", "text/plain", /nothing/],
+    ['"404 page not found"', "application/json", /page not found/],
+    ['[{"error":{"code":500,"message":"no quota"}}]', "application/json", /^no quota$/],
+  ];
+  for (const [body, type, message] of bodies) {
+    for (const stream of [false, true]) {
+      up.next(reply(500, body, { "content-type": type, "retry-after": "3" }));
+      const seen = await chat(neap, say("pool", { stream }));
+      assert.equal(seen.status, 500);
+      assert.equal(seen.headers["content-type"], "application/json");
+      assert.equal(seen.headers["retry-after"], "3");
+      assert.match(seen.json.error.message, message);
+      assert.equal(seen.json.error.type, "server_error");
+    }
+  }
+  const own = '{ "code":50505, "message":"busy" }';
+  up.next(reply(503, own));
+  assert.equal((await chat(neap, say("pool"))).text, own, "an object passes as it came");
+});
+
 test("the client's own mistakes come back as they are", async (t) => {
   const first = await upstream(t),
     second = await upstream(t);

@@ -334,6 +334,20 @@ function openai.error_out(status, message, code)
     :format(json.encode(message), json.encode(kind), code and json.encode(code) or "null")
 end
 
+local REASON_MAX = 500 -- bytes that are shown of an error in no shape
+
+--- The message of a provider's error that is no JSON object (a list, a text, a page, nothing), so
+--- that it can be told in this dialect's shape; nil for what clients of it read themselves.
+function openai.reason_in(body)
+  if body:find("^%s*{") then return nil end
+  local document = json.decode(body)
+  local first = type(document) == "table" and document[1] or document
+  if type(first) == "table" then return message_of(first.error or first) end
+  local text = type(first) == "string" and first or body
+  text = text:sub(1, REASON_MAX):gsub("%s+", " ")
+  return "the provider said: " .. (text:find("%S") and text or "nothing")
+end
+
 local function completion(id, model, message, finish, used)
   return json.encode(json.object {
     id = id, object = "chat.completion", created = math.floor(host.wall()), model = model,
