@@ -3,14 +3,18 @@ import test from "node:test";
 import assert from "node:assert/strict";
 import { client_of } from "./support/sdk.mjs";
 import { latch, soon } from "./support/story.mjs";
-import { forget_connections, start } from "./support/client.mjs";
+import { chat, forget_connections, say, start } from "./support/client.mjs";
+import { group, provider } from "./support/lua.mjs";
+import { serve } from "./support/neap.mjs";
 import {
   DONE,
   RESET,
   SILENCE,
+  answer,
   chunk,
   error,
   finish,
+  head,
   role,
   stream,
   upstream,
@@ -47,7 +51,7 @@ for (const carrier of ["", "curl"])
     });
     up.next((call) => [...answer("first")(call), is_idle, head(408, { "content-length": 0 })]);
     assert.equal((await chat(neap, say("pool"))).content, "first");
-    is_idle.open();
+    is_idle.release();
     await soon(up.last.closed, "neap lets go of the connection");
     assert.equal((await chat(neap, say("pool"))).content, "ok");
   });
