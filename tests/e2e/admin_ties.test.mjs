@@ -229,9 +229,9 @@ test(
           const tries = all.flatMap((record) =>
             record.attempts.filter((each) => each[by] === one.value),
           );
-          const { attempts, ...rest } = one;
-          const is_tried = by === "provider" || by === "key";
-          assert.equal(attempts, is_tried ? tries.length : sums_of(own).attempts, one.value);
+          const { attempts, attempts_failed, ...rest } = one;
+          const at = by === "provider" || by === "key" ? tries : own.flatMap((each) => each.attempts);
+          assert.deepEqual([attempts, attempts_failed], [at.length, at.filter(has_failed).length]);
           assert_sums(rest, own, `${by} ${one.value}`);
         }
         assert.equal(
