@@ -7,6 +7,7 @@
 local audit = require "admin.api.audit"
 local host = require "neap.host"
 local json = require "neap.json"
+local leap = require "neap.jobs.leap"
 local rows = require "admin.api.rows"
 
 local audit_prune = {}
@@ -40,10 +41,12 @@ local function key_within(count, run)
   end
 end
 
---- The key before which all rows go, or nil.
-local function limit_of(settings, run)
+--- The key before which all rows go, or nil. is_held: the clock may be wrong, none is too old.
+local function limit_of(settings, run, is_held)
   local limit
-  if settings.audit_age > 0 then limit = key_of(host.wall() - settings.audit_age) end
+  if settings.audit_age > 0 and not is_held then
+    limit = key_of(host.wall() - settings.audit_age)
+  end
   local oldest = settings.audit_rows > 0 and key_within(settings.audit_rows, run)
   if oldest and (not limit or oldest > limit) then limit = oldest end
   return limit
@@ -73,9 +76,13 @@ end
 ---@param settings fun(): { audit_age: number, audit_rows: number } those in force
 ---@return neap.job_spec
 function audit_prune.job(settings)
+  leap.wait(audit_prune.NAME) -- what comes from now on is seen
   local function run(run_of)
-    local limit = limit_of(settings(), run_of)
-    if not limit then return "nothing is too old, or too much" end
+    local values, held, why = settings(), leap.wait(audit_prune.NAME)
+    local limit = limit_of(values, run_of, held)
+    if not limit then
+      return values.audit_age > 0 and why or "nothing is too old, or too much"
+    end
     local note = { id = host.id(), count = 0 }
     while slice(limit, note) and not run_of:is_over() do
       run_of:say("%d rows removed", note.count)

@@ -160,9 +160,11 @@ function Journal:functions()
     journal_stats = function(spec) return stats(self, spec) end,
     journal_figures = function()
       return { written = #self.list, dropped = 0, bodies_dropped = 0, transactions = 0,
-        removed = 0, waiting_bytes = 0, ring_bytes = 4194304, last = self.wall(),
+        removed = 0, bodies_removed = 0, retained = 1, held = 0,
+        waiting_bytes = 0, ring_bytes = 4194304, last = self.wall(),
         error = self.error, bytes = 8192 }
     end,
+    journal_retain = function() return 1 end,
   }
 end
 

@@ -444,12 +444,15 @@ static int l_figures(lua_State *L)
 		return 1;
 	}
 	figures = journal_figures(process->journal);
-	lua_createtable(L, 0, 10);
+	lua_createtable(L, 0, 14);
 	api_set_number(L, "written", (double)figures.written);
 	api_set_number(L, "dropped", (double)figures.dropped);
 	api_set_number(L, "bodies_dropped", (double)figures.bodies_dropped);
 	api_set_number(L, "transactions", (double)figures.transactions);
 	api_set_number(L, "removed", (double)figures.removed);
+	api_set_number(L, "bodies_removed", (double)figures.bodies_removed);
+	api_set_number(L, "retained", (double)figures.retained);
+	api_set_number(L, "held", (double)figures.held_us / 1e6);
 	api_set_number(L, "waiting_bytes", (double)figures.waiting);
 	api_set_number(L, "ring_bytes", (double)figures.ring_size);
 	/* The store may have to grow before it can say so: no client waits for that. */
@@ -461,6 +464,10 @@ static int l_figures(lua_State *L)
 	if (figures.error) {
 		lua_pushstring(L, figures.error_text.text);
 		lua_setfield(L, -2, "error");
+	}
+	if (figures.retention_error.text[0]) {
+		lua_pushstring(L, figures.retention_error.text);
+		lua_setfield(L, -2, "retention_error");
 	}
 	return 1;
 }

@@ -1,4 +1,5 @@
-/* Other costs for records, from Lua: waits on the journal's writer. */
+/* What the admin side changes in the journal, from Lua: other costs for records, which waits on
+ * the journal's writer, and a look for what is old. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 #include "script/process.h"
 #include "script/script.h"
 #include "script/state.h"
+#include "storage/journal.h"
 #include "storage/recost.h"
 #include "storage/record_id.h"
 #include "storage/storage.h"
@@ -99,8 +101,24 @@ static int l_recost(lua_State *L)
 		storage_journal_writer(script->process->storage));
 }
 
+/* journal_retain() -> number | nil where there is no journal */
+static int l_retain(lua_State *L)
+{
+	struct script *script = api_script(L);
+
+	if (!script->is_admin)
+		luaL_error(L, "only the admin side changes the journal");
+	if (script->process->journal)
+		lua_pushnumber(L, (double)journal_retain(script->process->journal));
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
 void api_recost_register(lua_State *L)
 {
 	lua_pushcfunction(L, l_recost);
 	lua_setfield(L, -2, "journal_recost");
+	lua_pushcfunction(L, l_retain);
+	lua_setfield(L, -2, "journal_retain");
 }

@@ -38,10 +38,12 @@ struct journal {
 	int64_t gathered_ms; /* when it last emptied the rings */
 	int64_t complaint_at_ms;
 	uint64_t dropped_known; /* when it last complained */
+	struct retention_hold hold;
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t has_flushed;
 	uint64_t flush_wanted, flush_done;
+	uint64_t retention_wanted;
 	bool is_closing;
 	struct retention retention;
 	struct journal_figures figures; /* .dropped: what the disk refused */
@@ -211,31 +213,66 @@ static void write_all(struct journal *journal)
 
 /* -- retention -------------------------------------------------------------------- */
 
+/* Notes a slice, the last of those that were wanted when it began if there is no more. */
+static void count_removed(struct journal *journal, const struct retention_slice *slice,
+	uint64_t wanted, const struct err *err)
+{
+	struct journal_figures *figures = &journal->figures;
+
+	pthread_mutex_lock(&journal->lock);
+	figures->removed += slice->records;
+	figures->bodies_removed += slice->bodies;
+	figures->retention_error = *err;
+	if (!slice->has_more)
+		figures->retained = wanted;
+	pthread_mutex_unlock(&journal->lock);
+}
+
+/* Whether the clock forbids it. */
+static bool is_held(struct journal *journal, int64_t wall_us)
+{
+	int64_t held_us = retention_hold(&journal->hold, wall_us, clock_us());
+	bool was_held;
+
+	pthread_mutex_lock(&journal->lock);
+	was_held = journal->figures.held_us > 0;
+	journal->figures.held_us = held_us;
+	pthread_mutex_unlock(&journal->lock);
+	if (held_us && !was_held)
+		log_warn("journal",
+			"the clock went ahead by more than a day: no old "
+			"records are removed for a day, so that it can be set right");
+	return held_us > 0;
+}
+
 static void remove_old(struct journal *journal)
 {
 	struct retention_slice slice = { .now_us = clock_wall_us() };
 	int64_t due_ms = atomic_load(&journal->retention_at_ms), next_ms;
-	struct err err;
-	int rc;
+	struct err err = { "" };
+	uint64_t wanted;
+	int rc = 0;
 
 	if (clock_ms() < due_ms)
 		return;
 	pthread_mutex_lock(&journal->lock);
 	slice.retention = journal->retention;
+	wanted = journal->retention_wanted;
 	pthread_mutex_unlock(&journal->lock);
-	rc = store_write(journal->store, retention_slice, &slice, &err);
+	if (!is_held(journal, slice.now_us))
+		rc = store_write(journal->store, retention_slice, &slice, &err);
+	if (rc)
+		slice = (struct retention_slice) { 0 };
+	else
+		err.text[0] = '\0';
 	next_ms = clock_ms() +
 		(rc                              ? COMPLAINT_MS
 				: slice.has_more ? RETENTION_PAUSE_MS
 						 : RETENTION_MS);
 	atomic_compare_exchange_strong(&journal->retention_at_ms, &due_ms, next_ms);
-	if (rc) {
+	count_removed(journal, &slice, wanted, &err);
+	if (rc)
 		log_error("journal", "old records were not removed: %s", err.text);
-		return;
-	}
-	pthread_mutex_lock(&journal->lock);
-	journal->figures.removed += slice.records;
-	pthread_mutex_unlock(&journal->lock);
 }
 
 /* -- the thread ------------------------------------------------------------------- */
@@ -298,6 +335,18 @@ void journal_set_retention(struct journal *journal, const struct retention *rete
 	pthread_mutex_unlock(&journal->lock);
 	atomic_store(&journal->retention_at_ms, 0);
 	wake(journal);
+}
+
+uint64_t journal_retain(struct journal *journal)
+{
+	uint64_t wanted;
+
+	pthread_mutex_lock(&journal->lock);
+	wanted = ++journal->retention_wanted;
+	pthread_mutex_unlock(&journal->lock);
+	atomic_store(&journal->retention_at_ms, 0);
+	wake(journal);
+	return wanted;
 }
 
 struct journal_figures journal_figures(struct journal *journal)

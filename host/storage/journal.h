@@ -39,7 +39,11 @@ struct journal_figures {
 	uint64_t bodies_dropped; /* lists of bodies that came when too many waited */
 	uint64_t transactions;
 	uint64_t removed; /* records, by retention */
-	size_t waiting;   /* bytes in the fullest ring */
+	uint64_t bodies_removed;
+	uint64_t retained; /* the last journal_retain() after which nothing old is left */
+	int64_t held_us;   /* for which nothing is removed (retention_hold) */
+	struct err retention_error; /* empty: it went well */
+	size_t waiting;             /* bytes in the fullest ring */
 	size_t ring_size;
 	int64_t last_us; /* wall clock of the last transaction that succeeded, or 0 */
 	int error;       /* of the last transaction: 0 or a negative errno */
@@ -61,6 +65,9 @@ bool journal_push(struct journal *journal, size_t worker, const struct record *r
  * was dropped. */
 void journal_flush(struct journal *journal);
 void journal_set_retention(struct journal *journal, const struct retention *retention);
+/* Has the thread look for what is old at once. Returns what .retained comes to when it is
+ * through, whatever came of that. */
+uint64_t journal_retain(struct journal *journal);
 struct journal_figures journal_figures(struct journal *journal);
 
 /* Nobody pushes any more. Writes what is left. NULL is fine. */

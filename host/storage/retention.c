@@ -15,6 +15,22 @@
 #define BODY_ROWS (RETENTION_SLICE * BODY_PART_MAX)
 #define PAGE 4096 /* bytes, of the database */
 
+#define DAY_US (INT64_C(86400) * 1000000)
+
+int64_t retention_hold(struct retention_hold *hold, int64_t wall_us, int64_t now_us)
+{
+	int64_t ahead_us = wall_us - now_us;
+	int64_t leap_us = hold->is_known ? ahead_us - hold->ahead_us : 0;
+
+	hold->is_known = true;
+	hold->ahead_us = ahead_us;
+	if (leap_us > DAY_US)
+		hold->until_us = now_us + DAY_US;
+	else if (leap_us < -DAY_US)
+		hold->until_us = 0;
+	return hold->until_us > now_us ? hold->until_us - now_us : 0;
+}
+
 /* Keys below it are too old; 0: none is. */
 static uint64_t oldest_key(int64_t age_s, int64_t now_us)
 {

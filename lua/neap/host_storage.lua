@@ -113,8 +113,14 @@ function host.journal_recost(changes) end
 --- written, dropped, bodies_dropped, transactions, removed (since the start), waiting_bytes of
 --- the fullest ring of ring_bytes, `last` (the time of the last write), `error` (of it, if it
 --- failed), and on the admin side `bytes` on disk; nil where no journal could be started.
+--- Of retention bodies_removed, `retained` (see journal_retain), `held` (seconds for which nothing
+--- is removed, since the clock went ahead) and `retention_error`, if it failed.
 ---@return table<string, number|string>?
 function host.journal_figures() end
+
+--- Has what is old removed from the journal at once, and does not wait. Only on the admin side.
+---@return number? # what journal_figures' `retained` comes to when it is done; nil: no journal
+function host.journal_retain() end
 
 -- ------------------------------------------------------------------------------------
 -- Secrets (api_secret.c)

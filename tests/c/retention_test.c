@@ -200,6 +200,54 @@ static void bodies_go_alone(void **state)
 	assert_int_equal(after.beyond, 0);
 }
 
+/* An hour is none, and whoever sets the clock right again need not wait. */
+static void after_a_leap_of_the_clock_nothing_goes_for_a_day(void **state)
+{
+	const int64_t hour_us = INT64_C(3600) * 1000000, day_us = 24 * hour_us;
+	struct retention_hold hold = { 0 };
+	int64_t wall_us = now_us;
+
+	(void)state;
+	assert_int_equal(retention_hold(&hold, wall_us, hour_us), 0);
+	assert_int_equal(retention_hold(&hold, wall_us + 2 * hour_us, 2 * hour_us), 0);
+	wall_us += 365 * day_us;
+	assert_int_equal(retention_hold(&hold, wall_us, 3 * hour_us), day_us);
+	assert_int_equal(retention_hold(&hold, wall_us + hour_us, 4 * hour_us),
+		day_us - hour_us);
+	assert_int_equal(retention_hold(&hold, now_us, 5 * hour_us), 0);
+	assert_int_equal(retention_hold(&hold, now_us + 400 * day_us, 6 * hour_us),
+		day_us);
+	assert_int_equal(retention_hold(&hold, now_us + 401 * day_us,
+				 6 * hour_us + day_us),
+		0);
+}
+
+/* Whoever asks for it need not wait for the journal's next look. */
+static void the_journal_removes_at_once_what_is_asked_for(void **state)
+{
+	struct retention retention = { .record_age_s = 1 };
+	int64_t give_up_ms = clock_ms() + 60000;
+	uint64_t wanted;
+
+	(void)state;
+	wanted = journal_retain(journal);
+	while (journal_figures(journal).retained < wanted) {
+		assert_true(clock_ms() < give_up_ms);
+		usleep(1000);
+	}
+	fill(100);
+	journal_set_retention(journal, &retention);
+	wanted = journal_retain(journal);
+	while (journal_figures(journal).retained < wanted) {
+		assert_true(clock_ms() < give_up_ms);
+		usleep(1000);
+	}
+	assert_int_equal(journal_figures(journal).removed + count_now().tally.records,
+		100);
+	assert_true(journal_figures(journal).removed > 0);
+	assert_int_equal(journal_figures(journal).held_us, 0);
+}
+
 /* The journal does it by itself while records come. */
 static void the_journal_removes_what_is_old(void **state)
 {
@@ -252,6 +300,8 @@ int main(void)
 		WITH_JOURNAL(records_go_by_size),
 		WITH_JOURNAL(bodies_go_alone),
 		WITH_JOURNAL(large_bodies_go_in_order),
+		WITH_JOURNAL(after_a_leap_of_the_clock_nothing_goes_for_a_day),
+		WITH_JOURNAL(the_journal_removes_at_once_what_is_asked_for),
 		WITH_JOURNAL(the_journal_removes_what_is_old),
 	};
 

@@ -87,6 +87,17 @@ story("by age", function()
   test.equal(select(2, left())[2], nil, "a run that removes nothing says nothing")
 end)
 
+story("a clock that leaps ahead makes no row too old", function()
+  fill(10)
+  local wall, ahead = host.wall, 0
+  host.wall = function() return wall() + ahead end
+  test.equal(prune(20 * 3600, 0), "ok: 0 rows removed")
+  ahead = 365 * 86400
+  test.match(prune(20 * 3600, 0), "^ok: the clock went ahead by more than a day")
+  test.equal(prune(20 * 3600, 9), "ok: 2 rows removed", "what is too much goes all the same")
+  host.wall = wall
+end)
+
 story("by number, with the row that tells", function()
   fill(1000)
   test.equal(prune(0, 600), "ok: 401 rows removed")

@@ -6,6 +6,7 @@ local clock = require "neap.test.clock"
 local job = require "neap.job"
 local host = require "neap.host"
 local key_probe = require "neap.jobs.key_probe"
+local leap = require "neap.jobs.leap"
 local memory = require "neap.test.memory"
 local retention = require "neap.jobs.retention"
 local stand_in = require "neap.test.stand_in"
@@ -207,60 +208,71 @@ end)
 -- ------------------------------------------------------------------------------------
 -- Retention
 
-story("sweeps work in slices until nothing is left", function()
-  local left, slices = 25, 0
-  local spec = retention.job { { name = "records", slice = function()
-    local removed = math.min(10, left)
-    left, slices = left - removed, slices + 1
-    return removed, left > 0
-  end }, { name = "bodies", slice = function() return 0 end } }
-  test.equal(run_once(spec).text, "25 records, 0 bodies removed")
-  test.equal(slices, 3)
-end)
+--- A journal that is through with a look after so many seconds, and has removed these by then.
+local function journal_of(seconds, ...)
+  local figures, steps = { removed = 0, bodies_removed = 0, retained = 0, held = 0 }, { ... }
+  local wanted, ends = 0, nil
+  host.journal_retain = function()
+    wanted, ends = wanted + 1, host.now() + seconds
+    return wanted
+  end
+  host.journal_figures = function()
+    if ends and host.now() >= ends then
+      ends, figures.retained = nil, wanted
+      for name, value in pairs(steps[wanted] or {}) do figures[name] = value end
+    end
+    local copy = {}
+    for name, value in pairs(figures) do copy[name] = value end
+    return copy
+  end
+  return figures
+end
 
-story("a sweep that fails keeps no other from its work", function()
-  local removed = false
-  local last = run_once(retention.job { { name = "records", slice = function()
-    error("disk full", 0)
-  end }, { name = "bodies", slice = function()
-    removed = true
-    return 1
-  end } })
-  test.equal({ last.outcome, last.text, removed }, { "failed", "records: disk full", true })
-end)
-
-story("a sweep without an end ends with its time", function()
-  local spec = retention.job { { name = "records", slice = function() return 1, true end } }
-  spec.timeout = 10
+story("the journal removes what is old, and a run says what went since the last", function()
+  journal_of(3, { removed = 25, bodies_removed = 4 }, {}, { removed = 30 })
+  local spec = retention.job()
   local last = run_once(spec)
-  test.equal(last.outcome, "timeout")
-  test.match(last.text, "^%d+ records removed$")
+  test.equal({ last.outcome, last.text }, { "ok", "25 records, 4 bodies removed" })
+  test.equal(last.seconds >= 3, true, "it waits until the journal is through")
+  test.equal(run_once(spec).text, "0 records, 0 bodies removed")
+  test.equal(run_once(retention.job()).text, "5 records, 0 bodies removed", "of another generation")
 end)
 
-story("after a leap of the clock nothing is removed for a day", function()
-  local removed, wall, leap = 0, host.wall, 0
-  local spec = retention.job { { name = "records", slice = function()
-    removed = removed + 1
-    return 1
-  end } }
-  host.wall = function() return wall() + leap end
-  run_once(spec)
-  leap = 365 * 86400
-  test.match(run_once(spec).text, "^the clock went ahead by more than a day: .* 24 h")
-  test.equal(removed, 1)
-  leap = 0
-  run_once(spec)
-  test.equal(removed, 2, "it was set right")
-  leap = 365 * 86400
-  run_once(spec)
+story("a look that fails is the run's failure, and without an end it ends in time", function()
+  local figures = journal_of(0)
+  figures.retention_error = "the disk is full"
+  local last = run_once(retention.job())
+  test.equal({ last.outcome, last.text }, { "failed", "the disk is full" })
+  journal_of(1e9)
+  local spec = retention.job()
+  spec.timeout = 10
+  test.equal(run_once(spec).outcome, "timeout")
+  host.journal_retain = function() return nil end
+  test.equal(run_once(retention.job()).text, "nothing is recorded: there is no journal")
+end)
+
+story("a run says that the clock keeps the journal from it", function()
+  journal_of(0, { held = 86400 })
+  test.match(run_once(retention.job()).text, "^the clock went ahead by more than a day: .* 24 h")
+end)
+
+story("after a leap of the clock nothing is too old for a day", function()
+  local wall, ahead = host.wall, 0
+  host.wall = function() return wall() + ahead end
+  test.equal(leap.wait "x", nil)
+  ahead = 365 * 86400
+  test.match(select(2, leap.wait "x"), "^the clock went ahead by more than a day: .* 24 h")
+  ahead = 0
+  test.equal(leap.wait "x", nil, "it was set right")
+  ahead = 365 * 86400
+  leap.wait "x"
   host.sleep(86400 / 2)
-  test.match(run_once(spec).text, " 12 h")
+  test.equal(leap.wait "x", 86400 / 2)
+  test.equal(leap.wait "another", nil)
   host.sleep(86400 / 2)
-  run_once(spec)
-  test.equal(removed, 3, "it was right")
-  leap = leap + 3600
-  run_once(spec)
-  test.equal(removed, 4, "an hour is no leap")
+  test.equal(leap.wait "x", nil, "it was right")
+  ahead = ahead + 3600
+  test.equal(leap.wait "x", nil, "an hour is no leap")
   host.wall = wall
 end)
 

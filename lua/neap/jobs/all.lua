@@ -10,7 +10,6 @@ local all = {}
 
 ---@class neap.jobs_options
 ---@field refresh_every (fun(): number?)? the setting that goes before what providers say; 0: off
----@field sweeps neap.sweep[]? what retention removes
 ---@field limit integer? keys of a provider asked about at once
 
 --- One for each provider whose balances can be asked for, then those for all.
@@ -26,7 +25,7 @@ function all.jobs(known, options)
     if spec then jobs:add(spec) end
   end
   jobs:add(key_probe.job(function() return known.provider_list end, { limit = options.limit }))
-  jobs:add(retention.job(options.sweeps or {}))
+  jobs:add(retention.job())
   jobs:add(recost.job(known))
   return jobs
 end

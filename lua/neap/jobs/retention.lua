@@ -1,71 +1,48 @@
---- neap.jobs.retention: removes what is older, or more, than is kept, in small slices.
+--- neap.jobs.retention: old records and bodies are removed; shown as a job, and begun by hand.
 ---
---- What is removed, and how, is up to the sweeps that it is given; each works in slices, so that
---- nobody waits for a long one. After the wall clock went ahead by more than a day nothing is
---- removed for a day: if it is wrong, all that there is would be old, and whoever sets it right
---- again loses nothing.
+--- The journal's own thread removes them, every few seconds and without this job: it is there where
+--- nobody administers neap, too. The job has it look at once, waits until it is through, and says
+--- what has been removed since the run before.
 
 local host = require "neap.host"
+local leap = require "neap.jobs.leap"
 
 local retention = {}
 
-local EVERY = 600           -- seconds
-local SLICE_PAUSE = 0.05    -- seconds between two slices: others write, too
+local EVERY = 600 -- seconds
+local LOOK = 0.2  -- seconds between two looks how far it is
+local TOLD = "retention\0told" -- what the last run knew; common to all generations
 
-local LEAP = 86400          -- seconds between two runs that only a wrong clock, or sleep, explains
-local AHEAD, UNTIL = "retention\0ahead", "retention\0until" -- common to all generations
-
---- How long nothing is to be removed because of a leap of the wall clock, or nil.
-local function time_to_wait()
-  local now, ahead = host.now(), host.wall() - host.now()
-  local before = host.shared_get(AHEAD) or ahead
-  host.shared_set(AHEAD, ahead)
-  if ahead - before > LEAP then host.shared_set(UNTIL, now + LEAP) end
-  if before - ahead > LEAP then host.shared_set(UNTIL, nil) end
-  local left = (host.shared_get(UNTIL) or now) - now
-  return left > 0 and left or nil
+local function text_of(figures, told)
+  local records, bodies = (told or "0 0"):match("^(%d+) (%d+)$")
+  return ("%d records, %d bodies removed"):format(figures.removed - records,
+    figures.bodies_removed - bodies)
 end
 
----@class neap.sweep
----@field name string what it removes, in the plural: "records"
----@field slice fun(): integer, boolean? removes a slice of it; how many, and whether more is left
-
---- Slices until nothing is left, or the run has had its time. Returns how many it removed.
-local function sweep_out(run, sweep)
-  local sum = 0
-  repeat
-    local removed, is_more = sweep.slice()
-    sum = sum + removed
-    run:say("%d %s removed", sum, sweep.name)
-    if is_more then host.sleep(SLICE_PAUSE) end
-  until not is_more or run:is_over()
-  return sum
-end
-
----@param sweeps neap.sweep[] may be added to later
----@param options { every: (number|fun(): number)? }?
----@return neap.job_spec
-function retention.job(sweeps, options)
-  local function run_all(run)
-    local words, problems, wait = {}, {}, time_to_wait()
-    if wait then
-      return ("the clock went ahead by more than a day: nothing is removed for %d h, so that it "
-        .. "can be set right"):format(math.ceil(wait / 3600))
-    end
-    for _, sweep in ipairs(sweeps) do
-      -- One that fails keeps none of the others from its work.
-      local ok, got = pcall(sweep_out, run, sweep)
-      if ok then
-        words[#words + 1] = ("%d %s"):format(got, sweep.name)
-      else
-        problems[#problems + 1] = ("%s: %s"):format(sweep.name, tostring(got))
-      end
-    end
-    if problems[1] then error(table.concat(problems, "; "), 0) end
-    return words[1] and table.concat(words, ", ") .. " removed" or "there is nothing to remove"
+--- Waits until the journal is through with what was asked for, or the run has had its time.
+local function wait_for(run, wanted, told)
+  local figures = host.journal_figures()
+  while figures.retained < wanted and not run:is_over() do
+    run:say("%s", text_of(figures, told))
+    host.sleep(LOOK)
+    figures = host.journal_figures()
   end
+  return figures
+end
 
-  return { name = "retention", every = options and options.every or EVERY, run = run_all,
+local function run_once(run)
+  local wanted, told = host.journal_retain(), host.shared_get(TOLD)
+  if not wanted then return "nothing is recorded: there is no journal" end
+  local figures = wait_for(run, wanted, told)
+  if figures.retention_error then error(figures.retention_error, 0) end
+  if figures.held > 0 then return leap.text(figures.held) end
+  host.shared_set(TOLD, ("%d %d"):format(figures.removed, figures.bodies_removed))
+  return text_of(figures, told)
+end
+
+---@return neap.job_spec
+function retention.job()
+  return { name = "retention", every = EVERY, run = run_once,
     help = "removes records and bodies that are older, or more, than is kept" }
 end
 
