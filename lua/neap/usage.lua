@@ -32,8 +32,9 @@ local COST_MAX = 1e6           -- USD
 local BYTES_PER_TOKEN = 4      -- where nobody says how many there are
 local TOKEN_MAX = 8            -- bytes, on average, of a token that comes alone
 local PROMPT_MAX = 1024 * 1024 -- bytes of a body that can be text: more holds files and images
-local BODY_MAX = 2 * 1024 * 1024 -- bytes of a body that are in memory: a longer one lies in a file
+local BODY_MAX = 2 * 1024 * 1024 -- bytes of a body in memory: a longer one lies in a file
 local CONTENT_MAX = 512 * 1024 -- bytes of text that an answer can have
+local FILES_MAX = 1000         -- that are looked for: a body may be full of what looks like one
 local FILE_BYTES = 4000        -- that stand for a file or an image in a body, whatever its size
 
 
@@ -171,12 +172,13 @@ function usage.estimate_prompt(bytes) return tokens(math.min(bytes, PROMPT_MAX))
 ---@param body string
 function usage.bytes_of(body)
   local size, from = #body, 1
-  while true do
+  for _ = 1, FILES_MAX do
     local _, begins = find(body, ";base64,", from, true)
     from = begins and find(body, "\"", begins, true)
     if not from then return size end
     size = size - (from - begins) + FILE_BYTES
   end
+  return size
 end
 
 --- The same of a request's body (neap.host_request): of one that lies in a file only its size is

@@ -55,7 +55,7 @@ test("the length of the prompt chooses the row", function()
   test.equal(cost(prices, { in_fresh = 1000001 }), 5000005)
 end)
 
-test("a tier has what it does not name from the shorter tier, in whatever order they stand", function()
+test("a tier has what it does not name from the shorter one, in any order", function()
   local short, long = { above = 1000, input = 4, output = 16 }, { above = 2000, input = 6 }
   for _, tiers in ipairs { { short, long }, { long, short } } do
     local prices = { input = 2, cached = 0.5, output = 8, tiers = tiers }

@@ -151,7 +151,8 @@ test("a response that a later attempt closed can not be returned", function()
     next(request)
     return first]])
   test.equal(got.status, 500)
-  test.match(got.error, "^policies/mine%.lua:%d+: run returned a response that a later attempt has closed")
+  test.match(got.error,
+    "^policies/mine%.lua:%d+: run returned a response that a later attempt has closed")
 end)
 
 test("the text of a reply and of a refusal", function()
