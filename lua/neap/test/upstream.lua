@@ -80,6 +80,19 @@ local function is_answer(script)
   return script.text or script.stream or script.status or script.failure or script.body
 end
 
+local FIELDS = { text = true, stream = true, status = true, failure = true, headers = true,
+  body = true, why = true, after = true }
+
+--- What is wrong with an answer, as text; nil where nothing is. A slip would be an answer, too, and
+--- a test of another thing than it says.
+local function problem_of(answer)
+  for name in pairs(answer) do
+    if not FIELDS[name] then
+      return ("an answer has no %s%s"):format(tostring(name), suggest.text(tostring(name), FIELDS))
+    end
+  end
+end
+
 --- The script's next answer for a key: one answer for ever, a list in turn, or either by key.
 local function next_answer(world, name, key)
   local script = world.upstream[name]
@@ -257,7 +270,8 @@ function upstream.start(world, handle, given, body)
   local attempts = handle.of.attempts
   local now = attempts[#attempts]
   local answer, problem = next_answer(world, now.target.name, now.key and now.key.id or "no key")
-  if not answer then
+  problem = problem or problem_of(answer)
+  if problem then
     handle.problem = problem
     error(problem, 0)
   end
