@@ -3,6 +3,7 @@
 --- Read-only; `with` gives a narrowed one. What belongs to the client's request as a whole (budget,
 --- attempts, trace, body) is in its context, which all narrowed requests share.
 
+local canonical = require "neap.dialect.canonical"
 local catalog = require "neap.catalog"
 local host = require "neap.host"
 local json = require "neap.json"
@@ -10,7 +11,6 @@ local object = require "neap.object"
 local race = require "neap.race"
 local response = require "neap.response"
 local steps = require "neap.steps"
-local suggest = require "neap.suggest"
 local usage = require "neap.usage"
 
 local request = {}
@@ -270,34 +270,14 @@ local function refuse(self, status, message, retry_after)
   return response.refusal(inside[CONTEXT], status, tostring(message or ""), wait)
 end
 
--- The members of a canonical message, and their types.
-local MESSAGE = { id = "string", model = "string", text = "string", reasoning = "string",
-  refusal = "string", finish = "string", tools = "table", usage = "table" }
-
-local function message_problem(message)
-  for name, value in pairs(message) do
-    local wanted = MESSAGE[name]
-    if not wanted then
-      name = tostring(name)
-      return ("a message has no \"%s\"%s"):format(name, suggest.text(name, MESSAGE))
-    end
-    if type(value) ~= wanted then
-      return ("%s of a message is a %s, not a %s"):format(name, wanted, type(value))
-    end
-  end
-end
-
 local function reply(self, message)
   local inside = object.check(Request, self, "the request")
-  if type(message) == "string" then
-    message = { text = message }
-  elseif type(message) ~= "table" then
-    error("reply takes a text or a message", 2)
-  else
-    local problem = message_problem(message)
-    if problem then error(problem, 2) end
-  end
-  return response.reply(inside[CONTEXT], message)
+  if type(message) == "string" then message = { text = message } end
+  if type(message) ~= "table" then error("reply takes a text or a message", 2) end
+  local of = inside[CONTEXT]
+  local made, problem = canonical.message(message, of.model)
+  if not made then error(problem, 2) end
+  return (response.reply(of, made))
 end
 
 --- The context of a request; nil for anything else.

@@ -161,7 +161,6 @@ end
 
 --- A complete answer of neap's own: a canonical message.
 function response.reply(of, message)
-  message.model = message.model or of.model
   return new { context = of, status = 200, reply = message, reply_text = message.text or "" }
 end
 

@@ -211,6 +211,48 @@ test("reply: a complete answer, streamed if asked", function()
   test.match(streamed.body, "data: %[DONE%]\n\n$")
 end)
 
+test("reply: a message that could not be sent is said at the policy's line", function()
+  for message, problem in pairs {
+    ["{ text = 5 }"] = "text of a message is a string, not a number",
+    ["{ content = \"hi\" }"] = "a message has no \"content\"",
+    ["{ tools = \"x\" }"] = "tools of a message is a table, not a string",
+    ["{ tools = { { arguments = {} } } }"] = "arguments of a tool of a message is a string",
+    ["{ usage = 5 }"] = "usage of a message is a table, not a number",
+  } do
+    raises(problem, ("local r = request:reply %s return r"):format(message))
+    raises(problem, ("return request:reply %s"):format(message)) -- a tail call has no line
+  end
+end)
+
+test("reply: its usage is told, streamed or not, and its tools are whole", function()
+  local body = "return request:reply { text = \"t\", usage = { in_fresh = 3, out_total = 2 },\n"
+    .. "tools = { { name = \"f\" } } }"
+  for _, is_stream in ipairs { false, true } do
+    local got = run(body, { request = { stream = is_stream,
+      stream_options = is_stream and { include_usage = true } or nil } })
+    test.equal(got.status, 200)
+    test.match(got.body, "\"prompt_tokens\":3")
+    test.match(got.body, "\"total_tokens\":5")
+    test.match(got.body, "\"arguments\":\"")
+    test.match(got.body, "\"id\":\"call_")
+  end
+end)
+
+test("what is shared and how long something rests is checked at the policy's line", function()
+  for call, problem in pairs {
+    ["self.shared:set(\"a\", {})"] = "a shared value is a number, a boolean or a text, not a table",
+    ["self.shared:set(\"a\", 1, -1)"] = "a shared value lives for a number of seconds",
+    ["self.shared:add(\"a\", \"x\")"] = "the step of add is a number",
+    ["self.shared:swap(\"a\", nil, {})"] = "a shared value is a number",
+    ["request.key:rest(math.huge, \"x\")"] = "rest takes a number of seconds",
+    ["request.key:disable(\"x\", \"y\")"] = "disable takes a number of seconds",
+  } do
+    raises(problem, call .. " return next(request)")
+  end
+  raises("there is no number to add to",
+    "self.shared:set(\"a\", \"s\") self.shared:add(\"a\", 1) return next(request)")
+end)
+
 test("reply: a message with its parts", function()
   local got = run "return request:reply { text = \"t\", finish = \"length\", model = \"x\" }"
   test.match(got.body, "\"finish_reason\":\"length\"")

@@ -15,7 +15,72 @@
 --- | error | status, message |
 --- | end | |
 
+local host = require "neap.host"
+local suggest = require "neap.suggest"
+local usage = require "neap.usage"
+
 local canonical = {}
+
+-- ------------------------------------------------------------------------------------
+-- A message that a policy makes
+
+local MEMBERS = { id = true, model = true, text = true, reasoning = true, refusal = true,
+  finish = true, tools = true, usage = true }
+local OF_TOOL = { id = true, name = true, arguments = true }
+
+--- What is wrong with a table's names, or with one that is no text; nil where nothing is.
+local function problem_with(given, known, what)
+  for name, value in next, given do
+    if not known[name] then
+      name = tostring(name)
+      return ("%s has no \"%s\"%s"):format(what, name, suggest.text(name, known))
+    end
+    if name ~= "tools" and name ~= "usage" and type(value) ~= "string" then
+      return ("%s of %s is a string, not a %s"):format(name, what, type(value))
+    end
+  end
+end
+
+--- A copy of a message's tools; nil and what is wrong with them.
+local function tools_of(given)
+  if type(given) ~= "table" then
+    return nil, ("tools of a message is a table, not a %s"):format(type(given))
+  end
+  local tools = {}
+  for index, tool in ipairs(given) do
+    if type(tool) ~= "table" then
+      return nil, ("a tool of a message is a table, not a %s"):format(type(tool))
+    end
+    local problem = problem_with(tool, OF_TOOL, "a tool of a message")
+    if problem then return nil, problem end
+    tools[index] = { id = tool.id or "call_" .. host.id(), name = tool.name or "",
+      arguments = tool.arguments or "" }
+  end
+  return tools
+end
+
+--- A policy's message as one that can be sent, a copy; or nil and what is wrong with it. model:
+--- where it names none.
+---@param given table<string, any>
+---@param model string
+function canonical.message(given, model)
+  local problem = problem_with(given, MEMBERS, "a message")
+  if problem then return nil, problem end
+  if given.usage ~= nil and type(given.usage) ~= "table" then
+    return nil, ("usage of a message is a table, not a %s"):format(type(given.usage))
+  end
+  local made = { usage = usage.new(given.usage or {}) }
+  for name, value in next, given do made[name] = made[name] or value end
+  made.model = given.model or model
+  if given.tools ~= nil then
+    made.tools, problem = tools_of(given.tools)
+    if not made.tools then return nil, problem end
+  end
+  return made
+end
+
+-- ------------------------------------------------------------------------------------
+-- Messages and events
 
 --- The events of a whole message, for a client that asked for a stream where the provider sent
 --- none.
