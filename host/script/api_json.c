@@ -298,6 +298,7 @@ void api_json_register(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "json_decode", json_decode },
+		{ "json_decode_some", json_decode_some },
 		{ "json_read", json_read },
 		{ "json_encode", json_encode },
 		{ "json_find", json_find },

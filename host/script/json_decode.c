@@ -5,6 +5,9 @@
  * holds anything. On the Lua stack each open object has three slots (table, metatable,
  * name of the member to come), each open array two (table, metatable). The metatable is
  * nil as long as there is nothing to remember. */
+#include <errno.h>
+#include <math.h>
+
 #include <lauxlib.h>
 
 #include "json/value.h"
@@ -16,6 +19,7 @@
 struct builder {
 	lua_State *L;
 	bool is_for_reading; /* what only encoding needs is not kept */
+	double left;         /* values that it may hold yet */
 	int depth;
 	struct {
 		int count; /* of names or elements */
@@ -55,6 +59,8 @@ static int place(struct builder *builder)
 	lua_State *L = builder->L;
 	int depth = builder->depth;
 
+	if (builder->left-- <= 0)
+		return -E2BIG;
 	if (depth == 0)
 		return 0;
 	if (builder->open[depth].is_object)
@@ -211,7 +217,7 @@ static int on_object(bool is_end, void *arg)
 	return on_bracket(arg, true, is_end);
 }
 
-static int decode(lua_State *L, bool is_for_reading)
+static int decode(lua_State *L, bool is_for_reading, double most)
 {
 	static const struct value_handler handler = {
 		.on_null = on_null,
@@ -233,22 +239,31 @@ static int decode(lua_State *L, bool is_for_reading)
 	state_charge(L, size * BYTE_WORK);
 	builder.L = L;
 	builder.is_for_reading = is_for_reading;
+	builder.left = most;
 	builder.depth = 0;
 	rc = value_read(text, size, &handler, &builder, &box->text, &err);
 	json_box_trim(box);
 	if (rc == 0)
 		return 1;
 	lua_pushnil(L);
-	lua_pushstring(L, err.text);
-	return 2;
+	lua_pushstring(L, rc == -E2BIG ? "it holds too many values" : err.text);
+	if (rc != -E2BIG)
+		return 2;
+	lua_pushboolean(L, 1);
+	return 3;
 }
 
 int json_decode(lua_State *L)
 {
-	return decode(L, false);
+	return decode(L, false, HUGE_VAL);
+}
+
+int json_decode_some(lua_State *L)
+{
+	return decode(L, false, luaL_checknumber(L, 2));
 }
 
 int json_read(lua_State *L)
 {
-	return decode(L, true);
+	return decode(L, true, HUGE_VAL);
 }

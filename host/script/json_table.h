@@ -54,5 +54,6 @@ void json_raw_push(lua_State *L, const char *text, size_t size);
 const char *json_raw_text(lua_State *L, int index, size_t *size);
 
 int json_decode(lua_State *L);
+int json_decode_some(lua_State *L);
 int json_read(lua_State *L);
 int json_encode(lua_State *L);

@@ -367,6 +367,12 @@ function host.readonly(t) end
 ---@return any value, string? message
 function host.json_decode(text) end
 
+--- The same where the text may hold so many values at most, arrays and objects among them.
+---@param text string
+---@param most number
+---@return any value, string? message, boolean? are_too_many
+function host.json_decode_some(text, most) end
+
 --- The same for what is only read: what encoding needs besides the values is not kept.
 ---@param text string
 ---@return any value, string? message

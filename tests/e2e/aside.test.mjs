@@ -1,7 +1,7 @@
 /* A policy that keeps failing is set aside in all workers at once, until the next reload. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { chat, open_chat, say } from "./support/client.mjs";
+import { chat, open, open_chat, say } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { latch, until } from "./support/story.mjs";
@@ -61,6 +61,25 @@ test("five failures in all workers together set a policy aside; a reload begins 
   neap.write("policies/raises.lua", says);
   await neap.reload();
   assert.equal((await chat(neap, say("alone"))).content, "the fallback", "the mended policy runs");
+});
+
+test("no body of a client sets aside a policy that looks into it", async (t) => {
+  const up = await upstream(t);
+  const neap = await serve(
+    t,
+    provider("a", up) + group("pool", ["a"], { policies: ["sticky", "priority_failover"] }),
+    { first: { workers: 1 } },
+  );
+  const fillers = ["{}", '{"a":1}', "1", '"a"', "[]"];
+  for (const one of fillers) {
+    const more = `[${Array(Math.floor(1000000 / (one.length + 1))).fill(one)}]`;
+    const body = `{"model":"pool","messages":[{"role":"user","content":"hi"}],"more":${more}}`;
+    for (let round = 0; round < 2; round++) {
+      const seen = await (await open(neap, "/v1/chat/completions", { body })).whole();
+      assert.equal(seen.status, 200, seen.text);
+    }
+  }
+  assert.ok(!/"area":"policy"/.test(neap.text()), neap.tail());
 });
 
 test("a done whose policy or group a reload took away is skipped and counted", async (t) => {

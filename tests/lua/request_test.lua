@@ -159,6 +159,18 @@ test("json is the decoded body", function()
   test.equal(got.notes, { "Hello 2" })
 end)
 
+test("json: a body of very many values raises, as one above 1 MiB", function()
+  local function got_of(count)
+    local values = {}
+    for index = 1, count do values[index] = 1 end
+    return run("request:json() return next(request)", { request = { more = values } })
+  end
+  test.equal(got_of(39000).status, 200)
+  local got = got_of(40000)
+  test.equal({ got.status, got.tried }, { 413, {} })
+  test.match(got.error, "more than 40000 values")
+end)
+
 test("json: a body above 1 MiB raises and is not decoded", function()
   local got = run("request:json()", { request = { messages = ("x"):rep(1024 * 1024) } })
   test.match(got.error, "longer than 1 MiB")

@@ -25,8 +25,8 @@
 ---@field key neap.key? the one that an attempt would take
 local request = {}
 
---- The decoded body. Raises where it is longer than 1 MiB or no JSON; if nobody catches that, the
---- client gets a 413 or 400.
+--- The decoded body. Raises where it is longer than 1 MiB, holds more than 40,000 values or is no
+--- JSON; if nobody catches that, the client gets a 413 or 400.
 ---@return table
 function request:json() end
 
