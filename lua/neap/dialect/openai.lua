@@ -4,9 +4,11 @@
 --- speaks to a client. Every function is pure. The interface is described in
 --- docs/architecture.md; canonical events are in neap.dialect.canonical.
 
+local failure = require "neap.dialect.openai_error"
 local form = require "neap.dialect.openai_form"
 local host = require "neap.host"
 local json = require "neap.json"
+local said = require "neap.dialect.openai_said"
 local usage = require "neap.usage"
 
 local openai = { name = "openai" }
@@ -42,183 +44,16 @@ end
 -- ------------------------------------------------------------------------------------
 -- What a provider's answer means
 
-local function is_content(value)
-  if value == nil or value == json.null or value == "" then return false end
-  if type(value) == "table" then return next(value) ~= nil end
-  return true
-end
-
--- Whether an answer's member "error" tells of one: some send an empty one with each answer.
-local function is_error(value) return value ~= false and is_content(value) end
-
--- With one of these a provider says why there is no content: that is its answer, and it would be
--- another provider's, too.
-local SILENT = { length = true, content_filter = true }
-
-local CONTENT = { "content", "reasoning_content", "reasoning", "reasoning_details", "refusal",
-  "tool_calls", "function_call", "audio", "images" }
-
-local function has_content(message)
-  if type(message) ~= "table" then return false end
-  for _, name in ipairs(CONTENT) do
-    if is_content(message[name]) then return true end
-  end
-  return false
-end
-
-local STATUS_OF = {
-  rate_limit_error = 429, rate_limit_exceeded = 429, insufficient_quota = 429,
-  authentication_error = 401, invalid_api_key = 401, permission_error = 403,
-  invalid_request_error = 400, model_not_found = 404, overloaded_error = 529,
-  server_error = 500, timeout = 504,
-}
-
---- The status that an error object stands for: its own code if that is one, else by its type.
-local function status_of(problem)
-  if type(problem) ~= "table" then return 502 end
-  for _, name in ipairs { "code", "status" } do
-    local number = tonumber(problem[name])
-    if number and number >= 400 and number < 600 then return math.floor(number) end
-  end
-  return STATUS_OF[problem.code] or STATUS_OF[problem.type] or 502
-end
-
-local function size_of(text) return type(text) == "string" and #text or 0 end
-
---- Bytes of text in a delta.
-local function text_size(delta)
-  local size = size_of(delta.content) + size_of(delta.reasoning_content)
-    + size_of(delta.reasoning) + size_of(delta.refusal)
-  for _, call in ipairs(type(delta.tool_calls) == "table" and delta.tool_calls or {}) do
-    local made = type(call) == "table" and call["function"]
-    if type(made) == "table" then size = size + size_of(made.name) + size_of(made.arguments) end
-  end
-  return size
-end
-
---- The message of an error: an object, or a text.
-local function message_of(problem)
-  local message = type(problem) == "table" and problem.message or problem
-  return type(message) == "string" and message ~= "" and message or "no reason given"
-end
-
---- What an event says: "lifecycle", "content", "finish", "end", or "error" and its status. With
---- "content" comes, as the third, how many bytes of the event are not content; with an error that
---- is not in this dialect's shape, one that is.
-function openai.classify(data, name)
-  if data == "[DONE]" then return "end" end
-  local chunk = host.json_read(data)
-  if type(chunk) == "table" and is_error(chunk.error) then
-    return "error", status_of(chunk.error)
-  end
-  if name == "error" then
-    local status = status_of(chunk)
-    local _, body = openai.error_out(status, message_of(chunk or data))
-    return "error", status, body
-  end
-  if type(chunk) ~= "table" then return "lifecycle" end
-  local finished = false
-  for _, choice in ipairs(type(chunk.choices) == "table" and chunk.choices or {}) do
-    if type(choice) == "table" then
-      if has_content(choice.delta) then
-        return "content", nil, #data - text_size(choice.delta)
-      end
-      if has_content(choice.message) or is_content(choice.text)
-        or SILENT[choice.finish_reason] then
-        return "content"
-      end
-      finished = finished or is_content(choice.finish_reason)
-    end
-  end
-  return finished and "finish" or "lifecycle"
-end
-
---- The paths of what a choice of a whole answer can say.
-local function said_in(names)
-  local paths = { "choices/*/text" }
-  for _, name in ipairs(names) do paths[#paths + 1] = "choices/*/message/" .. name end
-  return paths
-end
-
--- What is asked of a whole answer, for openai.classify_body.
-openai.body_look = host.look {
-  { take = "kind", "error" },
-  { take = "kind", "choices" },
-  { take = "is_some", unpack(said_in(CONTENT)) },
-  usage = usage.questions,
-}
-
-local BLANK_MAX = 4 -- bytes: "{}" and a line's end, "null"; no answer is as short
-
---- What an answer says in which neither choices nor an error were found.
-local function classify_odd(held, used)
-  local begin = held:text(0, 512):match("^%s*(.?)")
-  if begin == "" then return "empty" end
-  if (begin == "{" or begin == "[") and not held:measure() then return "broken" end
-  local listed = begin == "[" and held:find(1, "error")
-  if listed then return "error", status_of(json.decode(listed)) end
-  return "content", nil, used
-end
-
---- What a whole answer says: "content", "empty", "broken" (JSON that ends too early), or "error"
---- and its status. held:find(path…) looks into the body, so that a large one is not decoded. A body
---- that is no JSON is the provider's own affair and passes. The last four: what openai.body_look
---- found. With "content" comes, as the third, the usage, if it stands in its usual place.
-function openai.classify_body(held, size, problem, choices, is_content_there, used)
-  if size <= BLANK_MAX then return "empty" end
-  if problem == "object" or problem == "string" then
-    local told = json.decode((held:find("error")))
-    if is_error(told) then return "error", status_of(told) end
-  end
-  if not choices then return classify_odd(held, used) end
-  if not used and not held:measure() then return "broken" end
-  if not is_content_there and (choices == "array" or choices == "null") then
-    local reason = held:find("choices", 1, "finish_reason")
-    if not (reason and SILENT[json.decode(reason)]) then return "empty" end
-  end
-  return "content", nil, used
-end
-
-local function text_of(message)
-  if type(message) ~= "table" then return "" end
-  if type(message.content) == "string" then return message.content end
-  local parts = {}
-  for _, part in ipairs(type(message.content) == "table" and message.content or {}) do
-    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
-  end
-  return table.concat(parts)
-end
-
---- The content text of an event, or of a whole answer.
-function openai.text(data)
-  local document = host.json_read(data)
-  local parts = {}
-  if type(document) == "table" and type(document.choices) == "table" then
-    for _, choice in ipairs(document.choices) do
-      if type(choice) == "table" then
-        parts[#parts + 1] = text_of(choice.delta)
-        parts[#parts + 1] = text_of(choice.message)
-        if type(choice.text) == "string" then parts[#parts + 1] = choice.text end
-      end
-    end
-  end
-  return table.concat(parts)
-end
+openai.classify, openai.classify_body, openai.body_look =
+  said.classify, said.classify_body, said.body_look
+openai.text, openai.content_size = said.text, said.content_size
+openai.error_out, openai.reason_in = failure.out, failure.reason_in
 
 --- Usage of an event or answer in the form of neap.usage, or nil. from: its raw text, or an attempt
 --- that holds it.
 openai.usage = usage.find
 
 openai.usage_of_tail = usage.find_in_tail
-
--- Sound and pictures are no text, however long they are in letters.
-local text_look = host.look {
-  { take = "bytes", unpack(said_in { "content", "reasoning_content", "reasoning",
-    "reasoning_details", "refusal", "tool_calls", "function_call" }) },
-}
-
---- Bytes of content in a whole answer, which held:look(look) looks into.
-function openai.content_size(held) return (held:look(text_look)) end
 
 -- What the router asks of a client's body: the model, whether a stream is wanted, whether with its
 -- usage, and the conversation that the client names.
@@ -317,36 +152,6 @@ end
 
 -- ------------------------------------------------------------------------------------
 -- What neap says itself
-
-local TYPES = {
-  [400] = "invalid_request_error", [401] = "invalid_request_error", [402] = "insufficient_quota",
-  [403] = "permission_error", [404] = "invalid_request_error", [408] = "invalid_request_error",
-  [413] = "invalid_request_error", [417] = "invalid_request_error", [418] = "invalid_request_error",
-  [429] = "rate_limit_error", [431] = "invalid_request_error",
-}
-local CODES = { [401] = "invalid_api_key", [429] = "rate_limit_exceeded", [504] = "timeout" }
-
---- An error in this dialect: content type and body.
-function openai.error_out(status, message, code)
-  local kind = TYPES[status] or (status >= 500 and "server_error" or "invalid_request_error")
-  code = code or CODES[status]
-  return "application/json", ("{\"error\":{\"message\":%s,\"type\":%s,\"param\":null,\"code\":%s}}")
-    :format(json.encode(message), json.encode(kind), code and json.encode(code) or "null")
-end
-
-local REASON_MAX = 500 -- bytes that are shown of an error in no shape
-
---- The message of a provider's error that is no JSON object (a list, a text, a page, nothing), so
---- that it can be told in this dialect's shape; nil for what clients of it read themselves.
-function openai.reason_in(body)
-  if body:find("^%s*{") then return nil end
-  local document = json.decode(body)
-  local first = type(document) == "table" and document[1] or document
-  if type(first) == "table" then return message_of(first.error or first) end
-  local text = type(first) == "string" and first or body
-  text = text:sub(1, REASON_MAX):gsub("%s+", " ")
-  return "the provider said: " .. (text:find("%S") and text or "nothing")
-end
 
 local function completion(id, model, message, finish, used)
   return json.encode(json.object {
@@ -529,10 +334,12 @@ function openai.stream_in(state, data, name)
   local events = {}
   if data == "[DONE]" then return { { kind = "end" } } end
   local document = json.decode(data)
-  local problem = type(document) == "table" and is_error(document.error) and document.error
+  local problem = type(document) == "table" and failure.is_said(document.error) and document.error
     or name == "error" and (document or data)
   if problem then
-    return { { kind = "error", status = status_of(problem), message = message_of(problem) } }
+    return {
+      { kind = "error", status = failure.status(problem), message = failure.message(problem) },
+    }
   end
   if type(document) ~= "table" then return events end
   if not state.tools then
@@ -551,8 +358,8 @@ function openai.stream_in(state, data, name)
   if as_text(choice.finish_reason) then
     events[#events + 1] = { kind = "finish", reason = choice.finish_reason }
   end
-  local has_usage = is_content(document.usage) or is_content(choice.usage)
-    or is_content(document.x_groq) or is_content(document.timings)
+  local has_usage = failure.is_said(document.usage) or failure.is_said(choice.usage)
+    or failure.is_said(document.x_groq) or failure.is_said(document.timings)
   local used = has_usage and openai.usage(data)
   if used then events[#events + 1] = { kind = "usage", usage = used } end
   if state.gather then form.gather(state.gather, document) end
@@ -574,7 +381,7 @@ function openai.response_in(text)
       arguments = as_text(made.arguments) or "{}" }
   end
   return {
-    id = as_text(document.id), model = as_text(document.model), text = text_of(message),
+    id = as_text(document.id), model = as_text(document.model), text = said.text_of(message),
     tools = tools, reasoning = as_text(message.reasoning_content) or as_text(message.reasoning),
     refusal = as_text(message.refusal), finish = as_text(choice.finish_reason),
     usage = openai.usage(text), whole = document,
