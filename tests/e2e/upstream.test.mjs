@@ -3,18 +3,14 @@ import test from "node:test";
 import assert from "node:assert/strict";
 import { client_of } from "./support/sdk.mjs";
 import { latch, soon } from "./support/story.mjs";
-import { chat, forget_connections, say, start } from "./support/client.mjs";
-import { group, provider } from "./support/lua.mjs";
-import { serve } from "./support/neap.mjs";
+import { forget_connections, start } from "./support/client.mjs";
 import {
   DONE,
   RESET,
   SILENCE,
-  answer,
   chunk,
   error,
   finish,
-  head,
   role,
   stream,
   upstream,
@@ -40,21 +36,6 @@ test("the SDK takes its completions and streams", async (t) => {
   assert.equal((await runner.finalChatCompletion()).choices[0].message.content, "ok");
   assert.equal((await runner.totalUsage()).total_tokens, 11);
 });
-
-for (const carrier of ["", "curl"])
-  test(`what comes on an idle connection is nobody's answer${carrier && `, by ${carrier}`}`, async (t) => {
-    const up = await upstream(t);
-    const is_idle = latch();
-    const neap = await serve(t, provider("a", up) + group("pool", ["a"]), {
-      first: { workers: "1" },
-      env: { NEAP_TRANSFER: carrier },
-    });
-    up.next((call) => [...answer("first")(call), is_idle, head(408, { "content-length": 0 })]);
-    assert.equal((await chat(neap, say("pool"))).content, "first");
-    is_idle.release();
-    await soon(up.last.closed, "neap lets go of the connection");
-    assert.equal((await chat(neap, say("pool"))).content, "ok");
-  });
 
 test("it plays steps: waits, breaks off, stays silent", async (t) => {
   const up = await upstream(t);
