@@ -20,7 +20,7 @@ const char options_help[] =
 	"       neap openapi                prints the OpenAPI document of the admin API\n"
 	"       neap version\n"
 	"\n"
-	"  -c, --config FILE   the configuration (default: router.lua)\n"
+	"  -c, --config FILE   the configuration (default: router.lua); also in front of the command\n"
 	"  --token NAME        explain: the token of router.lua that asks\n"
 	"  --header \"N: V\"     explain: a header of the request; more than once for more\n"
 	"  --answer OUTCOME    explain: what the attempts come back with: a status, or connect,\n"
@@ -141,7 +141,7 @@ static int take_import_word(struct options *out, int argc, char **argv, int *at,
 	if (argv[*at][0] == '-')
 		return err_set(err, -EINVAL, "\"%s\" means nothing to import", argv[*at]);
 	if (!out->file_count)
-		out->files = argv + 2; /* behind the command's name */
+		out->files = argv + *at;
 	out->files[out->file_count++] = argv[*at];
 	return 0;
 }
@@ -161,18 +161,51 @@ static int take_own_word(struct options *out, int argc, char **argv, int *at,
 	return rc ? rc : 1;
 }
 
-static int find_given(struct options *out, int argc, char **argv, struct err *err)
+/* The configuration's file, if that is the word at *at: 1 and *at on its last word, 0 if it
+ * is something else. */
+static int take_config(struct options *out, int argc, char **argv, int *at,
+	struct err *err)
 {
-	int command = 0;
+	static const char joined[] = "--config=";
+	const char *word = argv[*at];
+
+	if (strncmp(word, joined, sizeof(joined) - 1) == 0) {
+		out->config = word + sizeof(joined) - 1;
+		return 1;
+	}
+	if (!is_one_of(word, "-c", "--config"))
+		return 0;
+	if (++*at == argc)
+		return err_set(err, -EINVAL, "%s needs a file", word);
+	out->config = argv[*at];
+	return 1;
+}
+
+/* The command, in front of which the configuration may stand, too; *at is behind it. */
+static int find_given(struct options *out, int argc, char **argv, int *at,
+	struct err *err)
+{
+	bool has_config = false;
+	int command, rc;
 
 	*out = (struct options) { .command = COMMAND_SERVE, .config = "router.lua" };
-	if (argc > 1 && argv[1][0] != '-') {
-		command = find_command(argv[1]);
-		if (command < 0)
-			return err_set(err, -EINVAL, "there is no command \"%s\"",
-				argv[1]);
+	for (*at = 1; *at < argc; ++*at) {
+		if ((rc = take_config(out, argc, argv, at, err)) < 0)
+			return rc;
+		if (rc == 0)
+			break;
+		has_config = true;
 	}
+	if (*at == argc || argv[*at][0] == '-')
+		return 0; /* serve */
+	command = find_command(argv[*at]);
+	if (command < 0)
+		return err_set(err, -EINVAL, "there is no command \"%s\"", argv[*at]);
 	out->command = commands[command].command;
+	++*at;
+	if (has_config && !commands[command].takes_config)
+		return err_set(err, -EINVAL, "a configuration means nothing to %s",
+			commands[command].name);
 	return command;
 }
 
@@ -191,11 +224,11 @@ static int finish(struct options *out, struct err *err)
 
 int options_parse(struct options *out, int argc, char **argv, struct err *err)
 {
-	int command = find_given(out, argc, argv, err), rc;
+	int first, rc, command = find_given(out, argc, argv, &first, err);
 
 	if (command < 0)
 		return command;
-	for (int at = argc > 1 && argv[1][0] != '-' ? 2 : 1; at < argc; at++) {
+	for (int at = first; at < argc; at++) {
 		if (is_one_of(argv[at], "-h", "--help")) {
 			out->command = COMMAND_HELP;
 			return 0;
@@ -204,14 +237,13 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 			out->command = COMMAND_VERSION;
 			continue;
 		}
-		if (commands[command].takes_config &&
-			is_one_of(argv[at], "-c", "--config")) {
-			if (++at == argc)
-				return err_set(err, -EINVAL, "%s needs a file",
-					argv[at - 1]);
-			out->config = argv[at];
+		rc = commands[command].takes_config
+			? take_config(out, argc, argv, &at, err)
+			: 0;
+		if (rc < 0)
+			return rc;
+		if (rc)
 			continue;
-		}
 		if ((rc = take_own_word(out, argc, argv, &at, err)) < 0)
 			return rc;
 		if (rc)

@@ -30,6 +30,9 @@ test("usage errors exit with 2 and say what is wrong", async (t) => {
     ["serve", "--nonsense"],
     ["check", "-c"],
     ["version", "too", "many"],
+    ["-c"],
+    ["-c", "router.lua", "version"],
+    ["-c", "router.lua", "frobnicate"],
   ]) {
     const ended = await run(t, args);
     assert.equal(ended.code, 2, `${args.join(" ")}: ${ended.code} ${ended.text}`);
@@ -44,6 +47,20 @@ test("check", async (t) => {
     const ended = await run(t, ["check", "-c", file]);
     assert.equal(ended.code, 0, ended.text);
     assert.ok(!existsSync(path.join(path.dirname(file), "data")), "check makes no storage");
+  });
+
+  await t.test("the file may be named in any of the usual ways", async (t) => {
+    const file = config(t, provider("a", "http://127.0.0.1:1/v1") + group("pool", ["a"]));
+    for (const args of [
+      ["-c", file, "check"],
+      ["--config", file, "check"],
+      [`--config=${file}`, "check"],
+      ["check", `--config=${file}`],
+      ["-c", "no-such-file.lua", "check", "-c", file],
+    ]) {
+      const ended = await run(t, args);
+      assert.equal(ended.code, 0, `${args.join(" ")}: ${ended.text}`);
+    }
   });
 
   await t.test("router.lua.example: 0", async (t) => {
