@@ -29,19 +29,45 @@ static void spoil(int fd)
 		;
 }
 
+static void on_socket(evutil_socket_t fd, short what, void *arg);
+
+static void set_events(struct watch *watch, short events)
+{
+	if (watch->registered == events)
+		return;
+	if (watch->registered)
+		event_del(&watch->event);
+	event_assign(&watch->event, watch->shard->pool->transfers->base, watch->fd,
+		(short)(events | EV_PERSIST), on_socket, watch);
+	event_add(&watch->event, NULL);
+	watch->registered = events;
+}
+
+/* Something happens that curl does not wait for. An idle connection with something to read is of
+ * no use any more, a paused one is not read: neither may wake the loop again. That an idle one
+ * could be written to, which newer ones of libcurl (8.14) wait for to the last, means nothing. */
+static void on_unwanted(struct watch *watch, short what)
+{
+	bool is_idle = watch->origin && !watch->user;
+
+	if (is_idle && !(what & EV_READ)) {
+		set_events(watch, EV_READ);
+		return;
+	}
+	if (is_idle)
+		spoil(watch->fd);
+	event_del(&watch->event);
+	watch->registered = 0;
+	list_remove(&watch->idle);
+}
+
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *watch = arg;
 	int mask = 0;
 
 	if (!watch->is_wanted) {
-		/* An idle connection with something to read is of no use any more, a
-		 * paused one is not read: neither may wake the loop again. */
-		if (watch->origin && !watch->user)
-			spoil(watch->fd);
-		event_del(&watch->event);
-		watch->registered = 0;
-		list_remove(&watch->idle);
+		on_unwanted(watch, what);
 		return;
 	}
 	if (what & EV_READ)
@@ -95,19 +121,6 @@ static struct watch *add_watch(struct shard *shard, int fd, struct origin *origi
 	return watch;
 }
 
-static void set_events(struct watch *watch, short events)
-{
-	watch->is_wanted = true;
-	if (watch->registered == events)
-		return;
-	if (watch->registered)
-		event_del(&watch->event);
-	event_assign(&watch->event, watch->shard->pool->transfers->base, watch->fd,
-		(short)(events | EV_PERSIST), on_socket, watch);
-	event_add(&watch->event, NULL);
-	watch->registered = events;
-}
-
 int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
 	struct shard *shard = arg;
@@ -136,6 +149,7 @@ int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, void *unus
 		events |= EV_READ;
 	if (what & CURL_POLL_OUT)
 		events |= EV_WRITE;
+	watch->is_wanted = true;
 	set_events(watch, events);
 	return 0;
 }

@@ -283,18 +283,20 @@ static void a_session_is_resumed(void **state)
 	close_ending(&story);
 }
 
-/* Where only the end says that a body is complete, somebody could cut it. libcurl does not
- * mind. */
+/* Where only the end says that a body is complete, somebody could cut it. Old ones of libcurl (7.88)
+ * do not mind. */
 static void an_end_must_be_announced(void **state)
 {
 	struct ending_story story;
+	enum transfer_result result;
 
 	(void)state;
 	open_ending(&story, "IP:127.0.0.1", "127.0.0.1");
 	assert_int_equal(ask_ending(&story), TRANSFER_OK);
 	story.ending.is_announced = false;
-	assert_int_equal(ask_ending(&story),
-		getenv("NEAP_TRANSFER") ? TRANSFER_OK : TRANSFER_RESET);
+	result = ask_ending(&story);
+	if (!getenv("NEAP_TRANSFER") || result != TRANSFER_OK)
+		assert_int_equal(result, TRANSFER_RESET);
 	close_ending(&story);
 }
 
