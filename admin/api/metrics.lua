@@ -172,9 +172,21 @@ local FIGURES = {
     "Policies' done that a reload took away." },
 }
 
+--- What neap itself took: the rest of a request's time is its client's and its providers'.
+local function add_overhead(text, figures)
+  if not figures.overhead_count then return end
+  text:one("neap_overhead_answers_total", "counter",
+    "Answers for which a provider was asked.", figures.overhead_count)
+  text:family("neap_overhead_seconds_total", "counter", "What neap itself took for them up to "
+    .. "their heads: until it first waited for a provider, and after that.")
+  text:sample(figures.overhead_routing, { "phase", "routing" })
+  text:sample(figures.overhead - figures.overhead_routing, { "phase", "answer" })
+end
+
 local function add_process(text)
   local figures = host.figures()
   for _, one in ipairs(FIGURES) do text:one(one[2], one[3], one[4], figures[one[1]]) end
+  add_overhead(text, figures)
   text:one("neap_policies_set_aside", "gauge", "Policies that failed too often.",
     states.policies_set_aside())
 end

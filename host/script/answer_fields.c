@@ -12,7 +12,7 @@
 #include "upstream/transfer.h"
 
 #define FIELDS_MAX 100
-#define OWN_FIELDS 4 /* of an answer that a provider gave */
+#define OWN_FIELDS 5 /* of an answer that a provider gave */
 
 /* The text of a field at a place of the stack; index: of the argument that it belongs to. */
 static const char *check_field_text(lua_State *L, int at, int index)
@@ -48,6 +48,14 @@ static void read_fields(lua_State *L, int index, struct field *fields, size_t co
 	}
 }
 
+static struct field overhead(struct request *request)
+{
+	char *room = arena_alloc(&request->arena, OVERHEAD_ROOM);
+
+	arrival_write_overhead(request, room);
+	return (struct field) { "x-neap-overhead-ms", room };
+}
+
 struct field *answer_fields(lua_State *L, int index, struct request *request,
 	size_t *count)
 {
@@ -56,6 +64,8 @@ struct field *answer_fields(lua_State *L, int index, struct request *request,
 	*count = count_fields(L, index);
 	fields = arena_alloc(&request->arena, (*count + 1) * sizeof(*fields));
 	read_fields(L, index, fields, *count);
+	if (request->arrival.is_routed)
+		fields[(*count)++] = overhead(request);
 	return fields;
 }
 
@@ -84,6 +94,7 @@ struct field *answer_passed_fields(lua_State *L, struct request *request,
 		check_field_text(L, AT_PROVIDER, AT_PROVIDER) };
 	*at++ = (struct field) { "x-neap-attempts",
 		write_count(L, AT_ATTEMPTS, &request->arena) };
+	*at++ = overhead(request);
 	read_fields(L, AT_MORE, at, more);
 	at += more;
 	at += filter_fields(filter, transfer, at);

@@ -1,7 +1,8 @@
 /* answer_fields.h - the fields of an answer, as Lua gives them.
  *
- * An answer of neap's own has those of a list. One that a provider gave has the same of its
- * own each time, so that these come as values; what else somebody wants is in a list. */
+ * An answer of neap's own has those of a list. One that a provider gave has the same of its own each
+ * time, so that these come as values; what else somebody wants is in a list. What neap itself took
+ * (x-neap-overhead-ms) is told with both. */
 #pragma once
 
 #include <stddef.h>

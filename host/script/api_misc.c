@@ -279,7 +279,7 @@ static int l_figures(lua_State *L)
 
 	for (int i = 0; i < process->worker_count; i++)
 		connections += process->connection_counts[i];
-	lua_createtable(L, 0, 13);
+	lua_createtable(L, 0, 16);
 	api_set_number(L, "uptime", (double)(clock_us() - process->start_us) / 1e6);
 	api_set_number(L, "workers", process->worker_count);
 	api_set_number(L, "generation", (double)process->generation);
@@ -293,6 +293,9 @@ static int l_figures(lua_State *L)
 	api_set_number(L, "log_dropped", (double)log_dropped());
 	api_set_number(L, "late", (double)process->late_count);
 	api_set_number(L, "done_skipped", (double)process->tallies[TALLY_DONE_SKIPPED]);
+	api_set_number(L, "overhead_count", (double)process->overhead_count);
+	api_set_number(L, "overhead", (double)process->overhead_us / 1e6);
+	api_set_number(L, "overhead_routing", (double)process->overhead_routing_us / 1e6);
 	lua_pushboolean(L, process->is_draining);
 	lua_setfield(L, -2, "draining");
 	return 1;

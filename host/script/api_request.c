@@ -103,6 +103,7 @@ static int l_receive(lua_State *L)
 	fiber_check(L);
 	if (!request->is_receiving) {
 		request->is_receiving = true;
+		arrival_await_client(request);
 		exchange_receive(request->exchange);
 	}
 	request->receive_ticket = fiber_wait(L, cancel_receive, request);

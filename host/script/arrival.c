@@ -6,6 +6,7 @@
 #include "http/exchange.h"
 #include "script/api.h"
 #include "script/generation.h"
+#include "script/process.h"
 #include "script/record_read.h"
 #include "script/request.h"
 
@@ -30,6 +31,8 @@ void arrival_begin(struct request *request)
 	if (arrival->request_id)
 		return;
 	arrival->start_us = clock_us();
+	own_time_start(&arrival->own, arrival->start_us);
+	arrival->own_routing_us = -1;
 	arrival->wall_us = clock_wall_us();
 	arrival->generation = generation_id(request->generation);
 	api_make_id(arrival->id, arrival->wall_us);
@@ -45,6 +48,7 @@ int arrival_l_arrive(lua_State *L)
 
 	request_set_record(L, 1, 2);
 	arrival_begin(request);
+	request->arrival.is_routed = true;
 	lua_pushstring(L, exchange_method(exchange));
 	lua_pushstring(L, exchange_path(exchange));
 	return 2;
@@ -75,6 +79,56 @@ int arrival_push_elapsed(lua_State *L, const struct request *request)
 int arrival_l_elapsed(lua_State *L)
 {
 	return arrival_push_elapsed(L, request_check(L, 1));
+}
+
+/* -- neap's own time --------------------------------------------------------------- */
+
+void arrival_await_client(struct request *request)
+{
+	request->arrival.is_client_awaited = true;
+	own_time_stop(&request->arrival.own, clock_us());
+}
+
+void arrival_client_came(struct request *request)
+{
+	if (!request->arrival.is_client_awaited)
+		return;
+	request->arrival.is_client_awaited = false;
+	own_time_go_on(&request->arrival.own, clock_us());
+}
+
+void arrival_await_provider(struct request *request)
+{
+	struct arrival *arrival = &request->arrival;
+
+	own_time_stop(&arrival->own, clock_us());
+	if (arrival->own_routing_us < 0)
+		arrival->own_routing_us = arrival->own.sum_us;
+}
+
+void arrival_provider_came(struct request *request, int64_t came_us)
+{
+	own_time_go_on(&request->arrival.own, came_us);
+}
+
+void arrival_write_overhead(struct request *request, char room[OVERHEAD_ROOM])
+{
+	const struct arrival *arrival = &request->arrival;
+	struct process *process = request->script->process;
+	uint64_t us = (uint64_t)own_time_us(&arrival->own, clock_us());
+	size_t size = number_write(room, us / 1000, 10);
+
+	room[size] = '.';
+	for (unsigned place = 3, rest = (unsigned)(us % 1000); place > 0; place--) {
+		room[size + place] = (char)('0' + rest % 10);
+		rest /= 10;
+	}
+	room[size + 4] = '\0';
+	if (arrival->own_routing_us < 0)
+		return;
+	process->overhead_count++;
+	process->overhead_routing_us += (uint64_t)arrival->own_routing_us;
+	process->overhead_us += us;
 }
 
 static struct bytes text_of(const char *text)

@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <lauxlib.h>
 
-#include "base/clock.h"
 #include "script/api.h"
 #include "script/attempt_inside.h"
 #include "script/process.h"
@@ -142,11 +141,11 @@ struct gate *attempt_take(lua_State *L, int index, struct health *health[2])
 static int l_accept(lua_State *L)
 {
 	struct attempt *attempt = attempt_check(L, 1);
-	int64_t now_us = clock_us();
-	double seconds = (double)now_us / 1e6 - luaL_checknumber(L, 2);
+	double seconds = (double)attempt->changed_us / 1e6 - luaL_checknumber(L, 2);
 
 	if (attempt->target)
-		health_latency(attempt->target, seconds * 1000, now_us / 1000);
+		health_latency(attempt->target, seconds * 1000,
+			attempt->changed_us / 1000);
 	lua_pushnumber(L, seconds);
 	return 1;
 }

@@ -33,6 +33,7 @@ struct attempt {
 	struct fiber *fiber;
 	uint64_t ticket;
 	struct turn_task wake; /* something has changed */
+	int64_t changed_us;    /* the last time */
 	struct event *timer;   /* the end of a wait with a time, made at first use */
 	bool is_late;
 };

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <lauxlib.h>
 
+#include "base/clock.h"
 #include "script/api.h"
 #include "script/api_look.h"
 #include "script/attempt_inside.h"
@@ -127,6 +128,16 @@ static int push_wanted(lua_State *L, struct attempt *attempt)
 	return 0;
 }
 
+/* came_us: what it was for is here; or nobody waits any more. */
+static void end_wait(struct attempt *attempt, int64_t came_us)
+{
+	attempt->want = WANT_NOTHING;
+	attempt->ticket = 0;
+	if (attempt->timer)
+		evtimer_del(attempt->timer);
+	arrival_provider_came(attempt->request, came_us);
+}
+
 static void wake(struct attempt *attempt)
 {
 	int count;
@@ -138,10 +149,7 @@ static void wake(struct attempt *attempt)
 		return;
 	uint64_t ticket = attempt->ticket;
 
-	attempt->want = WANT_NOTHING;
-	attempt->ticket = 0;
-	if (attempt->timer)
-		evtimer_del(attempt->timer);
+	end_wait(attempt, attempt->changed_us);
 	fiber_resume(attempt->fiber, ticket, count); /* may free the attempt */
 }
 
@@ -149,6 +157,7 @@ void attempt_on_change(struct gate *gate, void *arg)
 {
 	struct attempt *attempt = arg;
 
+	attempt->changed_us = clock_us();
 	/* In flight means that the provider still works: not that we still read. */
 	if (gate_is_ended(gate))
 		attempt_stop_counting(attempt);
@@ -168,17 +177,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	attempt->is_late = true;
+	attempt->changed_us = clock_us();
 	wake(attempt);
 }
 
 static void cancel_wait(void *arg)
 {
-	struct attempt *attempt = arg;
-
-	attempt->want = WANT_NOTHING;
-	attempt->ticket = 0;
-	if (attempt->timer)
-		evtimer_del(attempt->timer);
+	end_wait(arg, clock_us());
 }
 
 /* seconds_at: index of the argument that bounds the wait, or 0. */
@@ -204,6 +209,7 @@ static int wait_for(lua_State *L, struct attempt *attempt, enum want want, int s
 		evtimer_add(attempt->timer, &after);
 	}
 	attempt->ticket = fiber_wait(L, cancel_wait, attempt);
+	arrival_await_provider(attempt->request);
 	/* The arguments stay on the stack: a look is in use until the wait is over. */
 	return lua_yield(L, lua_gettop(L));
 }

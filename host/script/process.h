@@ -55,6 +55,11 @@ struct process {
 	_Atomic bool are_full[WORKERS_MAX + 1]; /* their Lua states: state_is_full() */
 	_Atomic uint64_t late_count; /* times that the watchdog found a worker late */
 	_Atomic uint64_t tallies[TALLY_COUNT]; /* what the library counts */
+	/* Answers for which a provider was asked, and what neap itself took for them up to
+	 * their heads: in all, and until a provider was first waited for. */
+	_Atomic uint64_t overhead_count;
+	_Atomic uint64_t overhead_us;
+	_Atomic uint64_t overhead_routing_us;
 };
 
 /* Opens the storage folder with all that lies in it. What was opened when it fails is

@@ -79,6 +79,7 @@ static void on_request(struct exchange *exchange, void *arg)
 		 * first the token is checked. */
 		if (is_prefetched(exchange)) {
 			arrival_begin(request); /* the wait for it is the request's */
+			arrival_await_client(request);
 			request->is_receiving = true;
 			exchange_receive(exchange);
 			return;
@@ -121,6 +122,7 @@ static void on_body(struct exchange *exchange, const char *data, size_t size, vo
 /* The body has arrived or never will: goes on with whoever waits for it. */
 static void end_body(struct request *request)
 {
+	arrival_client_came(request);
 	request->is_received = true;
 	if (request->receive_ticket) {
 		uint64_t ticket = request->receive_ticket;
@@ -162,6 +164,7 @@ static void on_fault(struct exchange *exchange, int status, const char *message,
 	if (request->fiber || request->answer_status)
 		return; /* the fiber has not asked for the body, and answers without it */
 	turn_cancel(&request->start);
+	arrival_client_came(request);
 	L = state_lua(generation_state(request->generation));
 	request_push_call(request, CALL_FAULT);
 	lua_pushinteger(L, status);

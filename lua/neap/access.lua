@@ -52,7 +52,8 @@ function access.cors_fields(cors, handle)
   if not origin or not access.allows_origin(cors, origin) then return NONE end
   return {
     "access-control-allow-origin", origin, "vary", "Origin", "access-control-expose-headers",
-    "x-request-id, x-conversation-id, x-neap-provider, x-neap-attempts, x-neap-trace, retry-after",
+    "x-request-id, x-conversation-id, x-neap-provider, x-neap-attempts, x-neap-overhead-ms, "
+      .. "x-neap-trace, x-neap-upstream-request-id, retry-after",
   }
 end
 
