@@ -1,5 +1,6 @@
 /* main.c - from the command line to one of neap's commands. */
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -153,12 +154,26 @@ static void raise_file_limit(void)
 	}
 }
 
+/* A standard descriptor that comes closed would be that of the next file which is opened:
+ * the log would be written into the storage. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	char home[8300];
 	struct err err;
 
+	fill_standard_descriptors();
 	if (options_parse(&options, argc, argv, &err) != 0) {
 		fprintf(stderr, "neap: %s\n\n%s", err.text, options_help);
 		return EXIT_USAGE;

@@ -1,12 +1,14 @@
 /* The command line: serve, check, test, version. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readlinkSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { group, provider } from "./support/lua.mjs";
-import { root, run, serve } from "./support/neap.mjs";
-import { folder } from "./support/story.mjs";
+import { get } from "./support/client.mjs";
+import { binary, root, run, serve } from "./support/neap.mjs";
+import { folder, free_port, later, until } from "./support/story.mjs";
 
 const config = (t, text) => {
   const file = path.join(folder(t), "router.lua");
@@ -313,4 +315,26 @@ token "laptop" { secret = "a-secret-of-some-length", groups = { "pool" }, provid
     ),
   ]);
   assert.equal(ended.code, 0, ended.text);
+});
+
+test("descriptors that come closed do not become those of neap's files", async (t) => {
+  const port = await free_port();
+  const file = config(t, `listen = "127.0.0.1:${port}"\n`);
+  const script = 'exec "$0" serve -c "$1" <&- >&- 2>&-';
+  const child = spawn("sh", ["-c", script, binary, file], { stdio: "ignore" });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  later(t, () => child.kill("SIGKILL"));
+  const at = { url: `http://127.0.0.1:${port}`, port };
+  await until(
+    () =>
+      get(at, "/readyz").then(
+        (answer) => answer.status === 200,
+        () => false,
+      ),
+    () => "neap to be ready",
+  );
+  for (const number of [0, 1, 2])
+    assert.equal(readlinkSync(`/proc/${child.pid}/fd/${number}`), "/dev/null", String(number));
+  child.kill("SIGTERM");
+  assert.equal(await ended, 0);
 });
