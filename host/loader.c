@@ -59,6 +59,45 @@ static int read_stored(struct process *process, struct stored **out, struct buf 
 	return rc;
 }
 
+static char *copy_text(const char *text)
+{
+	return text ? xstrdup(text) : NULL;
+}
+
+static struct fixed_settings fix(const struct generation_settings *settings)
+{
+	return (struct fixed_settings) {
+		.listen = copy_text(settings->listen),
+		.admin_listen = copy_text(settings->admin_listen),
+		.storage = copy_text(settings->storage),
+		.worker_count = settings->worker_count,
+		.spool_max = settings->spool_max,
+		.has_journal = settings->has_journal,
+		.has_tls = settings->certificate != NULL,
+	};
+}
+
+/* Without a token neap serves this machine alone. Lua holds the address that router.lua names
+ * now against that; the one that neap listens on is still that of the start. */
+static int check_listeners(const struct loader *loader,
+	const struct generation_settings *settings, struct buf *errors)
+{
+	const char *listen = loader->fixed.listen;
+	char host[256];
+	struct err err;
+	int port;
+
+	if (!listen || settings->has_tokens ||
+		(address_parse(listen, host, sizeof(host), &port, &err) == 0 &&
+			address_is_loopback(host)))
+		return 0;
+	buf_printf(errors,
+		"%s: without a token neap serves loopback only, and it listens on %s until "
+		"it is started anew\n",
+		loader->config, listen);
+	return -EINVAL;
+}
+
 int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	struct buf *errors)
 {
@@ -73,6 +112,9 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	sources_set_stored(sources, stored);
 	rc = generation_build(&out->own, sources, GENERATION_CLIENTS, loader->config, id,
 		errors);
+	if (rc != 0)
+		goto fail;
+	rc = check_listeners(loader, generation_settings(out->own), errors);
 	if (rc != 0)
 		goto fail;
 	if (!worker_count) {
@@ -94,6 +136,8 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	rc = load_tls(generation_settings(out->own), &out->tls, errors);
 	if (rc != 0)
 		goto fail;
+	if (!loader->last_id)
+		loader->fixed = fix(generation_settings(out->own));
 	loader->last_id = id;
 	sources_free(sources);
 	stored_free(stored);
@@ -116,6 +160,14 @@ void loaded_clear(struct loaded *loaded)
 		generation_unref(loaded->own);
 	tls_unref(loaded->tls);
 	*loaded = (struct loaded) { 0 };
+}
+
+void loader_clear(struct loader *loader)
+{
+	free(loader->fixed.listen);
+	free(loader->fixed.admin_listen);
+	free(loader->fixed.storage);
+	loader->fixed = (struct fixed_settings) { 0 };
 }
 
 void loader_configure_log(const struct generation_settings *settings)
@@ -149,16 +201,18 @@ static bool is_same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-void loader_warn_of_fixed(const struct generation_settings *old,
+void loader_warn_of_fixed(const struct loader *loader,
 	const struct generation_settings *now)
 {
-	if (strcmp(old->listen, now->listen) != 0 ||
-		!is_same_text(old->admin_listen, now->admin_listen) ||
-		strcmp(old->storage, now->storage) != 0 ||
-		old->worker_count != now->worker_count ||
-		old->spool_max != now->spool_max ||
-		old->has_journal != now->has_journal ||
-		!old->certificate != !now->certificate)
+	const struct fixed_settings *fixed = &loader->fixed;
+
+	if (strcmp(fixed->listen, now->listen) != 0 ||
+		!is_same_text(fixed->admin_listen, now->admin_listen) ||
+		strcmp(fixed->storage, now->storage) != 0 ||
+		fixed->worker_count != now->worker_count ||
+		fixed->spool_max != now->spool_max ||
+		fixed->has_journal != now->has_journal ||
+		fixed->has_tls != (now->certificate != NULL))
 		log_warn("config",
 			"listen, admin, storage, workers, spool, journal and whether there is "
 			"tls change with a restart only");

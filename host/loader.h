@@ -15,6 +15,17 @@ struct generation;
 struct generation_settings;
 struct tls;
 
+/* What router.lua said at the first load and a restart alone can change. */
+struct fixed_settings {
+	char *listen; /* NULL before the first load */
+	char *admin_listen;
+	char *storage;
+	int worker_count;
+	uint64_t spool_max;
+	bool has_journal;
+	bool has_tls;
+};
+
 struct loader {
 	const char *home;   /* the program's folder */
 	const char *config; /* the path of router.lua */
@@ -22,6 +33,7 @@ struct loader {
 	/* Whose storage is read; opened after the peek and before the first load. */
 	struct process *process;
 	bool has_admin;
+	struct fixed_settings fixed;
 };
 
 /* What one load gives: a generation for the loader itself, whose settings are in force, and
@@ -45,10 +57,11 @@ int loader_load(struct loader *loader, struct loaded *out, int worker_count,
 	struct buf *errors);
 /* Gives up what a load made and nobody took. */
 void loaded_clear(struct loaded *loaded);
+void loader_clear(struct loader *loader);
 /* Log format and level as router.lua wants them. */
 void loader_configure_log(const struct generation_settings *settings);
-/* Warns where a reload has other words than before that only a restart can follow. */
-void loader_warn_of_fixed(const struct generation_settings *old,
+/* Warns where a reload has other words than the process that only a restart can follow. */
+void loader_warn_of_fixed(const struct loader *loader,
 	const struct generation_settings *now);
 /* For a reload that a change of what is stored asks for: -EINVAL where it leaves out what the
  * settings in force do not; errors gets it. */

@@ -294,6 +294,7 @@ static void close_server(struct server *server)
 		close(server->reload_fd);
 	if (server->loaded)
 		generation_unref(server->loaded);
+	loader_clear(&server->loader);
 }
 
 /* A reload that is asked for while neap starts waits until it has started: neap import finds

@@ -82,8 +82,7 @@ void server_reload(struct server *server, const char *cause)
 		refuse(server, cause, &waiting, &errors);
 		return;
 	}
-	loader_warn_of_fixed(generation_settings(server->loaded),
-		generation_settings(fresh.own));
+	loader_warn_of_fixed(&server->loader, generation_settings(fresh.own));
 	loader_configure_log(generation_settings(fresh.own));
 	if (server->process.journal)
 		journal_set_retention(server->process.journal,

@@ -153,3 +153,32 @@ const banner = (neap, line) => {
     (value) => typeof value === "string" && /\bcurl /.test(value),
   );
 };
+
+test("without a token a reload opens nothing: an address changes with a restart only", async (t) => {
+  const rest = group("pool", ["a"]) + provider("a", await upstream(t));
+  const inside = (port) => `listen = "127.0.0.1:${port}" workers = 1\n`;
+  const neap = await serve(
+    t,
+    'listen = ":PORT" workers = 1\n' + rest + token("laptop", { secret: "laptop-secret-0123456789" }),
+    { whole: true },
+  );
+  neap.write("router.lua", inside(neap.port) + rest);
+  await neap.reload_refused(/serves loopback only, and it listens on :\d+ until it is started anew/);
+  assert.equal((await chat(neap, say("pool"))).status, 401);
+
+  await t.test("what changes with a restart only is said at each load, and not where nothing does", async () => {
+    const secret = token("laptop", { secret: "laptop-secret-0123456789" });
+    neap.write("router.lua", inside(neap.port) + rest + secret);
+    const words = /with a restart only/;
+    for (let round = 0; round < 2; round++) {
+      const from = neap.lines.length;
+      await neap.reload();
+      await neap.says(words, from);
+    }
+    neap.write("router.lua", `listen = ":${neap.port}" workers = 1\n${rest}${secret}`);
+    const from = neap.lines.length;
+    await neap.reload();
+    await neap.says(/in force/, from);
+    assert.ok(!neap.lines.slice(from).some((line) => words.test(line)), neap.tail());
+  });
+});
