@@ -46,24 +46,27 @@ function access.allows_origin(cors, origin)
   return false
 end
 
---- The CORS fields of an answer, a flat list.
+--- The CORS fields of an answer, a flat list. A page reads all others, too: SDKs in browsers go by
+--- x-should-retry and retry-after-ms, people by the limits of a provider.
 function access.cors_fields(cors, handle)
   local origin = handle:header("origin")
   if not origin or not access.allows_origin(cors, origin) then return NONE end
-  return {
-    "access-control-allow-origin", origin, "vary", "Origin", "access-control-expose-headers",
-    "x-request-id, x-conversation-id, x-neap-provider, x-neap-attempts, x-neap-overhead-ms, "
-      .. "x-neap-trace, x-neap-upstream-request-id, retry-after",
-  }
+  return { "access-control-allow-origin", origin, "vary", "Origin",
+    "access-control-expose-headers", "*" }
 end
 
---- Answers a preflight.
+local function methods_of(of, route)
+  if route then return route.GET and "GET, HEAD" or "POST" end
+  return of.handle:header("access-control-request-method") or "POST"
+end
+
+--- Answers a preflight. Without a route, too: else the page would hear of CORS, and not of the 404.
 function access.preflight(of, route)
   local fields = { "x-request-id", of.handle:id() }
   for _, value in ipairs(of.cors) do fields[#fields + 1] = value end
   if #of.cors > 0 then
     local asked = of.handle:header("access-control-request-headers")
-    for _, value in ipairs { "access-control-allow-methods", route.GET and "GET, HEAD" or "POST",
+    for _, value in ipairs { "access-control-allow-methods", methods_of(of, route),
       "access-control-allow-headers", asked or "authorization, content-type",
       "access-control-max-age", "600" } do
       fields[#fields + 1] = value

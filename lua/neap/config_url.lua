@@ -88,12 +88,16 @@ function urls.proxy(check, value, place)
   check:fail(place, ("%s must be http, https, socks5 or socks5h://HOST:PORT"):format(place.title))
 end
 
---- An origin as a browser sends it, or "*".
+local USUAL_PORT = { http = ":80$", https = ":443$" }
+
+--- An origin as a browser sends it: without the usual port; or "*".
 ---@type neap.config.kind
 function urls.origin(check, value, place)
   if value == "*" then return value end
   local scheme, user, _, _, rest = split(type(value) == "string" and value or "")
-  if scheme and not user and rest == "" then return value:lower() end
+  if scheme and not user and rest == "" then
+    return (value:lower():gsub(USUAL_PORT[scheme] or "^$", ""))
+  end
   check:fail(place, ("%s must be an origin such as \"https://app.example\" (no path), or \"*\"")
     :format(place.title))
 end

@@ -197,7 +197,7 @@ function router.serve(handle)
   local route = routes[path] or model_route(path)
   if known.cors then
     of.cors = access.cors_fields(known.cors, handle)
-    if method == "OPTIONS" and route then return access.preflight(of, route) end
+    if method == "OPTIONS" and (route or of.cors[1]) then return access.preflight(of, route) end
   end
   -- Whoever watches over neap asks each second: a line for each would bury the others.
   if route then

@@ -9,9 +9,9 @@ import { upstream } from "./support/upstream.mjs";
 const SECRET = "client-secret-0123456789",
   APP = "https://app.example";
 const PATH = "/v1/chat/completions";
-const preflight = async (neap, origin) =>
+const preflight = async (neap, origin, path = PATH) =>
   (
-    await open(neap, PATH, {
+    await open(neap, path, {
       method: "OPTIONS",
       headers: {
         origin,
@@ -66,5 +66,20 @@ test("on for one origin", async (t) => {
     APP,
     "a page can read why it was refused",
   );
+  assert.equal(
+    refused.headers["access-control-expose-headers"],
+    "*",
+    "an SDK in a page reads x-should-retry and its kind",
+  );
   assert.deepEqual(allowed(await preflight(neap, "https://evil.example")), []);
+
+  await t.test("a page that asks for a path that is not there hears so", async () => {
+    const asked = await preflight(neap, APP, "/v1/embeddings");
+    assert.equal(asked.status, 204, asked.text);
+    assert.equal(asked.headers["access-control-allow-origin"], APP);
+    assert.equal(asked.headers["access-control-allow-methods"], "POST");
+    const evil = await preflight(neap, "https://evil.example", "/v1/embeddings");
+    assert.equal(evil.status, 401);
+    assert.deepEqual(allowed(evil), []);
+  });
 });

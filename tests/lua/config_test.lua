@@ -79,6 +79,8 @@ test("the top words", function()
   test.equal(good("journal = false").journal, false)
   test.equal(good("cors = false").cors, nil)
   test.equal(good("cors = { \"*\" }").cors, { "*" })
+  test.equal(good([[cors = { "HTTPS://b.example:443", "http://[::1]:80", "http://c:443" }]]).cors,
+    { "https://b.example", "http://[::1]", "http://c:443" })
   test.equal(good("spool = 5").spool, 5)
 end)
 
