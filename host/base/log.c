@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -31,6 +33,16 @@ static _Atomic uint64_t dropped;
 static _Atomic bool is_text_chosen = true;
 static _Atomic int least_level = LOG_INFO;
 
+/* Whoever shares standard error may have made it non-blocking: a full pipe is waited for. */
+static bool may_go_on(int error)
+{
+	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (error == EAGAIN)
+		poll(&out, 1, -1);
+	return error == EAGAIN || error == EINTR;
+}
+
 static void write_all(const char *data, size_t size)
 {
 	background_begin_steps();
@@ -38,8 +50,13 @@ static void write_all(const char *data, size_t size)
 		size_t piece = size < PIECE_SIZE ? size : PIECE_SIZE;
 		ssize_t written = write(STDERR_FILENO, data, piece);
 
-		if (written <= 0)
-			return; /* nobody reads it: there is nowhere to complain */
+		if (written < 0 && may_go_on(errno))
+			continue;
+		if (written <= 0) { /* such as a full disk */
+			for (; size; size--)
+				dropped += *data++ == '\n';
+			return;
+		}
 		data += written;
 		size -= (size_t)written;
 		background_give_way();
