@@ -199,7 +199,7 @@ function words.run(text, run_protected)
   -- Without what is empty at its end, so that a missing "}" is told with the last line. One pattern
   -- over all of a long text would take too many steps.
   local last = #text
-  while text:find("^%s", last) do last = last - 1 end
+  while last > 0 and text:find("^%s", last) do last = last - 1 end
   local chunk, message = loadstring(text:sub(1, last), CHUNK)
   if not chunk then
     note_lua_error(script, message)

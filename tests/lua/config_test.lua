@@ -108,6 +108,12 @@ test("unknown words: each once, and the rest is checked", function()
   refuses("provider = 1", { [1] = "not set with =" })
 end)
 
+test("a file with nothing in it is one of defaults", function()
+  for _, text in ipairs { "", "\n", " \r\n\t\n", "\239\187\191\n", "-- nothing\n\n" } do
+    test.equal(good(text).listen, "127.0.0.1:8080")
+  end
+end)
+
 test("Lua errors: syntax, running, compiled code", function()
   refuses("listen = \":1\"\ngroup {{{\n", { [2] = "end of the file" })
   refuses("workers = 0\nlocal x = nil\nx.y = 1", { [1] = "workers", [3] = "x" })
