@@ -67,6 +67,11 @@ end
 ---@return boolean
 function Check:is_set(value) return (self.getenv(value.name) or "") ~= "" end
 
+--- Whether it is a variable that is not set.
+function Check:is_unset(value)
+  return words.is_value(value) and value.kind == "env" and not self:is_set(value)
+end
+
 function Check:is_looked_up(value) return words.is_value(value) end
 
 --- The value itself, or what an env or file holds; nil if that is not set. Then where it stands

@@ -145,7 +145,8 @@ local function models(check, value, place)
 end
 
 local key_fields = record({ secret = fields.secret(), id = text,
-  balance = number { what = "a number" } }, { secret = "secret = env \"NAME\"" })
+  balance = number { what = "a number" } }, { secret = "secret = env \"NAME\"" },
+  { secret = true })
 
 --- One key. Its default id is where it comes from: the variable's name, or its place in the list.
 local function read_key(check, provider, index, given, place)
@@ -215,7 +216,7 @@ local function provider_fields(check, name, dialect)
     forward = list(fields.forwarded),
     options = OPTIONS[dialect] or fields.plain,
     balance = balance,
-  }, { dialect = "such as dialect = \"openai\"", url = "its base URL" })
+  }, { dialect = "such as dialect = \"openai\"", url = "its base URL" }, { url = true })
 end
 
 local function filled(given, defaults)
@@ -270,6 +271,7 @@ local function chain_entry(check, value, place)
     settings = check:take(fields.plain, value.settings, place)
     if value.settings ~= nil and type(settings) ~= "table" then
       check:fail(place, ("%s: settings are a table: use(\"name\", { … })"):format(place.title))
+      settings = nil
     end
     value = value.name
   end
@@ -413,16 +415,8 @@ end
 ---@param declaration neap.config.declaration
 ---@return table? token
 function config_check.token(check, declaration)
-  local place = check:place(declaration)
-  local token = check:take(token_fields, declaration.fields, place)
-  if not token then return nil end
-  local secret = declaration.fields.secret
-  if words.is_value(secret) and secret.kind == "env" and not token.secret
-    and not check:is_set(secret) then
-    check:fail(place:at(secret.line), ("%s has no secret: the variable %s is not set")
-      :format(place.title, secret.name))
-  end
-  return finish_token(token, declaration)
+  local token = check:take(token_fields, declaration.fields, check:place(declaration))
+  return token and finish_token(token, declaration)
 end
 
 --- A token of which a digest is kept and no secret.

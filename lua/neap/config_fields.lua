@@ -21,8 +21,8 @@ local function shown(value)
 end
 fields.shown = shown
 
-local function must_be(check, place, what, value)
-  check:fail(place, ("%s must be %s, not %s"):format(place.title, what, shown(value)))
+local function must_be(check, place, what, value, as)
+  check:fail(place, ("%s must be %s, not %s"):format(place.title, what, as or shown(value)))
 end
 
 local function has_control(text) return text:find("%c") ~= nil end
@@ -49,7 +49,7 @@ end
 --- A text of one line that is not empty.
 function fields.text(check, value, place)
   if type(value) == "string" and value ~= "" and not has_control(value) then return value end
-  must_be(check, place, "a text of one line", value)
+  must_be(check, place, "a text of one line", value, value == "" and "empty")
 end
 
 --- A text that is a secret; min: of one that a client shows in a header, its least size.
@@ -157,12 +157,15 @@ function fields.map(kind, key_problem)
   end
 end
 
---- A table of these fields and no others. required: { name = what is missing without it }.
+--- A table of these fields and no others. required: { name = what is missing without it };
+--- may_be_unset: which of these may be a variable that is not set.
 ---@param spec table<string, neap.config.kind>
 ---@param required table<string, string>?
+---@param may_be_unset table<string, boolean>?
 ---@return neap.config.kind
-function fields.record(spec, required)
+function fields.record(spec, required, may_be_unset)
   local names = suggest.sorted(spec)
+  required, may_be_unset = required or {}, may_be_unset or {}
   return function(check, value, place)
     if type(value) ~= "table" then return must_be(check, place, "a table: { … }", value) end
     local result = {}
@@ -175,9 +178,14 @@ function fields.record(spec, required)
       end
     end
     for _, name in ipairs(names) do
-      if value[name] ~= nil then
-        result[name] = check:take(spec[name], value[name], place:field(name))
-      elseif required and required[name] then
+      local given = value[name]
+      if given ~= nil then
+        result[name] = check:take(spec[name], given, place:field(name))
+        if required[name] and not may_be_unset[name] and check:is_unset(given) then
+          check:fail(place:at(given.line), ("%s has no %s: the variable %s is not set")
+            :format(place.title, name, given.name))
+        end
+      elseif required[name] then
         check:fail(place, ("%s has no %s: %s"):format(place.title, name, required[name]))
       end
     end

@@ -94,8 +94,8 @@ local USUAL_PORT = { http = ":80$", https = ":443$" }
 ---@type neap.config.kind
 function urls.origin(check, value, place)
   if value == "*" then return value end
-  local scheme, user, _, _, rest = split(type(value) == "string" and value or "")
-  if scheme and not user and rest == "" then
+  local scheme, user, host, _, rest = split(type(value) == "string" and value or "")
+  if scheme and not user and rest == "" and not host:find("*", 1, true) then
     return (value:lower():gsub(USUAL_PORT[scheme] or "^$", ""))
   end
   check:fail(place, ("%s must be an origin such as \"https://app.example\" (no path), or \"*\"")

@@ -139,6 +139,13 @@ test("check", async (t) => {
     );
   });
 
+  await t.test("settings that are no table are told with their line, and nothing else is", async (t) => {
+    const file = config(t, 'group "x" {\n  policies = { use("echo", 5) } }\n');
+    const ended = await run(t, ["check", "-c", file]);
+    assert.equal(ended.code, 78, ended.text);
+    assert.match(ended.text, /^\S*router\.lua:2: .*settings are a table: .*\n$/);
+  });
+
   await t.test("for all addresses without a token: the line of listen", async (t) => {
     const file = config(t, '-- mine\n\nlisten = ":8080"\ngroup "x" { policies = { "none" } }\n');
     const ended = await run(t, ["check", "-c", file]);

@@ -91,6 +91,8 @@ test("top words that are wrong", function()
   refuses("workers = 1.5\nwatch = 1\nspool = \"20 apples\"",
     { [1] = "workers", [2] = "watch must be true or false, not 1", [3] = "spool.*20G" })
   refuses("cors = { \"app.example\" }", { [1] = "cors.*origin" })
+  refuses("cors = \"https://*.example\"", { [1] = "cors must be an origin" })
+  refuses("storage = \"\"", { [1] = "storage must be a text of one line, not empty" })
   refuses("drain_timeout = 604801", { [1] = "drain_timeout .* from 0 to 604800 .*, not 604801" })
   local limits = "group \"g\" { policies = {}, limits = { tokens_per_day = %s } }"
   refuses(limits:format "1.5", { [1] = "tokens_per_day must be a whole number from 1 on, not 1.5" })
@@ -99,6 +101,19 @@ test("top words that are wrong", function()
   refuses("tls = { certificate = \"no.pem\",\n  key = \"/k.pem\" }", { [1] = "no.pem: No such" })
   refuses("tls = { key = \"/k.pem\" }", { [1] = "no certificate" })
   refuses("admin = { listen = \"127.0.0.1:8080\" }", { [1] = "same address" })
+end)
+
+test("what is needed and comes from a variable that is not set is missing", function()
+  refuses("tls = { certificate = \"/c.pem\", key = env \"UNSET\" }",
+    { [1] = "tls has no key: the variable UNSET is not set" })
+  refuses("admin = { listen = env \"EMPTY\" }",
+    { [1] = "admin has no listen: the variable EMPTY is not set" })
+  refuses("provider \"a\" {\n  dialect = env \"UNSET\", url = \"http://h\" }",
+    { [2] = "no dialect: the variable UNSET is not set" })
+  refuses(provider() .. "group \"g\" { targets = {\n{ \"a\",\nenv \"UNSET\" } } }",
+    { [3] = "targets%[1%] has no model: the variable UNSET is not set" })
+  local off = good("provider \"a\" { dialect = \"openai\", url = env \"UNSET\", keyless = true }")
+  test.equal(off.providers[1].is_on, false)
 end)
 
 test("unknown words: each once, and the rest is checked", function()
