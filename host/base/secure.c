@@ -20,10 +20,13 @@ static int failure(SSL *ssl, int result)
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	default:
+		result = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST
+			? -EPROTONOSUPPORT
+			: -ECONNRESET;
 		/* A session that has failed must not be told to end properly. */
 		SSL_set_quiet_shutdown(ssl, 1);
 		ERR_clear_error();
-		return -ECONNRESET;
+		return result;
 	}
 }
 

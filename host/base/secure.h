@@ -12,7 +12,7 @@
 struct ssl_st;
 
 /* Bytes read; 0: the other side has properly ended; -EAGAIN; or another negative errno,
- * for an end that was not announced too. */
+ * for an end that was not announced too; -EPROTONOSUPPORT: it speaks HTTP in clear. */
 ssize_t secure_read(struct ssl_st *ssl, void *room, size_t size);
 /* Bytes taken, perhaps fewer than there are, or a negative errno, -EAGAIN among them. What
  * was not taken must be offered again, and perhaps more behind it. */

@@ -22,7 +22,7 @@ struct tls {
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size,
 	const unsigned char *offered, unsigned int offered_size, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	static const unsigned char ours[] = "\x08http/1.1\x08http/1.0";
 	unsigned char *chosen;
 
 	(void)ssl, (void)arg;

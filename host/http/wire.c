@@ -14,12 +14,28 @@ void wire_open(struct wire *wire, int fd, struct tls *tls)
 	wire->ssl = tls ? tls_accept(tls, fd) : NULL;
 }
 
+/* Who has written http for https would see the connection end, and nothing that says why. */
+static void point_to_tls(int fd)
+{
+	static const char text[] =
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+		"Content-Length: 125\r\nConnection: close\r\n\r\n"
+		"{\"error\":{\"message\":\"this port speaks TLS: ask for https, not http\","
+		"\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}";
+
+	send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
+}
+
 ssize_t wire_read(struct wire *wire, const struct iovec *parts, size_t count)
 {
 	ssize_t got;
 
-	if (wire->ssl)
-		return secure_read(wire->ssl, parts[0].iov_base, parts[0].iov_len);
+	if (wire->ssl) {
+		got = secure_read(wire->ssl, parts[0].iov_base, parts[0].iov_len);
+		if (got == -EPROTONOSUPPORT)
+			point_to_tls(wire->fd);
+		return got;
+	}
 	do
 		got = count == 1 ? recv(wire->fd, parts[0].iov_base, parts[0].iov_len, 0)
 				 : readv(wire->fd, parts, (int)count);

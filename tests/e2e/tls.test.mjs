@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
+import tls from "node:tls";
 import { certificate } from "./support/certificate.mjs";
 import { chat, get, open_chat, say, start } from "./support/client.mjs";
 import { group, lua, provider } from "./support/lua.mjs";
@@ -58,15 +59,38 @@ test("the listener", async (t) => {
     assert.ok(took <= within(100), `closed after ${took} ms`);
   });
 
-  await t.test("plain HTTP on the TLS port ends, and harms nobody", async () => {
+  await t.test("plain HTTP on the TLS port is told so, and harms nobody", async () => {
     const socket = net.connect(neap.port, "127.0.0.1");
-    socket.on("error", () => {});
+    let heard = "";
+    socket.on("error", () => {}).on("data", (data) => (heard += data));
     socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     await soon(
-      new Promise((resolve) => socket.on("close", resolve).resume()),
+      new Promise((resolve) => socket.on("close", resolve)),
       "the plain connection to be closed",
     );
+    const [head, body] = heard.split("\r\n\r\n");
+    assert.match(head, /^HTTP\/1\.1 400 /);
+    assert.equal(Number(/Content-Length: (\d+)/.exec(head)[1]), body.length);
+    assert.match(JSON.parse(body).error.message, /TLS.*https/);
     assert.equal((await get(neap, "/healthz")).status, 200);
+  });
+
+  await t.test("a client of HTTP/1.0 that says so in the handshake is served", async () => {
+    const socket = tls.connect({
+      port: neap.port,
+      host: "127.0.0.1",
+      ca: made.cert,
+      ALPNProtocols: ["http/1.0"],
+    });
+    let heard = "";
+    socket.on("data", (data) => (heard += data));
+    socket.write("GET /healthz HTTP/1.0\r\n\r\n");
+    await soon(
+      new Promise((resolve, reject) => socket.on("close", resolve).on("error", reject)),
+      "the answer and its end",
+    );
+    assert.equal(socket.alpnProtocol, "http/1.0");
+    assert.match(heard, /^HTTP\/1\.1 200 /);
   });
 });
 
