@@ -135,7 +135,9 @@ void worker_drain(struct worker *worker)
 
 void worker_stop(struct worker *worker)
 {
-	event_base_loopbreak(worker->base);
+	script_break_off(worker->script);
+	/* One turn more, in which relays tell of their ends. */
+	event_base_loopexit(worker->base, NULL);
 }
 
 static void *thread_main(void *arg)

@@ -31,7 +31,7 @@ void worker_adopt(struct worker *worker, struct generation *generation);
 void worker_set_tls(struct worker *worker, struct tls *tls);
 /* Stops accepting; the thread ends when nothing is open any more. */
 void worker_drain(struct worker *worker);
-/* Ends the thread at once. */
+/* Ends the thread at once: streams break off. */
 void worker_stop(struct worker *worker);
 /* From any thread: how long Lua has been running without a pause, in microseconds; 0 if
  * it does not. */

@@ -15,6 +15,7 @@
 #include "script/record_read.h"
 #include "script/request.h"
 #include "script/spawn.h"
+#include "upstream/relay.h"
 
 static void bury_now(struct script *script)
 {
@@ -95,6 +96,17 @@ size_t script_request_count(const struct script *script)
 bool script_is_full(const struct script *script)
 {
 	return script->current && state_is_full(generation_state(script->current));
+}
+
+void script_break_off(struct script *script)
+{
+	for (struct list *at = script->requests.next; at != &script->requests;
+		at = at->next) {
+		struct request *request = CONTAINER_OF(at, struct request, link);
+
+		if (request->relay)
+			relay_break_off(request->relay, "neap was stopped");
+	}
 }
 
 void script_free(struct script *script)

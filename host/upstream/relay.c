@@ -430,6 +430,17 @@ void relay_drain(struct relay *relay, int ms)
 	transfer_resume(relay->transfer);
 }
 
+void relay_break_off(struct relay *relay, const char *why)
+{
+	if (!relay->gate)
+		return; /* its end is on its way */
+	relay->why = why;
+	if (relay->is_over)
+		finish(relay, TRANSFER_OK, false);
+	else
+		break_off(relay, TRANSFER_OK);
+}
+
 void relay_peek(const struct relay *relay, struct relay_result *result)
 {
 	*result = relay->result;

@@ -111,6 +111,9 @@ bool relay_is_free_of_pieces(const struct relay *relay);
 /* The client is gone: reads on for the kept events for at most ms and writes nothing any
  * more; the sink is not touched again. on_end comes. */
 void relay_drain(struct relay *relay, int ms);
+/* Gives the transfer up and ends as where it breaks off: the reader is told in its own
+ * protocol. why must live until on_end, which comes. */
+void relay_break_off(struct relay *relay, const char *why);
 /* What would be reported if it ended now; for a relay that is about to be closed. */
 void relay_peek(const struct relay *relay, struct relay_result *result);
 /* Stops at once; the sink is not touched; no on_end. */

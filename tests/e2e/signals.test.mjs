@@ -96,7 +96,13 @@ test("drain_timeout bounds it", async (t) => {
   assert.equal(await neap.ended(patience()), 0);
   const took = performance.now() - asked;
   assert.ok(took >= 900, `it waited for the stream (${took} ms)`);
-  await seen.whole();
+  const whole = await seen.whole();
+  assert.ok(whole.text.includes('"error"'), `the client is told: ${whole.text}`);
+  assert.ok(!whole.text.includes("[DONE]"), whole.text);
+  const line = await neap.line(whole);
+  assert.equal(line.outcome, "truncated", "nobody left");
+  assert.equal(line.status, 200);
+  assert.match(line.error, /neap was stopped/);
 });
 
 test("a second SIGTERM exits now", async (t) => {
