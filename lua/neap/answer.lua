@@ -152,6 +152,9 @@ end
 -- What the client itself did wrong comes back as it is, in whatever shape.
 local OF_CLIENT = { [400] = true, [413] = true, [422] = true }
 
+-- Besides 5xx, what clients ask for again by themselves.
+local IS_RETRIED = { [408] = true, [409] = true, [425] = true, [429] = true }
+
 --- The provider's own error, as it came, unless it is nothing that a client could read; a failure
 --- of our key becomes 503.
 local function pass_error(of, inside)
@@ -163,7 +166,7 @@ local function pass_error(of, inside)
   end
   local fields = upstream_fields(of, inside)
   -- neap has tried what there was: the client need not, unless the provider says otherwise.
-  if (status >= 500 or status == 429) and not inside.has_retry_advice then
+  if (status >= 500 or IS_RETRIED[status]) and not inside.has_retry_advice then
     add(fields, "x-should-retry", "false")
   end
   local body, kind = inside.body, "application/json"
@@ -429,7 +432,8 @@ end
 local function send_own(of, inside)
   if inside.refusal then
     return answer.refuse(of, inside.status, inside.refusal,
-      { final = inside.status >= 500 or inside.status == 429, retry_after = inside.retry_after })
+      { final = inside.status >= 500 or IS_RETRIED[inside.status],
+        retry_after = inside.retry_after })
   end
   if inside.reply then return reply(of, inside.reply, own_fields(of)) end
   return pass_failure(of, inside)

@@ -243,11 +243,14 @@ test("the openai client", async (t) => {
 });
 
 test("the client's own retries do not multiply neap's", async (t) => {
-  const up = await upstream(t);
-  const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
-  up.always(error(500, "ill"));
-  await assert.rejects(client_of(neap, { maxRetries: 2 }).chat.completions.create(say("pool")), {
-    status: 500,
-  });
-  assert.equal(up.calls.length, 1, "x-should-retry: false keeps the client from asking again");
+  for (const status of [408, 409, 500]) {
+    await t.test(`after a ${status}`, async (t) => {
+      const up = await upstream(t);
+      const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
+      up.always(error(status, "ill"));
+      const { completions } = client_of(neap, { maxRetries: 2 }).chat;
+      await assert.rejects(completions.create(say("pool")), { status });
+      assert.equal(up.calls.length, 1, "x-should-retry: false keeps the client from asking again");
+    });
+  }
 });
