@@ -112,6 +112,7 @@ local function fail(self, failure, why)
   response.close(inside)
   -- An answer that a policy refused is no answer to give up with, either.
   inside.status, inside.body = nil, nil
+  inside.refusal, inside.reply, inside.reply_text = nil, nil, nil
   inside.failure, inside.why = failure, why and tostring(why)
   return self
 end

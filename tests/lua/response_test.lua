@@ -125,6 +125,23 @@ test("fail turns an answer into a failure", function()
   test.match(run("return next(request):fail(\"nonsense\")").error, "is no failure")
 end)
 
+test("fail: what another policy has replied or refused is not sent", function()
+  for _, own in ipairs { "reply(\"mine\")", "refuse(429, \"mine\")" } do
+    local got = test.run {
+      policies = { "fails", "mine" }, targets = { "a/m" },
+      texts = {
+        fails = HEAD .. "local r = next(request):fail(\"keyword\")\n"
+          .. "self:note(\"%s %s %q\", r.status, r.failure, r:text(9, 0))\n"
+          .. "return r\nend\nreturn mine",
+        mine = HEAD .. "return request:" .. own .. "\nend\nreturn mine",
+      },
+    }
+    test.equal(got.notes, { "nil keyword \"\"" })
+    test.equal(got.status, 502)
+    test.ok(not got.body:find("mine", 1, true), got.body)
+  end
+end)
+
 test("an error answer that a policy failed is not sent when the budget is spent", function()
   local got = run([[
     next(request):fail("keyword", "because")
