@@ -6,6 +6,7 @@
 local canonical = require "neap.dialect.canonical"
 local catalog = require "neap.catalog"
 local host = require "neap.host"
+local json = require "neap.json"
 local object = require "neap.object"
 local race = require "neap.race"
 local response = require "neap.response"
@@ -22,6 +23,8 @@ local JSON_MAX = 1024 * 1024 -- bytes; more is never decoded for a policy
 -- The same: to build them takes a part of the time that a run may take, whoever the client is.
 local VALUES_MAX = 40000
 local UNPACK_MAX = 4000 -- elements at once, of which a stack has room for some 8000
+
+local WAIT_MAX = 1e9 -- seconds that a client is told to wait; more are as good as for ever
 
 local NONE = {}
 -- What has no value yet: in a constructor it makes room.
@@ -196,10 +199,13 @@ local function check_headers(headers)
 end
 
 local function check_members(set)
-  for name in pairs(set) do
+  for name, value in pairs(set) do
     if type(name) ~= "string" or not name:find("^[%w_.$-]+$") then
       error(("\"%s\" is no name of a member"):format(tostring(name)), 4)
     end
+    -- It is encoded by the attempt, where no line of the policy's is near.
+    local is_good, problem = pcall(json.encode, value)
+    if not is_good then error(("the member %s: %s"):format(name, problem), 4) end
   end
 end
 
@@ -267,11 +273,11 @@ end
 
 local function refuse(self, status, message, retry_after)
   local inside = object.check(Request, self, "the request")
-  if type(status) ~= "number" or not (status >= 400 and status <= 599) then
+  if type(status) ~= "number" or not (status >= 400 and status <= 599) or status % 1 ~= 0 then
     error("refuse takes a status from 400 to 599", 2)
   end
   local wait = tonumber(retry_after)
-  if wait and not (wait >= 0 and wait < math.huge) then wait = nil end
+  if wait and not (wait >= 0 and wait <= WAIT_MAX) then wait = nil end
   return response.refusal(inside[CONTEXT], status, tostring(message or ""), wait)
 end
 
