@@ -67,10 +67,12 @@ local function find_instance(of_chain, name)
 end
 
 --- A problem with the policy's own place. What is raised in a tail call, such as
---- `return request:reply(5)`, has that of whoever called the policy: run's place stands for it.
+--- `return request:reply(5)`, has that of whoever called the policy, and a table or a text that was
+--- raised with level 0 has none: run's place stands for it.
 local function with_place(group, layer, problem)
   local text = problem:match("^[^%s:]*neap/chain%.lua:%d+: (.*)$")
     or problem:match("^[^%s:]*neap/race%.lua:%d+: (.*)$")
+    or (not problem:find("^[^%s:]+:%d+: ") and problem)
   if not text then return problem end
   local instance = find_instance(group.chain, layer) or find_instance(group.fallback, layer)
   return instance and ("%s: %s"):format(instance.place, text) or problem

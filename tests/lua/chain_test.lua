@@ -125,6 +125,14 @@ test("what a policy raises may have a text that raises", function()
   test.equal(run.status, 500)
 end)
 
+test("what is raised without a place has run's", function()
+  for raised, problem in pairs { ["{}"] = "an error that is a table", ["\"no\", 0"] = "no" } do
+    local run = world({ "mine" },
+      { mine = text(("function mine:run()\n  error(%s)\nend"):format(raised)) }):run()
+    test.match(run.error, "^policies/mine%.lua:%d+: " .. problem .. "$")
+  end
+end)
+
 test("a note that cannot be formatted is an error with the policy's line", function()
   local run = world({ "mine" }, { mine = text [[function mine:run(request, next)
     self:note("%d", "x")
