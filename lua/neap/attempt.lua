@@ -294,6 +294,10 @@ function attempt.run(of, narrowed)
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
   end
   local way = way_of(target, key)
+  if not key and way.at.keys[1] then -- a policy has left none of them
+    return (response.refusal(of, 503, ("no key of the provider \"%s\" is left to try"):format(
+      way.provider)))
+  end
   local inside = new_attempt(of, way, now)
   of.provider, attempts[count + 1] = way.provider, inside
   local transfer, problem, status = start(of, inside, changed or NONE)

@@ -133,6 +133,18 @@ test("with: another target has other keys", function()
   test.match(table.concat(got.sent[1].headers, "\n"), "Bearer b%-k1")
 end)
 
+test("with: where no key is left, nothing is sent without one", function()
+  local body = "return next(request:with { target = request.targets[1], keys = {} })"
+  for _, policies in ipairs { { "mine" }, { "mine", "key_rotation" } } do
+    local got = run(body, { policies = policies })
+    test.equal(got.tried, {})
+    test.equal(got.status, 503)
+    test.match(got.body, "no key of the provider")
+  end
+  -- A provider that needs none is asked.
+  test.equal(run(body, { keys = { a = {} } }).tried, { "a/m 200" })
+end)
+
 test("with: targets hands an order inward", function()
   local got = run([[
     local targets = request.targets
