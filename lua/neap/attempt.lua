@@ -36,7 +36,7 @@ local FORBIDDEN = { host = true, ["content-length"] = true, ["transfer-encoding"
   ["proxy-connection"] = true, ["proxy-authorization"] = true, cookie = true }
 
 --- The fixed headers of an attempt and the names of the client's that go on. Later sources go
---- before earlier ones: the client's, the provider's own, the policy's.
+--- before earlier ones: the client's, the key, the provider's own, the policy's.
 local function headers_for(provider, secret, changed, is_stream)
   local fixed, forward, taken = {}, {}, {}
   local function put(name, value)
@@ -59,7 +59,9 @@ local function headers_for(provider, secret, changed, is_stream)
   pass("content-type")
   for _, name in ipairs(provider.dialect.request_headers) do pass(name) end
   for _, name in ipairs(provider.forward) do pass(name) end
-  if secret then provider.dialect.authorize(fixed, secret) end
+  local shown = {}
+  if secret then provider.dialect.authorize(shown, secret) end
+  for _, line in ipairs(shown) do put(line:match("^([^:]+): (.*)$")) end
   return fixed, forward
 end
 

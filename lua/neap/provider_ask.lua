@@ -78,15 +78,19 @@ function provider_ask.words(answer, secret)
   return ("%d: %s"):format(answer.status, provider_ask.clean(words, secret))
 end
 
+--- The provider's own headers go before neap's and before the key, as in neap.attempt.
 local function headers_for(provider, secret)
-  local headers = { "Accept: application/json" }
+  local headers, taken, own = {}, {}, { "Accept: application/json" }
   for name, value in pairs(provider.headers or {}) do
-    headers[#headers + 1] = name .. ": " .. value
+    headers[#headers + 1], taken[name:lower()] = name .. ": " .. value, true
   end
   local dialect = provider.dialect
   local authorize = AUTHORIZE[provider_ask.dialect(provider)]
     or (type(dialect) == "table" and dialect.authorize)
-  if secret and authorize then authorize(headers, secret) end
+  if secret and authorize then authorize(own, secret) end
+  for _, line in ipairs(own) do
+    if not taken[line:match("^[^:]+"):lower()] then headers[#headers + 1] = line end
+  end
   return headers
 end
 

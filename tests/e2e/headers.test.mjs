@@ -123,6 +123,35 @@ test("a provider's own headers may name another host, and be cookies", async (t)
   assert.equal(up.last.header("cookie"), "site=7");
 });
 
+test("an Authorization of the provider's, or of a policy, goes out alone", async (t) => {
+  const up = await upstream(t);
+  const own = `local policy = require "neap.policy"
+local own = policy.define { summary = "Of a story." }
+function own:run(request, next)
+  return next(request:with { headers = { authorization = "Basic policy" } })
+end
+return own
+`;
+  const neap = await serve(
+    t,
+    provider("a", up, { headers: { Authorization: "Basic provider" } }) +
+      group("plain", ["a"]) +
+      group("ruled", ["a"], { policies: ["own"] }),
+    { files: { "policies/own.lua": own } },
+  );
+  for (const [model, shown] of [
+    ["plain", "Basic provider"],
+    ["ruled", "Basic policy"],
+  ]) {
+    assert.equal((await chat(neap, say(model))).status, 200);
+    const shown_up = up.last.fields.filter(([name]) => /^authorization$/i.test(name));
+    assert.deepEqual(
+      shown_up.map(([, value]) => value),
+      [shown],
+    );
+  }
+});
+
 test("answer headers", async (t) => {
   const up = await upstream(t);
   const neap = await serve(t, provider("a", up) + group("pool", ["a"]));
