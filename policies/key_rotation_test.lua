@@ -155,6 +155,19 @@ test("API_KEY_INVALID: the same, under any status", function()
     {"reason":"API_KEY_INVALID"}]}}]] }, { "disabled", 600 })
 end)
 
+test("a key that is refused under a 400 is not the client's fault: others are tried", function()
+  for tried, body in pairs {
+    ["a/m 401"] = [[ [{"error":{"code":400,"details":[{"reason": "API_KEY_INVALID"}]}}] ]],
+    ["a/m 429"] = [[{"error":{"code":"insufficient_quota"}}]],
+  } do
+    local refused = { status = 400, body = body }
+    local run = two_keys(nil, nil, { targets = { "a/m", "b/m" },
+      upstream = { ["a/m"] = refused, ["b/m"] = OK } }):run()
+    test.equal(run.tried, { tried, tried, "b/m 200" })
+    test.equal(two_keys(refused, refused):run().status, tried == "a/m 401" and 503 or 429)
+  end
+end)
+
 test("a disabled key is probed every 10 minutes, and is well after a success", function()
   local world = two_keys({ { status = 401 }, { status = 401 }, OK, OK })
   world:run()

@@ -183,6 +183,7 @@ local function take_answer(inside, transfer, dialect, status, failure, held, is_
     end
   elseif status >= 300 then
     read_error(inside, transfer)
+    inside.status = dialect.meant_status and dialect.meant_status(status, inside.body)
   else
     gate_stream(inside, transfer, dialect)
   end

@@ -48,6 +48,7 @@ openai.classify, openai.classify_body, openai.body_look =
   said.classify, said.classify_body, said.body_look
 openai.text, openai.content_size = said.text, said.content_size
 openai.error_out, openai.reason_in = failure.out, failure.reason_in
+openai.meant_status = failure.meant
 
 --- Usage of an event or answer in the form of neap.usage, or nil. from: its raw text, or an attempt
 --- that holds it.

@@ -29,6 +29,21 @@ function failure.status(problem)
   return STATUS_OF[problem.code] or STATUS_OF[problem.type] or 502
 end
 
+-- What is said of the key under a 400, in members that no quoted prompt can have: its quotes are
+-- escaped there. The first is Gemini's, whose clients would be told that their own key is wrong.
+local OF_KEY = {
+  { "\"reason\"%s*:%s*\"API_KEY_INVALID\"", 401 },
+  { "\"code\"%s*:%s*\"insufficient_quota\"", 429 },
+}
+
+--- The status that an error answer stands for where that is not its own; else nil.
+function failure.meant(status, body)
+  if status ~= 400 then return nil end
+  for _, said in ipairs(OF_KEY) do
+    if body:find(said[1]) then return said[2] end
+  end
+end
+
 --- The message of an error: an object, or a text.
 function failure.message(problem)
   local message = type(problem) == "table" and problem.message or problem
