@@ -239,10 +239,19 @@ local function proxy_turn(provider)
   return (turn - 1) % #provider.proxy + 1
 end
 
+--- What the client wants, as the dialect is to ask the provider: a policy may have set that the
+--- answer is streamed, or that it is not. In which form the client gets it stays.
+local function asked_by(of, set)
+  local is_stream = set and set.stream
+  if type(is_stream) ~= "boolean" or is_stream == of.stream then return of end
+  return { handle = of.handle, model = of.model, stream = is_stream, is_usage_wanted = false,
+    is_made_whole = not is_stream }
+end
+
 --- What the host sends such attempts by, made once; a policy that changes the model, the time or a
 --- header gets one of its own.
-local function route_for(of, way, changed, model)
-  local provider, is_stream = way.at, of.stream
+local function route_for(of, way, changed, model, is_stream)
+  local provider = way.at
   local place = provider.proxy[2] and proxy_turn(provider) or 1
   local routes = is_stream and way.stream_routes or way.routes
   local is_common = changed == NONE or not (changed.model or changed.timeout or changed.headers)
@@ -271,9 +280,10 @@ local function start(of, inside, changed)
     model = changed.model
     inside.model = model
   end
+  local asked = asked_by(of, changed.set)
   local body, said, status
   if way.dialect == of.dialect then
-    body, said = way.dialect.edits(of, model, provider.options)
+    body, said = way.dialect.edits(asked, model, provider.options)
     if changed.set then body = edits_with(body, changed.set) end
     if said then inside.is_usage_hidden = true end
   else
@@ -281,7 +291,7 @@ local function start(of, inside, changed)
     if not body then return nil, said, status end
   end
   give_way()
-  return host.start(of.handle, route_for(of, way, changed, model), body)
+  return host.start(of.handle, route_for(of, way, changed, model, asked.stream), body)
 end
 
 --- The innermost step. of: the context of a request; narrowed: its inside. Returns a response.

@@ -5,7 +5,7 @@ import { chat, open_chat, say, start } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { is_sanitized, serve } from "./support/neap.mjs";
 import { latch, until, within } from "./support/story.mjs";
-import { DONE, chunk, error, finish, role, stream, upstream } from "./support/upstream.mjs";
+import { DONE, answer, chunk, error, finish, role, stream, talk, upstream } from "./support/upstream.mjs";
 
 const policy = (run) => `local policy = require "neap.policy"
 local own = policy.define { summary = "Of a story." }
@@ -28,6 +28,8 @@ const policies = {
   end
   return request:refuse(503, "no b")`,
   sets: '  return next(request:with { set = { temperature = 0.5, user = "somebody" } })',
+  wants_whole: "  return next(request:with { set = { stream = false } })",
+  wants_stream: "  return next(request:with { set = { stream = true } })",
   sleeps: "  self:sleep(1)\n  return next(request)",
   sleeps_long: "  self:sleep(60)\n  return next(request)",
   tries_twice: `  local first = next(request)
@@ -88,6 +90,26 @@ test("policies of the user's own", async (t) => {
   await t.test("sets top-level members", async () => {
     await ask("sets", { temperature: 1 });
     assert.deepEqual(a.last.json, { ...say("m"), temperature: 0.5, user: "somebody" });
+  });
+
+  await t.test("sets whether the provider streams: the client gets what it asked for", async () => {
+    const usage = { stream_options: { include_usage: true } };
+    for (const fields of [{}, usage]) {
+      a.next(answer("as a whole"));
+      const seen = await ask("wants_whole", { stream: true, ...fields });
+      assert.equal(seen.content, "as a whole");
+      assert.equal(a.last.json.stream, false);
+      assert.ok(!a.last.json.stream_options, "an option of streams alone");
+      assert.equal(a.last.header("accept"), "application/json");
+      const last = JSON.parse(seen.events.at(-2));
+      assert.equal(last.usage?.total_tokens, fields === usage ? 11 : undefined);
+    }
+    a.next(talk("in", " pieces"));
+    const seen = await ask("wants_stream");
+    assert.equal(seen.json.choices[0].message.content, "in pieces");
+    assert.equal(seen.json.usage.total_tokens, 11);
+    assert.deepEqual([a.last.json.stream, a.last.json.stream_options], [true, usage.stream_options]);
+    assert.equal(a.last.header("accept"), "text/event-stream");
   });
 
   await t.test("a body too long to be decoded is the client's fault, not the policy's", async () => {

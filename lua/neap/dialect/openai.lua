@@ -133,9 +133,12 @@ end
 
 --- The edits of a body that passes on, { name, raw JSON, … }, which stay as they are; and whether
 --- neap asks for the usage and the client did not. asked: what the client wants, { model, stream,
---- is_usage_wanted, handle }.
+--- is_usage_wanted, handle, is_made_whole (it wants a stream that the provider is not asked for) }.
 function openai.edits(asked, model, options)
   local edits = asked.model == model and no_edits or edits_of_model(model)
+  if asked.is_made_whole and asked.handle:member("stream_options") then
+    return { "stream_options", "null", unpack(edits) }, false -- else it would be refused
+  end
   if not asked.stream or asked.is_usage_wanted or options.stream_options == false then
     return edits, false
   end
