@@ -123,6 +123,37 @@ test("a stream becomes one answer", async (t) => {
     });
   }
 
+  await t.test("with a custom tool's call", async () => {
+    const custom = (fields) => fragment(0, fields);
+    const answer = await ask(
+      custom({ id: "c1", type: "custom", custom: { name: "f", input: "" } }),
+      custom({ custom: { input: "raw " } }),
+      custom({ custom: { input: "text" } }),
+      end(0, "tool_calls"),
+    );
+    assert.deepEqual(answer.choices[0].message.tool_calls, [
+      { id: "c1", type: "custom", custom: { name: "f", input: "raw text" } },
+    ]);
+  });
+
+  await t.test("with parts beside texts", async () => {
+    const thought = (text) => ({ type: "thinking", thinking: [{ type: "text", text }] });
+    const answer = await ask(
+      part(0, { role: "assistant", content: "" }),
+      part(0, { content: [thought("hm")] }),
+      part(0, { content: [thought("m")] }),
+      part(0, { content: null }),
+      part(0, { content: "the " }),
+      part(0, { content: "answer" }),
+      end(0),
+    );
+    assert.deepEqual(answer.choices[0].message.content, [
+      thought("hm"),
+      thought("m"),
+      { type: "text", text: "the answer" },
+    ]);
+  });
+
   await t.test("with a call of the old kind", async () => {
     const answer = await ask(
       part(0, { function_call: { name: "f", arguments: "{" } }),

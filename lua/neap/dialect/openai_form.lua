@@ -14,13 +14,30 @@ local function as_table(value) return type(value) == "table" and value or nil en
 
 -- Texts that come in pieces, wherever they stand in a delta; others come whole.
 local PIECES = { content = true, reasoning_content = true, reasoning = true, refusal = true,
-  arguments = true, data = true, transcript = true }
+  arguments = true, input = true, data = true, transcript = true }
 
 local function is_list(value) return value[1] ~= nil or json.is_array(value) end
 
 local function is_said(value) return type(value) == "string" and value ~= "" end
 
 local merge
+
+local function are_parts(value) return as_table(value) ~= nil and as_table(value[1]) ~= nil end
+
+--- Adds to a content that has parts: some providers send the thoughts as parts, the text without.
+local function add_parts(had, content)
+  local parts = as_table(had) or json.array {}
+  if is_said(had) then parts[1] = json.object { type = "text", text = had } end
+  for _, part in ipairs(are_parts(content) and content or {}) do parts[#parts + 1] = part end
+  local last = parts[#parts]
+  if not is_said(content) then return parts end
+  if type(last) == "table" and is_said(last.text) then
+    last.text = last.text .. content
+  else
+    parts[#parts + 1] = json.object { type = "text", text = content }
+  end
+  return parts
+end
 
 --- The call that a fragment belongs to: that of its index, or the last one; a new one where the
 --- fragment has an id and a name of its own.
@@ -60,6 +77,8 @@ function merge(into, delta, calls)
     local had = into[name]
     if name == "tool_calls" and calls then
       if as_table(value) then merge_calls(into, value, calls) end
+    elseif name == "content" and calls and (as_table(had) or are_parts(value)) then
+      into.content = add_parts(had, value)
     elseif type(value) == "table" and type(had) == "table" then
       if is_list(value) then
         for _, element in ipairs(value) do had[#had + 1] = element end
