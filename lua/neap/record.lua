@@ -215,6 +215,7 @@ function record.pack(self)
   plain.way = self.last and plain_way(self.last) or nil
   plain.attempts = json.array {}
   for index, attempt in ipairs(self.attempts) do
+    if attempt == self.last then plain.answered = index end
     plain.attempts[index] = json.object {
       target_name = name_of(catalog.Target, attempt.target),
       key_id = name_of(catalog.Key, attempt.key), status = attempt.status,
@@ -232,12 +233,22 @@ function record.pack(self)
   return json.encode(plain)
 end
 
---- Gives attempts their targets again, where the present catalog still has them.
+--- The key of this id that a target has, if it has one.
+local function key_of(target, id)
+  for _, key in ipairs(target and object.inside(catalog.Target, target).keys or {}) do
+    if key.id == id then return key end
+  end
+end
+
+--- Gives attempts their targets and keys again, where the present catalog still has them.
 local function find_targets(plain, known)
   local group = plain.model and catalog.resolve(known, nil, plain.model)
   local by_name = {}
   for _, target in ipairs(group and group.targets or {}) do by_name[target.name] = target end
-  for _, attempt in ipairs(plain.attempts) do attempt.target = by_name[attempt.target_name] end
+  for _, attempt in ipairs(plain.attempts) do
+    attempt.target = by_name[attempt.target_name]
+    attempt.key = key_of(attempt.target, attempt.key_id)
+  end
 end
 
 --- The instances of the record's group by name; none where the group is gone.
@@ -283,7 +294,8 @@ function record.unpack(text, known, handle)
   find_targets(plain, known)
   if way then
     way.dialect = dialect_of(way.dialect)
-    self.last = { way = way }
+    local answered = plain.attempts[plain.answered] or {}
+    self.last = { way = way, target = answered.target, key = answered.key }
   end
   self.attempts = plain.attempts
   self.context = {
@@ -293,7 +305,7 @@ function record.unpack(text, known, handle)
     entered = entered, remembered = remembered, steps = steps.new(),
     -- A plain copy: what the request was can be read, nothing can be done with it any more.
     request = { group = plain.group, model = plain.model, token = plain.token,
-      stream = plain.stream, attempts = plain.attempts },
+      stream = plain.stream, conversation = plain.conversation, attempts = plain.attempts },
   }
   return self
 end

@@ -2,6 +2,7 @@
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
 local host = require "neap.host"
+local object = require "neap.object"
 local openai = require "neap.dialect.openai"
 local record = require "neap.record"
 local record_values = require "neap.record_values"
@@ -30,6 +31,26 @@ test("a record that comes back has its attempts, with the targets of the new cat
   test.equal({ gone.target_name, gone.target }, { "a/m", nil })
   test.equal(here.target, known.groups.group.targets[1])
   test.equal({ here.status, here.started, here.seconds }, { 200, 7, 0.5 })
+end)
+
+test("policies' done learns which target and key answered, and the conversation", function()
+  local outcome = require "neap.outcome"
+  local known = known_with { "a/m", "b/m" }
+  local target = known.groups.group.targets[2]
+  local key = object.inside(catalog.Target, target).keys[1]
+  local answered = { target = target, key = key, way = catalog.way(target, key), status = 200 }
+  local text = record.pack { attempts = { { target = known.groups.group.targets[1],
+    failure = "reset" }, answered }, last = answered, status = 200, context = {
+    dialect = openai, group = known.groups.group, model = "group", conversation = "c",
+    entered = {} } }
+  known = known_with { "b/m" }
+  local self = record.unpack(text, known)
+  target = known.groups.group.targets[1]
+  key = object.inside(catalog.Target, target).keys[1]
+  local told = outcome.of(self)
+  test.equal({ told.target, told.key }, { target, key })
+  test.equal({ self.attempts[2].target, self.attempts[2].key }, { target, key })
+  test.equal(self.context.request.conversation, "c")
 end)
 
 test("it tells the host the same as if nothing had happened", function()
