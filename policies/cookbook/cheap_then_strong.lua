@@ -12,8 +12,8 @@ local cheap_then_strong = policy.define {
     strong   = setting.words { default = {}, help = "Targets for the second try." },
     phrases  = setting.words { default = { "i don't know", "i'm not sure", "i am not able" },
       help = "What an answer says that gives up, within its first 200 characters." },
-    retry_on = setting.outcomes { default = { 429, "5xx", "connect", "timeout", "reset", "empty" },
-      help = "Outcomes that count as giving up." },
+    retry_on = setting.outcomes { help = "What is giving up, too.", default = { 401, 402, 403, 404,
+      408, 429, "5xx", "connect", "timeout", "tls", "reset", "empty", "keyword", "protocol" } },
   },
 }
 

@@ -35,6 +35,8 @@ end)
 test("a failure counts as giving up, the client's own mistake does not", function()
   test.equal(ask({ status = 503 }).text, "Forty-two.")
   test.equal(ask({ failure = "timeout" }).text, "Forty-two.")
+  test.equal(ask({ failure = "tls" }).text, "Forty-two.")
+  test.equal(ask({ status = 401 }).text, "Forty-two.")
   test.equal(ask({ status = 400 }).status, 400)
 end)
 

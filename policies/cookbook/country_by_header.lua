@@ -10,15 +10,16 @@ local country_by_header = policy.define {
   summary  = "Chooses targets by the country that a request comes from.",
   orders   = "target",
   settings = {
-    header    = setting.text { default = "cf-ipcountry", help = "Its name, in lower case." },
+    header    = setting.text { default = "cf-ipcountry", help = "Its name." },
     countries = setting.map { of = setting.words { min = 1 }, default = {},
-      help = "Targets by country, in capitals; what is not listed has all." },
+      help = "Targets by country; what is not listed has all." },
   },
 }
 
 function country_by_header:run(request, next)
-  local country = (request.headers[self.settings.header] or ""):upper()
-  local names = self.settings.countries[country]
+  local country, countries = request.headers[self.settings.header:lower()], self.settings.countries
+  country = (country or ""):upper()
+  local names = countries[country] or countries[country:lower()]
   if not names then return next(request) end
   local allowed = targets.split(request.targets, names)
   if not allowed[1] then return request:refuse(503, "there is no target for " .. country) end

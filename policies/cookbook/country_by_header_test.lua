@@ -1,9 +1,9 @@
 local test = require "neap.test"
 
-local function ask(headers, targets)
+local function ask(headers, targets, settings)
+  settings = settings or { countries = { DE = { "eu" }, FR = { "eu" } } }
   return test.run {
-    policies = { { "country_by_header", { countries = { DE = { "eu" }, FR = { "eu" } } } },
-      "priority_failover" },
+    policies = { { "country_by_header", settings }, "priority_failover" },
     targets  = targets or { "us/m", "eu/m" },
     upstream = { ["us/m"] = { text = "from the US" }, ["eu/m"] = { text = "from the EU" } },
     request  = { headers = headers },
@@ -14,6 +14,11 @@ test("a country that is listed stays on its targets", function()
   local run = ask { ["CF-IPCountry"] = "DE" }
   test.equal({ run.text, run.notes }, { "from the EU", { "from DE" } })
   test.equal(ask({ ["cf-ipcountry"] = "fr" }).text, "from the EU")
+end)
+
+test("header and countries may be written in any case", function()
+  local settings = { header = "X-Country", countries = { de = { "eu" } } }
+  test.equal(ask({ ["x-country"] = "DE" }, nil, settings).text, "from the EU")
 end)
 
 test("any other goes anywhere, and so does who sends none", function()
