@@ -165,8 +165,11 @@ local function add_outcome(set, value)
   elseif value == "exhausted" then
     return "can not hold \"exhausted\": a spent budget always ends a request"
   else
-    return ("has no outcome %q%s, statuses and classes such as \"5xx\""):format(
-      value, suggest.text(value, FAILURES))
+    local known = suggest.text(value, FAILURES)
+    if not known:find("?", 1, true) then
+      known = known .. ", statuses and classes such as \"5xx\""
+    end
+    return ("has no outcome %q%s"):format(value, known)
   end
 end
 

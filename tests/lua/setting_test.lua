@@ -117,6 +117,8 @@ test("outcomes cover statuses, classes and failures", function()
 end)
 
 test("outcomes name what would be right", function()
+  refuses(setting.outcomes(), { "Timeout" }, "did you mean timeout%?$")
+  refuses(setting.outcomes(), { "nothing like it" }, "tls, statuses and classes")
   refuses(setting.outcomes(), { "exhausted" }, "exhausted.*budget")
   refuses(setting.outcomes(), { "tiemout" }, "did you mean timeout%?")
   refuses(setting.outcomes(), { 42 }, "100 to 599")
