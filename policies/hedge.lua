@@ -1,8 +1,9 @@
 -- Asks a second target when the first has brought no content after a while; the first content
 -- wins, the other is cancelled (Dean and Barroso, "The Tail at Scale", 2013). Stands right outside
--- of what walks the targets: the first leg has all of them, the second all but the first.
+-- of what walks the targets: the first leg has all of them, the second what is left by then.
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
+local lists   = require "policies.lib.targets"
 local times   = require "policies.lib.hedge_times"
 
 local SAVED_MAX = 10 -- second attempts that quiet times may save up
@@ -35,24 +36,24 @@ function hedge:run(request, next)
   earn(self)
   local delay = second and second.state == "ready" and times.delay(self, first, request)
   if not delay then return next(request) end
-  local has_failed = false
+  local has_failed, before = false, #request.attempts
   local function run_leg(leg, place)
     if place == 1 then
       local response = next(leg)
       has_failed = true -- or it has won, and nothing runs any more
       return response
     end
-    -- The first leg has tried all targets itself: there is nothing to be quicker than.
-    if has_failed or not spend(self) then return nil end
-    self:note("nothing from %s after %.3f s: asking %s, too", first.name, delay, second.name)
-    return next(leg)
+    -- What the first leg has tried meanwhile, or tries now, is not asked twice.
+    local others, last = lists.untried(leg, before), leg.attempts[#leg.attempts]
+    if has_failed or not others[1] or not spend(self) then return nil end
+    local slow = (last and last.target or first).name
+    self:note("nothing from %s after %.3f s: asking %s, too", slow, delay, others[1].name)
+    return next(leg:with { targets = others })
   end
   local rest = request:with { targets = { unpack(targets, 2) } }
   return request:race(run_leg, { { request }, { rest, after = delay } })
 end
 
-function hedge:done(request)
-  times.learn(self, request)
-end
+function hedge:done(request) times.learn(self, request) end
 
 return hedge

@@ -60,6 +60,16 @@ test("a failure before the delay is the walker's: nothing is asked twice", funct
   test.equal({ got.status, got.tried }, { 503, { "a/m 500", "b/m 503" } })
 end)
 
+test("what the first leg has moved on to is not asked twice, but the next one is", function()
+  local answers = { ["a/m"] = { status = 500 }, ["b/m"] = { text = "slow", after = 5 },
+    ["c/m"] = { text = "third", after = 1 } }
+  test.equal(run({ upstream = answers }).tried, { "a/m 500", "b/m 200" })
+  local got = run { targets = { "a/m", "b/m", "c/m" }, upstream = answers }
+  test.equal({ got.text, got.seconds }, { "third", 2 })
+  test.equal(got.tried, { "a/m 500", "b/m lost", "c/m 200" })
+  test.equal(got.notes[2], "nothing from b/m after 1.000 s: asking c/m, too")
+end)
+
 test("when the second target fails the first goes on", function()
   local got = run { upstream = { ["a/m"] = { text = "slow", after = 5 },
     ["b/m"] = { status = 500 } } }

@@ -35,4 +35,16 @@ function targets.last(list, names)
   return join(others, named)
 end
 
+-- The targets that the request was not sent to yet, by the attempts behind the first `before`.
+function targets.untried(request, before)
+  local tried, list = {}, {}
+  for place, attempt in ipairs(request.attempts) do
+    if place > (before or 0) then tried[attempt.target] = true end
+  end
+  for _, target in ipairs(request.targets) do
+    if not tried[target] then list[#list + 1] = target end
+  end
+  return list
+end
+
 return targets
