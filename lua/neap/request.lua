@@ -227,13 +227,28 @@ local function check_value(name, value)
   return IS_SENT[name]
 end
 
+--- The members to set without the model, and the model that they name: nil where it is the client's
+--- own name for it, as in a body that was read, changed and is set whole.
+local function without_model(of, set)
+  local model = set.model
+  if model == nil then return set end
+  if type(model) ~= "string" or model == "" then error("model must be a model's name", 4) end
+  local rest = merge(nil, set)
+  rest.model = nil
+  return rest, model ~= of.model and model or nil
+end
+
 --- What is to be sent otherwise, after these changes: { model, timeout, headers, set }.
-local function changed(before, changes)
-  local headers, set = changes.headers, changes.set
+local function changed(of, before, changes)
+  local headers, set, model = changes.headers, changes.set, nil
   if headers then check_headers(headers) end
-  if set then check_members(set) end
+  if set then
+    check_members(set)
+    set, model = without_model(of, set)
+  end
   before = before or {}
-  return { model = changes.model or before.model, timeout = changes.timeout or before.timeout,
+  return { model = changes.model or model or before.model,
+    timeout = changes.timeout or before.timeout,
     headers = headers and merge(before.headers, headers) or before.headers,
     set = set and merge(before.set, set) or before.set }
 end
@@ -260,7 +275,7 @@ local function with(self, changes)
     made[KEY], made[KEYS] = changes.key, changes.keys and made[KEYS]
   end
   if made[KEYS] ~= inside[KEYS] then made[FIRST] = none end
-  if is_changed then made[CHANGED] = changed(inside[CHANGED], changes) end
+  if is_changed then made[CHANGED] = changed(inside[1], inside[CHANGED], changes) end
   local narrowed = object_new(Request, made)
   latest, latest_inside = narrowed, made
   return narrowed

@@ -125,6 +125,20 @@ test("with: target, key, model and members decide what is sent", function()
   test.match(headers, "Bearer a%-k2")
 end)
 
+test("with: a body that is set whole leaves the model, and one that is named goes into it", function()
+  local function sent(body)
+    local got = run(body)
+    test.equal(got.tried, { "a/m 200" })
+    return table.concat(got.sent[1].edits, " ")
+  end
+  test.match(sent "return next(request:with { set = request:json() })", "model \"m\"")
+  local named = "local other = request:with { set = { model = \"other\", n = 1 } }\n"
+    .. "self:note(other.model) return next(other)"
+  test.equal(sent(named), "model \"other\" n 1")
+  test.equal(run(named).notes, { "other" })
+  raises("model must be a model's name", "return next(request:with { set = { model = 5 } })")
+end)
+
 test("with: another target has other keys", function()
   local got = run [[
     local inner = request:with { key = request.keys[1] }
