@@ -155,6 +155,18 @@ local OF_CLIENT = { [400] = true, [413] = true, [422] = true }
 -- Besides 5xx, what clients ask for again by themselves.
 local IS_RETRIED = { [408] = true, [409] = true, [425] = true, [429] = true }
 
+-- With what a wait goes; other errors may tell of limits that have nothing to do with them.
+local MAY_WAIT = { [429] = true, [503] = true }
+
+--- Adds the wait that a provider asks for where it does so in its body, or by its limits' resets.
+local function add_wait(inside, fields)
+  if not inside.retry_after or not MAY_WAIT[inside.status] then return end
+  for index = 1, #fields, 2 do
+    if fields[index]:find("^retry%-after") then return end
+  end
+  add(fields, "retry-after", math.max(1, math.ceil(inside.retry_after)))
+end
+
 --- The provider's own error, as it came, unless it is nothing that a client could read; a failure
 --- of our key becomes 503.
 local function pass_error(of, inside)
@@ -169,6 +181,7 @@ local function pass_error(of, inside)
   if (status >= 500 or IS_RETRIED[status]) and not inside.has_retry_advice then
     add(fields, "x-should-retry", "false")
   end
+  add_wait(inside, fields)
   local body, kind = inside.body, "application/json"
   local is_native = inside.way.dialect == of.dialect and not inside.is_collected
   local is_event, reason = inside.is_error_event, nil

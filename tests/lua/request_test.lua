@@ -125,7 +125,7 @@ test("with: target, key, model and members decide what is sent", function()
   test.match(headers, "Bearer a%-k2")
 end)
 
-test("with: a body that is set whole leaves the model, and one that is named goes into it", function()
+test("with: a body that is set whole leaves the model, one that is named goes into it", function()
   local function sent(body)
     local got = run(body)
     test.equal(got.tried, { "a/m 200" })

@@ -179,3 +179,17 @@ test("the text of a reply and of a refusal", function()
     return next(request)]])
   test.equal(got.notes, { "mine", "no" })
 end)
+
+test("the client is told the wait of a limit, wherever the provider says it", function()
+  local function wait_of(answer)
+    return run("return next(request)", answer).headers["retry-after"]
+  end
+  local body = [[{"error":{"details":[{"retryDelay":"21.5s"}]}}]]
+  test.equal(wait_of { status = 429, body = body }, "22")
+  test.equal(wait_of { status = 503, body = body }, "22")
+  test.equal(wait_of { status = 429, headers = { ["x-ratelimit-reset-requests"] = "1m" } }, "60")
+  test.equal(wait_of { status = 429, headers = { ["retry-after"] = "3" }, body = body }, "3")
+  test.equal(wait_of { status = 429, headers = { ["retry-after-ms"] = "300" } }, nil)
+  test.equal(wait_of { status = 500, headers = { ["x-ratelimit-reset-requests"] = "1m" } }, nil)
+  test.equal(wait_of { status = 429 }, nil)
+end)
