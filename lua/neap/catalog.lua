@@ -390,6 +390,18 @@ function catalog.models(self, token)
   return list
 end
 
+--- What a token may name by this: one of catalog.models, or one of a provider's own with its name
+--- before it; nil where there is neither.
+function catalog.model(self, token, id)
+  for _, model in ipairs(catalog.models(self, token)) do
+    if model.id == id then return model end
+  end
+  local name, rest = id:match("^([^/]+)/(.+)$")
+  local provider = name and self.providers[name]
+  if not provider or not provider.is_on or not provider.models[rest] then return nil end
+  return may_use_provider(token, name) and { id = id, owner = name } or nil
+end
+
 -- ------------------------------------------------------------------------------------
 -- Orders
 

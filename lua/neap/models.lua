@@ -33,9 +33,8 @@ end
 
 function models.show(of, known, id)
   id = id:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
-  for _, model in ipairs(catalog.models(known, of.token)) do
-    if model.id == id then return plain.send(of, 200, item(model)) end
-  end
+  local model = catalog.model(known, of.token, id)
+  if model then return plain.send(of, 200, item(model)) end
   answer.refuse(of, 404, ("there is no model \"%s\""):format(id), { code = "model_not_found" })
 end
 

@@ -57,6 +57,18 @@ test("models and health", async (t) => {
     assert.ok("parent" in item);
   });
 
+  await t.test("a provider's model by the name under which it can be asked for, too", async () => {
+    const show = (id, secret) => get(neap, `/v1/models/${id}`, bearer(secret));
+    assert.equal((await show("b%2Fother", ALL)).json.id, "b/other");
+    assert.equal((await show("a/vendor/model-x", ALL)).json.owned_by, "a");
+    for (const [id, secret] of [
+      ["b/other", FEW],
+      ["b/nothing", ALL],
+      ["c/other", ALL],
+    ])
+      assert.equal((await show(id, secret)).status, 404, id);
+  });
+
   await t.test("one of them by id", async () => {
     for (const path of ["/v1/models/pool", "/models/pool"]) {
       const answer = await get(neap, path, bearer(FEW));
