@@ -190,6 +190,8 @@ test("edits: usage that the client asked for is its own; a provider may not know
     "stream_options":{"include_usage":true}}]], "m") }, { {}, false })
   test.equal({ edits_of("{\"model\":\"m\",\"stream\":true}", "m", { stream_options = false }) },
     { {}, false })
+  test.equal({ edits_of([[{"model":"x","stream":true,"stream_options":{"include_usage":true}}]],
+    "m", { stream_options = false }) }, { { "stream_options", false, "model", "\"m\"" }, false })
 end)
 
 test("error_out: type and code by status", function()

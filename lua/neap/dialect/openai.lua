@@ -131,17 +131,18 @@ local function edits_of_model(model)
   return edits
 end
 
---- The edits of a body that passes on, { name, raw JSON, … }, which stay as they are; and whether
---- neap asks for the usage and the client did not. asked: what the client wants, { model, stream,
---- is_usage_wanted, handle, is_made_whole (it wants a stream that the provider is not asked for) }.
+--- The edits of a body that passes on, { name, raw JSON or false (it is left out), … }, which stay
+--- as they are; and whether neap asks for the usage and the client did not. asked: what the client
+--- wants, { model, stream, is_usage_wanted, handle, is_made_whole (it wants a stream that the
+--- provider is not asked for) }.
 function openai.edits(asked, model, options)
   local edits = asked.model == model and no_edits or edits_of_model(model)
-  if asked.is_made_whole and asked.handle:member("stream_options") then
-    return { "stream_options", "null", unpack(edits) }, false -- else it would be refused
+  if asked.is_made_whole or options.stream_options == false then
+    -- Whoever does not know the member, or does not stream, refuses a request that has it.
+    if not asked.handle:member("stream_options") then return edits, false end
+    return { "stream_options", false, unpack(edits) }, false
   end
-  if not asked.stream or asked.is_usage_wanted or options.stream_options == false then
-    return edits, false
-  end
+  if not asked.stream or asked.is_usage_wanted then return edits, false end
   local raw, kind = asked.handle:member("stream_options")
   local wanted = "{\"include_usage\":true}"
   if kind == "object" then
@@ -290,9 +291,8 @@ end
 --- A canonical request as a body for a provider of this dialect.
 function openai.request_out(request, model, options)
   request.model = model
-  if request.stream == true and options.stream_options ~= false then
-    request.stream_options = json.object { include_usage = true }
-  end
+  local is_asked = request.stream == true and options.stream_options ~= false
+  request.stream_options = is_asked and json.object { include_usage = true } or nil
   return json.encode(request)
 end
 
