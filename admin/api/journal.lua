@@ -39,9 +39,26 @@ local function with(filter, cursor, limit)
 end
 journal.with = with
 
+--- The places behind a mark, one after the other. A page may be of megabytes, of which a search
+--- with a pattern would be refused.
+---@param text string
+---@param mark string
+---@return fun(): integer?
+function journal.behind(text, mark)
+  local last = 0
+  return function()
+    last = select(2, text:find(mark, last + 1, true))
+    return last and last + 1
+  end
+end
+
 --- How many records a page's text holds: each begins with its id.
-local function count_of(text)
-  return select(2, text:gsub('{"id":"', ""))
+---@param text string
+---@return integer
+function journal.count(text)
+  local count = 0
+  for _ in journal.behind(text, '{"id":"') do count = count + 1 end
+  return count
 end
 
 --- A page of records, as full as the time for it allows.
@@ -56,7 +73,7 @@ function journal.page(filter, cursor, limit)
     local inside = text:sub(2, -2) -- no pattern: a page may be of megabytes
     if inside ~= "" then
       parts[#parts + 1] = inside
-      count = count + count_of(inside)
+      count = count + journal.count(inside)
     end
     cursor = after
   until not cursor or count >= limit or host.now() >= ends

@@ -223,3 +223,14 @@ test("statistics are sums of the journal, and a conversation tells what was said
   test.equal(ok(world, "GET", "/stats/conversation/none"), { conversation_id = "none", rounds = 0,
     prompt_tokens = 0, completion_tokens = 0, total_tokens = 0, messages = {} })
 end)
+
+test("conversations are counted in pages of any length", function()
+  local world, list = loaded.new(WRITTEN), {}
+  for number = 1, 1000 do
+    list[number] = loaded.record("id-" .. number, { conversation = "c" .. number % 300,
+      model = ("m"):rep(1000) })
+  end
+  loaded.journal { page = function() return list end,
+    stats = function() return loaded.sums(0, 0, 0) end }
+  test.equal(ok(world, "GET", "/stats/total").total_conversations, 300)
+end)

@@ -45,6 +45,17 @@ test("pages, the newest first or the oldest", function()
   end
 end)
 
+test("a page has as many records as may be asked for, however long they are", function()
+  local world = admin_world.new()
+  for number = 1, 501 do
+    world.journal:add { model = ("m"):rep(2000) .. number, ["end"] = START - 1000 + number }
+  end
+  local got = get(world, "?limit=500")
+  test.equal(got.status, 200)
+  test.equal(#got.json.items, 500)
+  test.equal(#get(world, "?limit=500&cursor=" .. got.json.next_cursor).json.items, 1)
+end)
+
 test("a page is filled by as many steps as it needs", function()
   local world = with("a", "x", "x", "b", "x", "c", "x", "d")
   world.journal.step = 2

@@ -7,6 +7,7 @@
 
 local host = require "neap.host"
 local json = require "neap.json"
+local page_text = require "admin.api.journal"
 local problem = require "admin.api.problem"
 local zone = require "neap.zone"
 
@@ -96,9 +97,10 @@ function journal.conversations()
   for _ = 1, PAGES_MAX do
     local text
     text, cursor = read("journal_page", { limit = PAGE, cursor = cursor })
-    looked = looked + select(2, text:gsub('{"id":"', ""))
+    looked = looked + page_text.count(text)
     -- A quote inside of a text has a backslash before it: this is found as a member only.
-    for id in text:gmatch('"conversation":"([^"]*)"') do
+    for from in page_text.behind(text, '"conversation":"') do
+      local id = text:sub(from, text:find('"', from, true) - 1)
       if not seen[id] then seen[id], count = true, count + 1 end
     end
     if not cursor or cursor == "" or looked >= SKIP_MAX then break end
