@@ -10,7 +10,7 @@ local rows = require "admin.api.rows"
 local router = require "neap.router"
 local stored = require "admin.api.stored"
 
-local HIDDEN = "(hidden)"
+local HIDDEN, PASSWORD_HIDDEN = "(hidden)", ":***@"
 local PRICES = { "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning",
   "audio_input", "audio_output" }
 
@@ -58,7 +58,9 @@ local properties = {
 -- ------------------------------------------------------------------------------------
 -- What is shown
 
-local function hide_proxy(url) return (url:gsub("^(%a[%w+.-]*://[^/@:]*):[^@]*@", "%1:***@")) end
+local function hide_proxy(url)
+  return (url:gsub("^(%a[%w+.-]*://[^/@:]*):[^@]*@", "%1" .. PASSWORD_HIDDEN))
+end
 
 local function hide(view)
   for name in pairs(view.headers or {}) do view.headers[name] = HIDDEN end
@@ -105,6 +107,23 @@ end
 -- ------------------------------------------------------------------------------------
 -- What is written
 
+--- Those that are shown alike (one user, whose passwords name sessions) keep their order.
+local function reveal_proxies(list, known)
+  local is_taken = {}
+  for place, url in ipairs(list) do
+    for index, old in ipairs(known) do
+      if url == hide_proxy(old) and not is_taken[index] then
+        list[place], is_taken[index] = old, true
+        break
+      end
+    end
+    if list[place]:find(PASSWORD_HIDDEN, 1, true) then
+      problem.raise(422, "invalid", ("/proxy/%d has no password to keep"):format(place - 1),
+        { field = "/proxy/" .. place - 1 })
+    end
+  end
+end
+
 --- Puts what was hidden back in its place.
 local function reveal(record, before)
   local known = before and before.headers or {}
@@ -117,11 +136,7 @@ local function reveal(record, before)
       record.headers[name] = known[name]
     end
   end
-  for place, url in ipairs(record.proxy or {}) do
-    for _, old in ipairs(before and before.proxy or {}) do
-      if url == hide_proxy(old) then record.proxy[place] = old end
-    end
-  end
+  reveal_proxies(record.proxy or {}, before and before.proxy or {})
 end
 
 --- The keys go with their provider.

@@ -73,6 +73,20 @@ test("secrets in headers and proxies are taken, kept and never shown", function(
     "422 invalid")
 end)
 
+test("proxies that are shown alike keep their passwords", function()
+  local world = new()
+  add(world, "providers", { name = "far", dialect = "openai", url = "https://far.test/v1",
+    proxy = json.array { "http://me:first@proxy.test:1", "http://me:other@proxy.test:1" } })
+  local shown = call(world, "GET", "providers/far").json.proxy
+  test.equal(call(world, "PATCH", "providers/far", { proxy = shown }).status, 200)
+  local row = world.store.config["provider/far"]
+  test.match(row, "me:first@")
+  test.match(row, "me:other@")
+  local got = call(world, "POST", "providers", { name = "copy", dialect = "openai",
+    url = "https://far.test/v1", proxy = shown })
+  test.equal(code(got) .. " " .. got.json.error.field, "422 invalid /proxy/0")
+end)
+
 test("what router.lua says is shown, marked and left alone", function()
   local world = new()
   for _, kind in ipairs { "provider", "group", "token" } do
