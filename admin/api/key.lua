@@ -102,17 +102,34 @@ local function require_one(of)
 end
 key.require = require_one
 
-local function list(of)
-  local provider, after = key.provider(of.params.name), page.after(of)
-  local found, items, last = all_of(provider), json.array {}, nil
-  local from = 1
+-- What the cursor of a page names its last key by.
+local STORED, WRITTEN = "s", "w"
+
+local function mark_of(one) return (one.record and STORED or WRITTEN) .. one.id end
+
+--- The place of the first key behind the one that a cursor names, also where that is gone by now:
+--- stored ones are in the order of their ids; of router.lua's, which a reload changes, the list
+--- begins anew.
+local function place_behind(found, cursor)
+  if not cursor then return 1 end
   for place, one in ipairs(found) do
-    if one.id == after then from = place + 1 end
+    if mark_of(one) == cursor then return place + 1 end
   end
+  if cursor:sub(1, 1) ~= STORED then return 1 end
+  for place, one in ipairs(found) do
+    if one.record and mark_of(one) > cursor then return place end
+  end
+  return #found + 1
+end
+
+local function list(of)
+  local provider, cursor = key.provider(of.params.name), page.after(of)
+  local found, items, last = all_of(provider), json.array {}, nil
+  local from = place_behind(found, cursor)
   for place = from, math.min(#found, from + of.query.limit - 1) do
     local one = found[place]
     items[#items + 1] = key.view(provider.name, one.id, one.record, one.in_force)
-    last = place < #found and one.id or nil
+    last = place < #found and mark_of(one) or nil
   end
   return 200, page.document(items, last)
 end

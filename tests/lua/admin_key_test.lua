@@ -57,6 +57,21 @@ test("pages of keys follow each other", function()
   test.equal({ #first.items, #second.items, second.next_cursor }, { 2, 1, json.null })
 end)
 
+test("a page goes on behind a key that is gone by now", function()
+  local world = new()
+  local secrets = {}
+  for number = 1, 6 do secrets[number] = "sk-secret-number-" .. number end
+  call(world, "POST", "/import", { text = table.concat(secrets, "\n"), check = false }, "keys")
+  local all = call(world, "GET", "", nil, "read").json.items
+  local first = call(world, "GET", "?limit=3", nil, "read").json
+  call(world, "DELETE", "/" .. first.items[3].id, nil, "keys")
+  call(world, "DELETE", "/" .. all[4].id, nil, "keys")
+  local second = call(world, "GET", "?limit=9&cursor=" .. first.next_cursor, nil, "read").json
+  test.equal({ #second.items, second.items[1].id, second.next_cursor }, { 3, all[5].id, json.null })
+  for place = 5, 7 do call(world, "DELETE", "/" .. all[place].id, nil, "keys") end
+  test.equal(#call(world, "GET", "?cursor=" .. first.next_cursor, nil, "read").json.items, 0)
+end)
+
 test("an import reports each line, takes in what is not refused, and knows balances", function()
   local world = new { ["sk-refused-by-it-1"] = { 401, "{}" }, ["sk-nothing-left-22"] =
     { 200, '{"left":0}' }, ["sk-is-it-away-3333"] = { 404, "{}" } }
