@@ -3,6 +3,7 @@
 --- ones come by admin.api.key_pool.
 
 local account = require "admin.api.account"
+local catalog = require "neap.catalog"
 local change = require "admin.api.change"
 local etag = require "admin.api.etag"
 local host = require "neap.host"
@@ -68,6 +69,17 @@ function key.view(provider, id, record, in_force)
   view.balance_at = time_of(health.balance_at)
   view.in_flight, view.uses = health.in_flight, health.uses
   return view
+end
+
+--- The secret of a stored key; nil and why where it does not open.
+local function unseal(one, provider)
+  local sealed = type(one.record.sealed) == "table" and one.record.sealed.secret or ""
+  return store.unseal("key", provider.name .. "/" .. one.id, "secret", sealed)
+end
+
+--- A key as the catalog has it once it is in force.
+function key.in_force(provider_name, secret)
+  return { secret = secret, health = host.health(catalog.key_health(provider_name, secret)) }
 end
 
 --- All keys of a provider: { { id, record?, in_force?, text? }, … }, router.lua's first. Waits.
@@ -141,6 +153,25 @@ local function view_of(one, provider)
   return key.view(provider.name, one.id, one.record, one.in_force)
 end
 
+local function fields_of(record) return { "etag", etag.of_version(record.version) } end
+
+local function show(of)
+  local one, provider = require_one(of)
+  return 200, view_of(one, provider), one.record and fields_of(one.record) or nil
+end
+
+--- As it is once a change of its record is in force: this request knows of the generation before.
+local function view_after(one, provider)
+  local in_force = one.in_force
+  if one.record.off then
+    in_force = nil
+  elseif not in_force then
+    local secret = unseal(one, provider)
+    in_force = secret and key.in_force(provider.name, secret)
+  end
+  return key.view(provider.name, one.id, one.record, in_force)
+end
+
 local function object_of(one, provider) return ("key/%s/%s"):format(provider.name, one.id) end
 
 local ACTIONS = {
@@ -174,10 +205,10 @@ local function update(of)
   record.version, record.updated = one.record.version + 1, host.wall()
   local at = provider.name .. "/" .. one.id
   one.record = record
+  local after = view_after(one, provider)
   change.configure(of, { { "expect", "keys", at, one.text }, { "put", "keys", at, record } },
-    { action = "update", object = object_of(one, provider), before = before,
-      after = view_of(one, provider) })
-  return 200, view_of(one, provider), { "etag", etag.of_version(record.version) }
+    { action = "update", object = object_of(one, provider), before = before, after = after })
+  return 200, after, fields_of(record)
 end
 
 local function remove(of)
@@ -197,8 +228,7 @@ end
 
 local function secret_of(one, provider)
   if one.in_force then return one.in_force.secret end
-  local sealed = type(one.record.sealed) == "table" and one.record.sealed.secret or ""
-  local secret, why = store.unseal("key", provider.name .. "/" .. one.id, "secret", sealed)
+  local secret, why = unseal(one, provider)
   return secret or ("# %s: %s"):format(one.id, why)
 end
 
@@ -232,6 +262,10 @@ key.operations = {
     query = page.query(), run = list,
     responses = { { 200, "router.lua's first, then those that are stored.",
       page.schema(view_schema) } } },
+  { id = "get_key", method = "GET", path = PATH .. "/{id}", tag = "keys", scope = "read",
+    summary = "One key, without its secret", params = params, has_etag = true, is_live = true,
+    run = show, responses = { { 200, "The key; router.lua's comes without an ETag.",
+      view_schema } } },
   { id = "update_key", method = "PATCH", path = PATH .. "/{id}", tag = "keys", scope = "write",
     summary = "Change what stands beside a key that is stored", params = params, has_etag = true,
     body = schema.patch(schema.object({ label = { type = "string", maxLength = 200,

@@ -6,6 +6,7 @@
 local audit = require "admin.api.audit"
 local catalog = require "neap.catalog"
 local change = require "admin.api.change"
+local etag = require "admin.api.etag"
 local fault = require "neap.fault"
 local host = require "neap.host"
 local json = require "neap.json"
@@ -141,8 +142,8 @@ local function add(of)
   change.configure(of, { { "put", "keys", provider.name .. "/" .. id, record } },
     { action = "create", object = ("key/%s/%s"):format(provider.name, id), after = view })
   if verdict then note_states(provider, { [secret] = verdict }) end
-  return 201, key.view(provider.name, id, record, { secret = secret,
-    health = host.health(catalog.key_health(provider.name, secret)) })
+  return 201, key.view(provider.name, id, record, key.in_force(provider.name, secret)),
+    { "etag", etag.of_version(record.version) }
 end
 
 local function lines_of(import)

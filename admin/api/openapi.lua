@@ -99,7 +99,7 @@ local function parameters_of(op, components)
   for _, name in ipairs(sorted_keys(op.query or {})) do
     list[#list + 1] = parameter("query", name, op.query[name], components)
   end
-  if op.has_etag then
+  if op.has_etag and not op.is_live then
     local name = op.method == "GET" and "If-None-Match" or "If-Match"
     list[#list + 1] = parameter("header", name, { type = "string",
       description = "The ETag of a version that was read." }, components)

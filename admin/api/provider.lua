@@ -88,6 +88,21 @@ local function add_state(view, name)
   return view
 end
 
+--- The same for a record that was just written: how it was is known of one that was in force.
+local function look_ahead(view, record, name)
+  local _, known = router.loaded()
+  view.key_count = 0
+  if known and known.providers[name] then
+    view.key_count = #known.providers[name].keys
+  else
+    for _, row in ipairs(rows.all("keys", name .. "/")) do
+      if not row.document.off then view.key_count = view.key_count + 1 end
+    end
+  end
+  if record.off then view.key_count = 0 end
+  view.is_on = not record.off and (record.keyless == true or view.key_count > 0)
+end
+
 local function view_of(record, name)
   return add_state(hide(copy(stored.pick(record, properties))), name)
 end
@@ -154,6 +169,7 @@ return stored.operations {
   shown = { key_count = { type = "integer", description = "Keys in force." },
     is_on = { type = "boolean", description = "Whether requests can go there." } },
   view = view_of, view_of_router = view_of_router, also_removed = keys_of,
+  look_ahead = look_ahead,
   prepare = function(_, record, before)
     reveal(record, before)
   end,

@@ -54,7 +54,8 @@ reply.write_log = write_log
 --- Sends a handler's answer: status, a document or reply.raw or nothing, and fields.
 function reply.send(of, status, document, fields)
   local tag = find(fields, "etag")
-  if status == 200 and tag and of.method ~= "PATCH" and etag.is_known(of, tag) then
+  local may_be_known = status == 200 and tag and of.method ~= "PATCH" and not of.op.is_live
+  if may_be_known and etag.is_known(of, tag) then
     status, document = 304, nil
   end
   local all, body = reply.fields(of, fields), ""

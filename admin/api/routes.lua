@@ -17,6 +17,7 @@
 --- the path; without one it is a text. `is_compat`: a path of another system's, which its own
 --- clients call, so without the header against forged requests. `has_effect`: a GET that changes
 --- something.
+--- `is_live`: what a GET shows changes without a new version of it, so that it is never 304.
 --- `changes_nothing`: a POST that leaves no row in the audit log. `is_stream`: a GET that takes
 --- long, and has no HEAD. The handler gets `of`: `params`, `query`,
 --- `body`, `text`, `who`, `handle`, `address`. It returns status, document and fields, or raises by
@@ -170,7 +171,7 @@ function routes.statuses(op)
   if op.path:find("{", 1, true) then note(set, 404) end
   if op.body or op.takes then note(set, 413, 415, 422) end
   if op.method ~= "GET" then note(set, 412, 507) end
-  if op.has_etag and op.method == "GET" then note(set, 304) end
+  if op.has_etag and op.method == "GET" and not op.is_live then note(set, 304) end
   return set
 end
 

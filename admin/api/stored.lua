@@ -148,8 +148,9 @@ function Kind:put(of, name, record, before, before_text, more)
   for _, op in ipairs(more or {}) do ops[#ops + 1] = op end
   change.configure(of, ops, { action = before and "update" or "create", object = self:key(name),
     before = before and self:audited(name, before), after = self:audited(name, record) })
-  return self:view_stored(name, record, { shadowed = {}, problems = {} }),
-    { "etag", etag.of_version(record.version) }
+  local view = self:view_stored(name, record, { shadowed = {}, problems = {} })
+  if self.look_ahead then self.look_ahead(view, record, name) end
+  return view, { "etag", etag.of_version(record.version) }
 end
 
 function Kind:create(of)
@@ -210,7 +211,9 @@ function stored.name_schema(format) return { type = "string", format = format, m
 ---@param self table { kind = "provider", list_name = "providers" (of a configuration), component =
 ---"Provider", name_format, properties (what can be written), required, shown (more that is only
 ---shown), made (schema of a creation's answer, else the view), view(record, name),
----view_of_router(given), prepare(of, record, before, name) → { ops, wrap }?, also_removed(name) }
+---view_of_router(given), prepare(of, record, before, name) → { ops, wrap }?, also_removed(name),
+---look_ahead(view, record, name) (what a view says of the generation is of the one before a write:
+---corrects it) }
 ---@return table[] operations
 function stored.operations(self)
   setmetatable(self, Kind)

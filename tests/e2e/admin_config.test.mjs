@@ -98,6 +98,50 @@ test("a whole configuration over HTTP, for clients at once, and after a restart"
     assert.ok(!neap.text().includes(secret), "a secret in the log");
 });
 
+test("what a write answers is what is read then, and another's change is not overwritten", async (t) => {
+  const up = await upstream(t);
+  const { admin } = await serve_admin(t, "", { first: FIRST });
+  const as = await admin.token("write", "keys");
+  const write = async (method, path, body, headers) => {
+    const answer = await admin.call(path, { method, as, body, headers });
+    assert.ok(answer.status < 300, answer.text);
+    const at = method === "POST" ? `${path}/${answer.json.id ?? answer.json.name}` : path;
+    const read = await admin.call(at, { as });
+    assert.deepEqual(answer.json, read.json, `${method} ${path} ${JSON.stringify(body)}`);
+    assert.equal(answer.headers.etag, read.headers.etag);
+    assert.ok(read.headers.etag);
+    return { ...answer.json, at, tag: read.headers.etag };
+  };
+  const { url } = up;
+  const free = { name: "free", dialect: "openai", url, keyless: true };
+  assert.equal((await write("POST", "/api/v1/providers", free)).is_on, true);
+  for (const off of [true, false]) {
+    const answer = await write("PATCH", "/api/v1/providers/free", { off });
+    assert.equal(answer.is_on, !off);
+  }
+  await write("POST", "/api/v1/providers", { name: "paid", dialect: "openai", url });
+  const key = await write("POST", "/api/v1/providers/paid/keys", {
+    secret: "sk-the-first-secret-1111",
+  });
+  for (const off of [true, false]) {
+    const answer = await write("PATCH", "/api/v1/providers/paid", { off: !off });
+    assert.equal(answer.key_count, off ? 1 : 0);
+    if (off) assert.equal((await write("PATCH", key.at, { off })).state, "absent");
+  }
+  await write("PATCH", "/api/v1/providers/paid", { off: false });
+  const known = await admin.call(key.at, { as });
+  assert.equal((await write("PATCH", key.at, { off: false })).state, "ready");
+  for (const method of ["PATCH", "DELETE"]) {
+    const late = await admin.call(key.at, {
+      method,
+      as,
+      headers: { "if-match": known.headers.etag },
+      body: method === "PATCH" ? { label: "late" } : undefined,
+    });
+    assert.equal(late.status, 412, late.text);
+  }
+});
+
 test("a stored keyword makes an answer a failure, at once", async (t) => {
   const bad = await upstream(t);
   const good = await upstream(t);
