@@ -52,7 +52,8 @@ local function known_errors()
 end
 
 --- Raises 422 with every reason where what the ops write is wrong, or makes wrong what was right
---- before: a target of a provider that would be gone. Waits.
+--- before: a target of a provider that would be gone. What is wrong with the records themselves
+--- comes first: the rest is often no more than what follows from it. Waits.
 ---@param ops table[] see admin.api.rows
 function rehearsal.check(ops)
   local flat, touched = rows_after(ops)
@@ -70,12 +71,16 @@ function rehearsal.check(ops)
     for line in configuration:gmatch("[^\n]+") do lines[#lines + 1] = line end
     refuse(lines)
   end
-  local lines, known = {}, known_errors()
+  local lines, others, known = {}, {}, known_errors()
   for _, one in ipairs(configuration.stored.errors) do
-    if touched[one.record] or not known[one.record .. "\n" .. one.text] then
-      lines[#lines + 1] = ("%s: %s"):format(one.record, one.text)
+    local line = ("%s: %s"):format(one.record, one.text)
+    if touched[one.record] then
+      lines[#lines + 1] = line
+    elseif not known[one.record .. "\n" .. one.text] then
+      others[#others + 1] = line
     end
   end
+  for _, line in ipairs(others) do lines[#lines + 1] = line end
   if lines[1] then refuse(lines) end
 end
 

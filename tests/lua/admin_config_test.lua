@@ -121,6 +121,10 @@ test("an invalid change is refused with place and reason, and nothing is changed
   end
   refused("POST", "groups", { name = "h", targets = { { provider = "nobody", model = "m" } } },
     "group/h: .*no provider \"nobody\"")
+  -- The reason first, and then what would follow from it.
+  local got = call(world, "PATCH", "providers/far", { url = "ftp://far.test" })
+  test.match(got.json.error.message, "^provider/far: .*http or https")
+  test.match(table.concat(got.json.error.details, "\n"), "\ngroup/g: .*no provider \"far\"")
   refused("DELETE", "providers/far", nil, "group/g: .*no provider \"far\"")
   refused("PATCH", "groups/g", { policies = { { name = "keyword_retry",
     settings = { window = "wide" } } } }, "keyword_retry: window")
