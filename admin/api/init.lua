@@ -29,6 +29,7 @@ local admin = {}
 
 local BODY_MAX = 2 * 1024 * 1024 -- bytes; the listener takes no more either
 local LARGE = 64 * 1024          -- bytes of a body that is read in a run of its own
+local FORM_MAX = 16 * 1024       -- bytes of a form: those there are have a password in them
 
 local known              -- the routes
 local configuration      -- of router.lua: listen, names
@@ -180,6 +181,7 @@ local function decode(of, text, kind)
     return nil
   end
   if op.takes == "form" and kind == FORM and not text:find("^%s*{") then
+    if #text > FORM_MAX then problem.raise(413, "too_large", "the form is longer than 16 KiB") end
     return decode_form(text, op.body)
   end
   if kind ~= "" and kind ~= FORM and not kind:find("json", 1, true) then

@@ -38,11 +38,16 @@ test("a login sets a cookie that scripts and other sites cannot use", function()
   test.match(got.headers["set-cookie"], "^__Host%-neap_session=.*; Secure$")
 end)
 
-test("a form logs in like JSON", function()
+test("a form logs in like JSON, and one that is too long is refused", function()
   local world = admin_world.new()
-  local got = world:request { path = "/login", body = "username=admin&password=the+p%61ssword",
-    headers = { ["content-type"] = "application/x-www-form-urlencoded" } }
-  test.equal(got.status, 200)
+  local function send(text)
+    return world:request { path = "/login", body = text,
+      headers = { ["content-type"] = "application/x-www-form-urlencoded" } }
+  end
+  test.equal(send("username=admin&password=the+p%61ssword").status, 200)
+  test.equal(send("username=admin&password=" .. ("x"):rep(15000)).json.error.code, "invalid")
+  local got = send("username=admin&password=" .. ("x"):rep(1e6))
+  test.equal(got.status .. " " .. got.json.error.code, "413 too_large")
 end)
 
 test("a password is enough where there is one account", function()
