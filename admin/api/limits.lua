@@ -1,4 +1,5 @@
 --- admin.api.limits: the schema of limits of a span of time, as groups and tokens have them.
+--- Nothing keeps these yet (docs/configuration.md).
 
 local limits = {}
 
@@ -12,8 +13,10 @@ function limits.schema(more)
     tokens_per_minute = whole, tokens_per_day = whole, in_flight = whole, cost_per_day = usd,
     cost_per_month = usd }
   for name, one in pairs(more or {}) do properties[name] = one end
-  return { type = "object", properties = properties,
-    description = "They are kept by policies that count, such as rate_limit." }
+  local bound = more and "`attempts` and `seconds` bound each request. " or ""
+  return { type = "object", properties = properties, description = bound .. "What counts over "
+    .. "time is checked and has no effect yet: the policy `rate_limit` counts by settings of its "
+    .. "own." }
 end
 
 return limits
