@@ -26,6 +26,17 @@ function audit.hide(value)
   return result
 end
 
+-- Bytes of what was before, and of what was after, that a row has: a value of the store has 1 MiB.
+local SIDE_MAX = 400 * 1024
+
+--- What is too long is not noted: that something was changed is. Of nothing, nil.
+local function bounded(value)
+  if value == nil then return nil end
+  local text = json.encode(value)
+  if #text <= SIDE_MAX then return json.raw(text) end
+  return json.object { left_out = ("%d bytes"):format(#text) }
+end
+
 --- The row of a change. entry: as `note` has it.
 ---@param id string its own, a UUIDv7
 function audit.row(id, of, entry)
@@ -34,8 +45,8 @@ function audit.row(id, of, entry)
     id = id, time = host.wall(), action = entry.action, object = entry.object,
     actor = json.object { kind = who and who.kind or "none",
       name = who and who.name or entry.account, id = who and who.id },
-    address = of.address, request_id = of.id, before = audit.hide(entry.before),
-    after = audit.hide(entry.after),
+    address = of.address, request_id = of.id, before = bounded(audit.hide(entry.before)),
+    after = bounded(audit.hide(entry.after)),
   }
 end
 

@@ -34,16 +34,22 @@ end
 
 --- A filter may find little: it looks through so many rows and no more before it answers.
 local LOOK_MAX = 2000
+local STEP = 50 -- rows that are decoded in one run
+
+-- Bytes of rows that an answer has: one of a provider has all of its models, twice.
+local SIZE_MAX = 2 * 1024 * 1024
 
 local function list(of)
-  local items, at, looked = json.array {}, page.after(of), 0
+  local items, at, looked, size = json.array {}, page.after(of), 0, 0
   while true do
     local some, has_more = rows.page("objects", { prefix = audit.PREFIX, reverse = true,
-      before = at, limit = page.LIMIT_MAX })
+      before = at, limit = STEP })
     for _, row in ipairs(some) do
       at, looked = row.key, looked + 1
-      if is_wanted(row.document, of.query) then items[#items + 1] = view(row.document) end
-      if #items == of.query.limit then return 200, page.document(items, at) end
+      if is_wanted(row.document, of.query) then
+        items[#items + 1], size = view(row.document), size + #row.text
+      end
+      if #items == of.query.limit or size > SIZE_MAX then return 200, page.document(items, at) end
     end
     if not has_more or not some[1] then return 200, page.document(items) end
     if looked >= LOOK_MAX then return 200, page.document(items, at) end
@@ -59,6 +65,6 @@ return {
       actor = { type = "string", maxLength = 100, description = "Its name." },
       object = { type = "string", maxLength = 300, description = "What its name begins with." },
     },
-    responses = { { 200, "A page. With a filter it may be short, and still not the last.",
-      page.schema(entry) } } },
+    responses = { { 200, "A page. With a filter, or of long rows, it may be short, and still not "
+      .. "the last.", page.schema(entry) } } },
 }

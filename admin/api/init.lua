@@ -285,22 +285,23 @@ local function refuse_overrun(of, text)
       .. "ask for less, or try again", headers = { "retry-after", 1 } })
 end
 
+--- The operation and its answer, whose text may be the longest part of it. A handler that has
+--- answered by itself (a stream, a relay) returns nothing.
+local function answer(of)
+  local status, given, fields = dispatch(of)
+  if status then reply.send(of, status, given, fields) end
+end
+
 --- A request of the admin side.
 function admin.serve(handle)
   local of = new_context(handle)
-  local is_done, status, answer, fields
-  local _, overrun = fault.catch(function()
-    is_done, status, answer, fields = pcall(dispatch, of)
-  end)
+  local is_done, raised
+  local _, overrun = fault.catch(function() is_done, raised = pcall(answer, of) end)
   if overrun then return refuse_overrun(of, overrun) end
-  if is_done then
-    -- A handler that has answered by itself (a stream, a relay) returns nothing.
-    if status then reply.send(of, status, answer, fields) end
-    return
-  end
-  local raised = problem.of(status)
-  if raised and not of.is_answered then return reply.refuse(of, raised) end
-  error(raised and raised.message or status, 0)
+  if is_done then return end
+  local known_problem = problem.of(raised)
+  if known_problem and not of.is_answered then return reply.refuse(of, known_problem) end
+  error(known_problem and known_problem.message or raised, 0)
 end
 
 --- A request that breaks the protocol or a limit; its head may be incomplete.

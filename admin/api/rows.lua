@@ -13,6 +13,7 @@ local provider_secrets = require "neap.provider_secrets"
 local rows = {}
 
 local PAGE = 500 -- rows that are read at once
+local VALUE_MAX = 1024 * 1024 -- bytes of a row; the store takes no more
 
 local function raise_failure(why, text)
   if why == "conflict" then
@@ -99,7 +100,11 @@ end
 function rows.write(ops)
   local plain = {}
   for index, op in ipairs(ops) do
-    plain[index] = { op[1], op[2], op[3], rows.text(op[4]) }
+    local text = rows.text(op[4])
+    if text and #text > VALUE_MAX then
+      problem.raise(413, "too_large", ("%s would be longer than 1 MiB"):format(op[3]))
+    end
+    plain[index] = { op[1], op[2], op[3], text }
   end
   local ok, why, detail = host.store_write(plain)
   if not ok then raise_failure(why, detail) end

@@ -165,6 +165,41 @@ test("a token's secret is shown once and kept as a digest; its rights are no wid
   test.equal(#digest, 64)
 end)
 
+--- So many models, each of some kilobytes.
+local function models(count)
+  local result = {}
+  for number = 1, count do
+    result[("m"):rep(4000) .. number] = { input = 1, output = 2 }
+  end
+  return result
+end
+
+test("of a change that is long the audit log has that it was", function()
+  local world = new()
+  add(world, "providers", { name = "far", dialect = "openai", url = "https://far.test/v1",
+    models = models(150) })
+  test.equal(call(world, "PATCH", "providers/far", { note = "long" }).status, 200)
+  local last = call(world, "GET", "audit?limit=1").json.items[1]
+  test.match(last.before.left_out, "^%d+ bytes$")
+  test.equal(code(call(world, "PATCH", "providers/far", { note = "huge", models = models(280) })),
+    "413 too_large")
+end)
+
+test("a page of the audit log is of some megabytes at most", function()
+  local world = new()
+  add(world, "providers", { name = "far", dialect = "openai", url = "https://far.test/v1",
+    models = models(90) })
+  for number = 1, 6 do call(world, "PATCH", "providers/far", { note = "note " .. number }) end
+  local notes, cursor, pages = {}, "", 0
+  repeat
+    local got = call(world, "GET", "audit?limit=500&action=update" .. cursor)
+    test.equal(#got.answer < 3 * 1024 * 1024, true)
+    for _, item in ipairs(got.json.items) do notes[#notes + 1] = item.after.note end
+    cursor, pages = "&cursor=" .. tostring(got.json.next_cursor), pages + 1
+  until got.json.next_cursor == json.null
+  test.equal({ #notes, notes[1], notes[6], pages > 1 }, { 6, "note 6", "note 1", true })
+end)
+
 test("failure keywords and the threshold reach the policies", function()
   local world = new()
   local one = add(world, "keywords", { text = "Quota exceeded", note = "seen in May" })
