@@ -102,6 +102,24 @@ test("keys are sorted, paged, found by the key itself and never shown whole", fu
   test.equal(call(world, "/api/keys").json.total, 12, "it stays")
 end)
 
+test("a pool of thousands is opened in runs of some hundred keys", function()
+  local world, lines = loaded.new(""), {}
+  accounts { [A] = "1" }
+  import(world, A)
+  for number = 1, 1200 do lines[number] = ("sk-of-a-large-pool-%06d"):format(number) end
+  local got = call(world, "/api/v1/providers/siliconflow/keys/import",
+    { text = table.concat(lines, "\n"), check = false })
+  test.equal(got.json.added, 1200)
+  local sleep, rests = host.sleep, 0
+  host.sleep = function(seconds)
+    rests = rests + 1
+    sleep(seconds)
+  end
+  local total = call(world, "/api/keys").json.total
+  host.sleep = sleep
+  test.equal({ total, rests }, { 1201, 3 })
+end)
+
 test("keys leave whole for a person who enters the password again", function()
   local world = loaded.new("")
   accounts { [A] = "1", [B] = "1" }

@@ -19,6 +19,7 @@ local store = require "neap.store"
 local keys = {}
 
 local AT_ONCE = 20          -- keys that a provider is asked about
+local OPENED_AT_ONCE = 500  -- keys that are unsealed in one run
 local REST_SECONDS = 5400   -- of a key on which nothing is left
 
 keys.mask = key_list.mask
@@ -57,13 +58,15 @@ function keys.of(name)
   for _, key in ipairs((keys.provider(name) or { keys = {} }).keys) do
     if not key.is_stored then list[#list + 1] = make(name, key.id, key.secret, nil, key.balance) end
   end
-  for _, row in ipairs(rows.all("keys", name .. "/")) do
+  for place, row in ipairs(rows.all("keys", name .. "/")) do
     local sealed = (row.document.sealed or {}).secret
     local secret = sealed and store.unseal("key", row.key, "secret", sealed)
     if secret then
       list[#list + 1] = make(name, row.key:sub(#name + 2), secret, row, row.document.balance)
     end
+    if place % OPENED_AT_ONCE == 0 then host.sleep(0) end
   end
+  if #list >= OPENED_AT_ONCE then host.sleep(0) end -- what comes next has a run of its own
   return list
 end
 
