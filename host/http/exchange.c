@@ -254,7 +254,7 @@ struct sink *exchange_sink(struct exchange *exchange)
 static size_t write_chunk(struct connection *connection, const void *data, size_t size)
 {
 	char line[NUMBER_ROOM + 2];
-	size_t digits = number_write(line, size, 16);
+	size_t digits = number_write_hex(line, size);
 	const struct iovec parts[] = {
 		{ line, digits + 2 },
 		{ (void *)(uintptr_t)data, size },

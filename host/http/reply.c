@@ -153,7 +153,7 @@ static void write_field(struct buf *out, const struct field *field)
 
 static void write_number(struct buf *out, int64_t number)
 {
-	buf_grow(out, number_write(buf_reserve(out, NUMBER_ROOM), (uint64_t)number, 10));
+	buf_grow(out, number_write(buf_reserve(out, NUMBER_ROOM), (uint64_t)number));
 }
 
 static void write_status(struct buf *out, int status)

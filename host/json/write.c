@@ -85,8 +85,7 @@ void value_write_number(struct buf *buf, double number)
 		(double)(uint64_t)number == number) {
 		/* Most are whole, and need no search for the shortest text. */
 		buf_grow(buf,
-			number_write(buf_reserve(buf, NUMBER_ROOM), (uint64_t)number,
-				10));
+			number_write(buf_reserve(buf, NUMBER_ROOM), (uint64_t)number));
 		return;
 	}
 	buf_grow(buf, print_number(buf_reserve(buf, NUMBER_MAX), number));

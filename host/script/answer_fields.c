@@ -73,7 +73,7 @@ static const char *write_count(lua_State *L, int index, struct arena *arena)
 {
 	char *digits = arena_alloc(arena, NUMBER_ROOM + 1);
 
-	digits[number_write(digits, (uint64_t)luaL_checkinteger(L, index), 10)] = '\0';
+	digits[number_write(digits, (uint64_t)luaL_checkinteger(L, index))] = '\0';
 	return digits;
 }
 

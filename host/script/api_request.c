@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/piece.h"
 #include "http/spool.h"
@@ -103,7 +104,7 @@ static int l_receive(lua_State *L)
 	fiber_check(L);
 	if (!request->is_receiving) {
 		request->is_receiving = true;
-		arrival_await_client(request);
+		arrival_await_client(request, clock_us());
 		exchange_receive(request->exchange);
 	}
 	request->receive_ticket = fiber_wait(L, cancel_receive, request);

@@ -83,10 +83,10 @@ int arrival_l_elapsed(lua_State *L)
 
 /* -- neap's own time --------------------------------------------------------------- */
 
-void arrival_await_client(struct request *request)
+void arrival_await_client(struct request *request, int64_t now_us)
 {
 	request->arrival.is_client_awaited = true;
-	own_time_stop(&request->arrival.own, clock_us());
+	own_time_stop(&request->arrival.own, now_us);
 }
 
 void arrival_client_came(struct request *request)
@@ -116,7 +116,7 @@ void arrival_write_overhead(struct request *request, char room[OVERHEAD_ROOM])
 	const struct arrival *arrival = &request->arrival;
 	struct process *process = request->script->process;
 	uint64_t us = (uint64_t)own_time_us(&arrival->own, clock_us());
-	size_t size = number_write(room, us / 1000, 10);
+	size_t size = number_write(room, us / 1000);
 
 	room[size] = '.';
 	for (unsigned place = 3, rest = (unsigned)(us % 1000); place > 0; place--) {

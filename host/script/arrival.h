@@ -38,7 +38,7 @@ struct arrival {
 void arrival_begin(struct request *request);
 /* The client is waited for, for the rest of its body, after arrival_begin(); the body, or what is
  * wrong with it, is here. */
-void arrival_await_client(struct request *request);
+void arrival_await_client(struct request *request, int64_t now_us);
 void arrival_client_came(struct request *request);
 /* A provider is waited for; it came at that time of clock_us(). */
 void arrival_await_provider(struct request *request);

@@ -48,7 +48,7 @@ static __attribute__((noinline)) void put_text(struct buf *line, struct bytes te
 
 static __attribute__((noinline)) void put_count(struct buf *line, uint64_t count)
 {
-	line->end += number_write(line->memory + line->end, count, 10);
+	line->end += number_write(line->memory + line->end, count);
 	make_room(line);
 }
 

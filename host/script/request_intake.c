@@ -79,7 +79,7 @@ static void on_request(struct exchange *exchange, void *arg)
 		 * first the token is checked. */
 		if (is_prefetched(exchange)) {
 			arrival_begin(request); /* the wait for it is the request's */
-			arrival_await_client(request);
+			arrival_await_client(request, request->arrival.start_us);
 			request->is_receiving = true;
 			exchange_receive(exchange);
 			return;

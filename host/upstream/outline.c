@@ -89,7 +89,7 @@ static int write_fields(struct buf *head, const char *const *headers, size_t cou
 static void write_length(struct buf *head, uint64_t length)
 {
 	char digits[NUMBER_ROOM];
-	size_t size = number_write(digits, length, 10);
+	size_t size = number_write(digits, length);
 
 	buf_append_text(head, "Content-Length: ");
 	buf_append(head, digits, size);
