@@ -239,10 +239,10 @@ local function proxy_turn(provider)
   return (turn - 1) % #provider.proxy + 1
 end
 
---- What the client wants, as the dialect is to ask the provider: a policy may have set that the
---- answer is streamed, or that it is not. In which form the client gets it stays.
-local function asked_by(of, set)
-  local is_stream = set and set.stream
+--- What the client wants, as the dialect is to ask the provider where a policy sets members: perhaps
+--- that the answer is streamed, or that it is not. In which form the client gets it stays.
+local function asked_with(of, set)
+  local is_stream = set.stream
   if type(is_stream) ~= "boolean" or is_stream == of.stream then return of end
   return { handle = of.handle, model = of.model, stream = is_stream, is_usage_wanted = false,
     is_made_whole = not is_stream }
@@ -280,7 +280,7 @@ local function start(of, inside, changed)
     model = changed.model
     inside.model = model
   end
-  local asked = asked_by(of, changed.set)
+  local asked = changed.set and asked_with(of, changed.set) or of
   local body, said, status
   if way.dialect == of.dialect then
     body, said = way.dialect.edits(asked, model, provider.options)
