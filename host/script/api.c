@@ -16,6 +16,7 @@ int api_l_open(lua_State *L)
 	modules_register(L, sources);
 	api_json_register(L);
 	api_misc_register(L);
+	api_run_register(L);
 	api_object_register(L);
 	api_shared_register(L);
 	api_request_register(L);

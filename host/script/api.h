@@ -34,6 +34,7 @@ struct state *api_command_state(struct sources *sources, const char *module,
 void api_make_id(unsigned char id[16], int64_t wall_us);
 
 void api_misc_register(lua_State *L);
+void api_run_register(lua_State *L);
 void api_shared_register(lua_State *L);
 void api_journal_register(lua_State *L);
 void api_recost_register(lua_State *L);
