@@ -13,10 +13,10 @@ local fault = {}
 local LOAD_CPU_MS = 2000 -- of each file of somebody's, when it is loaded
 local FAULTS_MAX = 5 -- of a policy, after which its chains are set aside
 
---- Runs the function with two arguments: what it returns, or nil and the text of what it raised.
---- The boundary at which a policy's overrun is caught (host.set_boundary).
-function fault.catch(run, given, inside)
-  local ok, got = pcall(run, given, inside)
+--- Runs the function with up to three arguments: what it returns, or nil and the text of what it
+--- raised. The boundary at which a policy's overrun is caught (host.set_boundary).
+function fault.catch(run, a, b, c)
+  local ok, got = pcall(run, a, b, c)
   local was_overrun = host.relax()
   if ok and not was_overrun then return got end
   -- The text of another value could come from its __tostring, which is the policy's.

@@ -132,18 +132,16 @@ local function has_later(entered, place)
   return false
 end
 
-local function call_done(instance, told) return instance.done(instance.self, told[1], told[2]) end
-
 --- Runs `done` of every policy that was entered and has one, innermost first. What one of them does
 --- is no fault of the others.
 local function run_done(self, entered, request)
-  local told
+  local told -- made once there is somebody to tell
   for index = #entered, 1, -1 do
     local instance = entered[index]
     local done = instance.done
     if done and not has_later(entered, index) then
-      told = told or { request, outcome.of(self) }
-      local _, problem = fault.catch(call_done, instance, told)
+      told = told or outcome.of(self)
+      local _, problem = fault.catch(done, instance.self, request, told)
       if problem then
         host.log("error", "policy", ("%s: done: %s"):format(instance.name, problem))
       end
