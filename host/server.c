@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -143,22 +142,6 @@ static bool have_all_ended(struct server *server)
 	return true;
 }
 
-/* True where watch is on and router.lua is another one than a moment ago. */
-static bool has_config_changed(struct server *server)
-{
-	struct stat stat_now;
-	bool is_first = !server->config_time.tv_sec;
-
-	if (!generation_settings(server->loaded)->is_watched ||
-		stat(server->loader.config, &stat_now) != 0)
-		return false;
-	if (stat_now.st_mtim.tv_sec == server->config_time.tv_sec &&
-		stat_now.st_mtim.tv_nsec == server->config_time.tv_nsec)
-		return false;
-	server->config_time = stat_now.st_mtim;
-	return !is_first;
-}
-
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
@@ -167,7 +150,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	watch_workers(server);
 	if (!server->drain_end_ms) {
-		if (has_config_changed(server))
+		if (server_has_config_changed(server))
 			server_reload(server, "watch");
 		renew_full_states(server);
 		return;
@@ -347,8 +330,10 @@ static int open_process(struct server *server, struct buf *errors, struct err *e
 
 static int load_first(struct server *server, struct loaded *fresh, struct buf *errors)
 {
-	int rc = loader_load(&server->loader, fresh, 0, errors);
+	int rc;
 
+	server_note_config(server);
+	rc = loader_load(&server->loader, fresh, 0, errors);
 	if (rc != 0)
 		return rc;
 	server->loaded = fresh->own;

@@ -1,6 +1,7 @@
 /* server_inside.h - the inside of a server, for server.c and server_reload.c only. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -29,14 +30,20 @@ struct server {
 	struct tls *tls;
 	int64_t drain_end_ms; /* 0: not draining */
 	int64_t late_since_us[WORKERS_MAX + 1];
-	struct timespec config_time; /* for watch */
+	struct timespec config_time; /* for watch: of the router.lua that was read last */
+	struct timespec seen_time;   /* and of the one that was there a moment ago */
 	int exit_status;
 };
 
-/* In server_reload.c, all but the second on the main thread. cause: "signal", "api" …
+/* In server_reload.c, all but server_wake_for_reload() on the main thread. cause: "signal", "api" …
  *
  * Whoever asks for a reload until it begins shares this one. */
 void server_reload(struct server *server, const char *cause);
+/* router.lua is about to be read: as it is now it need not be read again. */
+void server_note_config(struct server *server);
+/* True where watch is on and router.lua is another one than was read. Asked again and again:
+ * one that is still written, or was only just cut to nothing, is waited for. */
+bool server_has_config_changed(struct server *server);
 /* On any thread: somebody has asked for a reload. */
 void server_wake_for_reload(void *server);
 /* An event: somebody asks for a reload: at once, or where the last one was a moment ago a

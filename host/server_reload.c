@@ -2,6 +2,7 @@
 #include "server_inside.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -69,6 +70,34 @@ static int load(struct server *server, const struct list *waiting, struct loaded
 	return rc;
 }
 
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+void server_note_config(struct server *server)
+{
+	struct stat now;
+
+	if (stat(server->loader.config, &now) == 0)
+		server->config_time = now.st_mtim;
+}
+
+bool server_has_config_changed(struct server *server)
+{
+	struct timespec seen = server->seen_time;
+	struct stat now;
+
+	/* Half a file may be a whole configuration, and an empty one always is: one that says
+	 * no watch, so that the rest would not be seen. */
+	if (!generation_settings(server->loaded)->is_watched ||
+		stat(server->loader.config, &now) != 0 || !now.st_size)
+		return false;
+	server->seen_time = now.st_mtim;
+	return !is_same_time(now.st_mtim, server->config_time) &&
+		is_same_time(now.st_mtim, seen);
+}
+
 void server_reload(struct server *server, const char *cause)
 {
 	struct buf errors = { 0 };
@@ -77,6 +106,7 @@ void server_reload(struct server *server, const char *cause)
 
 	evtimer_del(server->reload_timer);
 	server->reload_ms = clock_ms();
+	server_note_config(server);
 	reloads_take(server->process.reloads, &waiting);
 	if (load(server, &waiting, &fresh, &errors) != 0) {
 		refuse(server, cause, &waiting, &errors);

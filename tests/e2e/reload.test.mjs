@@ -5,7 +5,7 @@ import http from "node:http";
 import { chat, open, open_chat, say } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { is_sanitized, serve } from "./support/neap.mjs";
-import { deep, latch, patience } from "./support/story.mjs";
+import { deep, latch, patience, until } from "./support/story.mjs";
 import { DONE, answer, chunk, error, finish, role, stream, upstream } from "./support/upstream.mjs";
 
 const ROUNDS = deep ? 1000 : 20;
@@ -207,6 +207,32 @@ test("what a reload changes is in force at once, and a request ends on what it b
     "the old request fails over to the old second target",
   );
   assert.equal(second.calls.length, 1);
+});
+
+test("watch: a file that changes is loaded, one that is still written is not", async (t) => {
+  const rest = provider("a", await upstream(t)) + group("pool", ["a"]);
+  const neap = await serve(t, rest, { first: { watch: true } });
+  const answers = async (name) => assert.equal((await chat(neap, say(name))).status, 200);
+  const becomes = (generation) =>
+    until(
+      async () => (await neap.generation()) === generation,
+      () => `generation ${generation}; the log ends with\n${neap.tail()}`,
+    );
+
+  neap.configure(rest + group("second", ["a"]));
+  await becomes(2);
+  await answers("second");
+
+  /* As an editor writes it: cut to nothing, then piece by piece. Its beginning alone would be
+   * well, too. */
+  neap.write("router.lua", "");
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  await answers("second");
+  let text = neap.first_line;
+  for (const piece of [rest, group("third", ["a"]), "-- the end\n"])
+    neap.write("router.lua", (text += piece));
+  await becomes(3);
+  await answers("third");
 });
 
 test(
