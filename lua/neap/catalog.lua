@@ -369,6 +369,17 @@ function catalog.resolve(self, token, model)
   return shared
 end
 
+--- The name of a provider that would have this model but is off, or nil.
+function catalog.off_provider(self, token, model)
+  local name = model:match("^([^/]+)/.")
+  for _, one in ipairs(self.provider_list) do
+    if not one.is_on and (one.name == name or one.models[model])
+        and may_use_provider(token, one.name) then
+      return one.name
+    end
+  end
+end
+
 --- What a token may name in `model`: a sorted list of { id, owner }.
 function catalog.models(self, token)
   local list, seen = {}, {}
@@ -383,7 +394,10 @@ function catalog.models(self, token)
   end
   for _, provider in ipairs(self.provider_list) do
     if provider.is_on and may_use_provider(token, provider.name) then
-      for model in pairs(provider.models) do add(model, provider.name) end
+      for model in pairs(provider.models) do
+        -- A group of that name goes first, also where the token may not use it.
+        if not self.groups[model] then add(model, provider.name) end
+      end
     end
   end
   table.sort(list, function(a, b) return a.id < b.id end)

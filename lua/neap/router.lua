@@ -114,6 +114,14 @@ local function read_request(of)
   return true
 end
 
+local function refuse_unknown(of)
+  local off = catalog.off_provider(known, of.token, of.model)
+  local why = off and (": the provider \"%s\" is off, as it has no key or no URL"):format(off)
+    or "; GET /v1/models lists what there is"
+  answer.refuse(of, 404, ("there is no model \"%s\"%s"):format(of.model, why),
+    { code = "model_not_found" })
+end
+
 local function chat(of)
   of.operation = "chat"
   if known.keeps_bodies then bodies.of_token(of, known) end
@@ -123,8 +131,7 @@ local function chat(of)
     if status == 403 then
       return answer.refuse(of, 403, ("the token may not use \"%s\""):format(of.model))
     end
-    return answer.refuse(of, 404, ("there is no model \"%s\"; GET /v1/models lists what there is")
-      :format(of.model), { code = "model_not_found" })
+    return refuse_unknown(of)
   end
   of.group = group
   if known.keeps_bodies then bodies.of_group(of, known) end

@@ -74,6 +74,15 @@ test("the example works without any key", async (t) => {
     assert.match(answer.content, /part one/);
   });
 
+  await t.test("a provider whose key is not set is named as what is missing", async () => {
+    for (const model of ["openai/gpt-4o", "gpt-4o-mini"]) {
+      const answer = await chat(neap, say(model));
+      assert.equal(answer.status, 404);
+      assert.equal(answer.json.error.code, "model_not_found");
+      assert.match(answer.json.error.message, /the provider "openai" is off, as it has no key/);
+    }
+  });
+
   await t.test("any other path is a 404 in OpenAI's shape", async () => {
     const answer = await get(neap, "/v1/nothing");
     assert.equal(answer.status, 404);

@@ -53,6 +53,16 @@ test("what nobody offers is 404", function()
   end
 end)
 
+test("a provider that is off is told from one that is not there", function()
+  local known = new {}
+  test.equal(catalog.off_provider(known, nil, "off/m"), "off")
+  test.equal(catalog.off_provider(known, nil, "off/any"), "off")
+  test.equal(catalog.off_provider(known, nil, "y"), "off")
+  test.equal(catalog.off_provider(known, nil, "nobody/m"), nil)
+  test.equal(catalog.off_provider(known, nil, "nothing"), nil)
+  test.equal(catalog.off_provider(known, token { providers = { "b" } }, "off/m"), nil)
+end)
+
 test("a token uses what it names, and all if it names nothing", function()
   local known = new {}
   local of_group, of_provider = token { groups = { "pool" } }, token { providers = { "b" } }
@@ -74,6 +84,14 @@ test("the list of models shows what a token may name", function()
   test.equal(ids(nil), { "m", "pool", "x" })
   test.equal(ids(token { groups = { "pool" } }), { "pool" })
   test.equal(ids(token { providers = { "b" } }), { "m" })
+end)
+
+test("a model with the name of a group that the token may not use is not listed", function()
+  local known = new { groups = { { name = "m", targets = { { provider = "a", model = "m" } } } } }
+  local of = token { providers = { "b" } }
+  test.equal({ catalog.resolve(known, of, "m") }, { nil, 403 })
+  test.equal(catalog.models(known, of), {})
+  test.equal(#catalog.models(known, nil), 2)
 end)
 
 test("targets come by priority, price, in flight, then as written", function()
