@@ -160,6 +160,31 @@ void request_free(struct request *request)
 	mem_give(request, sizeof(*request));
 }
 
+void request_stop(struct request *request)
+{
+	static const char why[] = "neap was stopped";
+	lua_State *L;
+
+	if (request->relay) {
+		relay_break_off(request->relay, why);
+		return;
+	}
+	if (!request->fiber || request->is_gone || request->is_failing ||
+		request->answer_status || request->script->is_admin)
+		return;
+	fiber_cancel(request->fiber);
+	request->fiber = NULL;
+	legs_close(request);
+	attempts_close(request);
+	request->receive_ticket = 0;
+	request->is_failing = true;
+	L = state_lua(generation_state(request->generation));
+	request_push_call(request, CALL_FAILED);
+	lua_pushstring(L, why);
+	lua_pushboolean(L, true);
+	request_run(request, 3);
+}
+
 /* -- answers without Lua: only where Lua itself failed ------------------------------ */
 
 static void answer_plainly(struct request *request)

@@ -89,3 +89,6 @@ void request_on_relay_end(const struct relay_result *result, void *arg);
 void request_let_go(struct request *request);
 /* Ends the request without Lua: at the process's end. */
 void request_free(struct request *request);
+/* neap stops: a stream breaks off, and who waits for an answer hears why there is none. The
+ * request may be gone when this returns. */
+void request_stop(struct request *request);

@@ -15,7 +15,6 @@
 #include "script/record_read.h"
 #include "script/request.h"
 #include "script/spawn.h"
-#include "upstream/relay.h"
 
 static void bury_now(struct script *script)
 {
@@ -100,12 +99,11 @@ bool script_is_full(const struct script *script)
 
 void script_break_off(struct script *script)
 {
-	for (struct list *at = script->requests.next; at != &script->requests;
-		at = at->next) {
-		struct request *request = CONTAINER_OF(at, struct request, link);
+	struct list *at, *next;
 
-		if (request->relay)
-			relay_break_off(request->relay, "neap was stopped");
+	for (at = script->requests.next; at != &script->requests; at = next) {
+		next = at->next;
+		request_stop(CONTAINER_OF(at, struct request, link));
 	}
 }
 

@@ -52,7 +52,7 @@ void script_bury(struct script *script, struct generation *generation);
 size_t script_request_count(const struct script *script);
 /* The state of the generation in force is full, see state_is_full(). */
 bool script_is_full(const struct script *script);
-/* neap stops: streams end as broken ones, with a record. What has no relay is left. */
+/* neap stops: no request is left without an answer or a record. */
 void script_break_off(struct script *script);
 /* Ends whatever is left and lets go of the generation. */
 void script_free(struct script *script);

@@ -245,14 +245,19 @@ function router.fault(handle, status, message)
   answer.refuse(of, status, message)
 end
 
---- The fiber of the request failed: an error of neap itself, or a second overrun.
-function router.failed(handle, message)
-  host.log("error", "router", message)
+--- The fiber of the request failed: an error of neap itself, or a second overrun. is_stopped: neap
+--- ends, and has cut it off.
+function router.failed(handle, message, is_stopped)
+  if not is_stopped then host.log("error", "router", message) end
   local self = handle:record()
   local of = self and self.context
   if not of or self.seconds then return end -- it was over
   of.open = nil
   if of.is_begun then return answer.break_off(of, message) end
+  if is_stopped then
+    return answer.refuse(of, 503, "neap is being stopped; the request can be sent again",
+      { retry_after = 1, code = "stopping", why = message })
+  end
   answer.refuse(of, 500, "neap could not process the request; its log says why",
     { final = true, code = "internal_error" })
 end

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import path from "node:path";
-import { chat_bytes, get, open_chat, open, say, wire } from "./support/client.mjs";
+import { chat, chat_bytes, get, open_chat, open, say, wire } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
 import { latch, patience, until } from "./support/story.mjs";
@@ -103,6 +103,27 @@ test("drain_timeout bounds it", async (t) => {
   assert.equal(line.outcome, "truncated", "nobody left");
   assert.equal(line.status, 200);
   assert.match(line.error, /neap was stopped/);
+});
+
+test("who has no answer at the end of drain_timeout is told so", async (t) => {
+  const up = await upstream(t);
+  up.always([SILENCE]);
+  const neap = await serve(t, provider("a", up) + group("pool", ["a"]), {
+    first: { drain_timeout: 1 },
+  });
+  const asked = [false, true].map((is_stream) => chat(neap, say("pool", { stream: is_stream })));
+  await up.call(1);
+  neap.signal("SIGTERM");
+  for (const seen of await Promise.all(asked)) {
+    assert.equal(seen.status, 503, seen.text);
+    assert.equal(seen.headers["retry-after"], "1");
+    assert.equal(seen.json.error.code, "stopping");
+    const line = await neap.line(seen);
+    assert.equal(line.status, 503);
+    assert.match(line.error, /neap was stopped/);
+    assert.equal(line.attempts.length, 1);
+  }
+  assert.equal(await neap.ended(patience()), 0);
 });
 
 test("a second SIGTERM exits now", async (t) => {
