@@ -6,12 +6,14 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/background.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #define QUEUE_MAX (4 * 1024 * 1024) /* bytes; more than that waits for nobody */
 #define LINE_MAX_SIZE 4096          /* bytes of one formatted message */
@@ -187,17 +189,33 @@ static void append_shown_text(struct buf *buf, const char *text)
 	}
 }
 
+/* Returns how many bytes of the text that was. What is none, as where a line was cut, is shown
+ * as U+FFFD. */
+static size_t append_character(struct buf *buf, const char *text, size_t left)
+{
+	size_t size = utf8_size(text, left);
+
+	if (size)
+		buf_append(buf, text, size);
+	else
+		buf_append_text(buf, "\xef\xbf\xbd");
+	return size ? size : 1;
+}
+
 static void append_json_text(struct buf *buf, const char *text)
 {
-	for (; *text; text++) {
+	const char *end = text + strlen(text);
+
+	for (size_t size; text < end; text += size) {
 		unsigned char byte = (unsigned char)*text;
 
+		size = 1;
 		if (byte == '"' || byte == '\\')
 			buf_printf(buf, "\\%c", byte);
 		else if (byte < 0x20)
 			buf_printf(buf, "\\u%04x", byte);
 		else
-			buf_append(buf, text, 1);
+			size = append_character(buf, text, (size_t)(end - text));
 	}
 }
 

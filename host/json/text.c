@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include "base/utf8.h"
+
 #define EVEN_BITS 0x5555555555555555u
 #define ODD_BITS 0xaaaaaaaaaaaaaaaau
 
@@ -313,34 +315,6 @@ size_t text_plain(const char *data, size_t size)
 	return at;
 }
 
-static inline bool is_tail(unsigned char byte)
-{
-	return (byte & 0xc0) == 0x80;
-}
-
-size_t text_utf8(const char *data, size_t size)
-{
-	const unsigned char *text = (const unsigned char *)data;
-
-	if (!size)
-		return 0;
-	if (text[0] < 0x80)
-		return 1;
-	if (text[0] < 0xc2 || text[0] > 0xf4 || size < 2 || !is_tail(text[1]))
-		return 0;
-	if (text[0] < 0xe0)
-		return 2;
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f))
-		return 0;
-	if (size < 3 || !is_tail(text[2]))
-		return 0;
-	if (text[0] < 0xf0)
-		return 3;
-	if ((text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return size >= 4 && is_tail(text[3]) ? 4 : 0;
-}
-
 size_t text_clean(const char *data, size_t size)
 {
 	size_t at = 0;
@@ -350,7 +324,7 @@ size_t text_clean(const char *data, size_t size)
 		if (at == size || (unsigned char)data[at] < 0x80)
 			return at;
 		while (at < size && (unsigned char)data[at] >= 0x80) {
-			size_t step = text_utf8(data + at, size - at);
+			size_t step = utf8_size(data + at, size - at);
 
 			if (!step)
 				return at;

@@ -30,10 +30,6 @@ size_t text_plain(const char *data, size_t size);
 size_t text_plain_in_room(const char *data, size_t size);
 /* The same with well-formed UTF-8 beyond ASCII: what stands for itself in a string. */
 size_t text_clean(const char *data, size_t size);
-/* The length (1 to 4) of the well-formed UTF-8 sequence at the start; 0 if there is none,
- * as with a surrogate or an overlong form. */
-size_t text_utf8(const char *data, size_t size);
-
 /* Bytes of a JSON string's inside, at most so many, that are whole characters and escapes:
  * where it can be cut and is a string still. */
 size_t text_cut(const char *data, size_t size, size_t most);

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 
 #define LINES 20000 /* a megabyte; the queue has room for four, a pipe for 64 KiB */
 
@@ -90,11 +92,41 @@ static void what_a_full_disk_does_not_take_is_counted(void **state)
 	assert_int_equal(log_dropped() - before, 3);
 }
 
+/* What others wrote may be of any bytes, and a long line is cut anywhere. */
+static void a_json_line_is_utf_8(void **state)
+{
+	char line[8192], letters[6001];
+	int ends[2];
+	ssize_t size;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(letters) - 1; i += 2)
+		memcpy(letters + i, "\xc3\xa9", 2);
+	letters[sizeof(letters) - 1] = '\0';
+	assert_int_equal(pipe(ends), 0);
+	log_configure(LOG_JSON, LOG_INFO);
+	put_in_place(ends[1]);
+	log_error("policy", "caf\xe9 \xf0\x9f\xa6\x8a %s", letters);
+	put_back();
+	size = read(ends[0], line, sizeof(line));
+	assert_true(size > 4000);
+	for (ssize_t at = 0; at < size;) {
+		size_t step = utf8_size(line + at, (size_t)(size - at));
+
+		assert_int_not_equal(step, 0);
+		at += (ssize_t)step;
+	}
+	line[size - 1] = '\0';
+	assert_non_null(strstr(line, "\"caf\xef\xbf\xbd \xf0\x9f\xa6\x8a \xc3\xa9"));
+	close(ends[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_pipe_that_does_not_block_is_waited_for),
 		cmocka_unit_test(what_a_full_disk_does_not_take_is_counted),
+		cmocka_unit_test(a_json_line_is_utf_8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
