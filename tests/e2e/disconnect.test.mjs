@@ -175,6 +175,26 @@ test('on_disconnect = "drain" reads on for the usage', async (t) => {
   );
 });
 
+test('on_disconnect = "drain" asks nobody else', async (t) => {
+  const { up, second, neap } = await pool(t, { on_disconnect: "drain" });
+  const go = latch();
+  up.next([go, error(500, "ill")].flat());
+  const asked = start(neap, PATH, { body: say("pool") });
+  await up.call(0);
+  asked.leave();
+  await until(
+    async () => (await neap.open()).connections <= neap.idle.connections,
+    "neap to see the client go",
+  );
+  go.release();
+  const line = await aborted(neap);
+  assert.deepEqual(
+    line.attempts.map((attempt) => attempt.status),
+    [500],
+  );
+  assert.equal(second.calls.length, 0, "an answer for nobody");
+});
+
 test('on_disconnect = "detach" finishes and records', async (t) => {
   const { up, second, neap } = await pool(t, { on_disconnect: "detach" });
   const go = latch();
