@@ -30,6 +30,7 @@ local response = require "neap.response"
 local steps = require "neap.steps"
 local stand_in = require "neap.test.stand_in"
 local stored_settings = require "neap.stored_settings"
+local suggest = require "neap.suggest"
 local tap = require "neap.tap"
 local trace = require "neap.trace"
 
@@ -138,6 +139,30 @@ local function configuration_of(world)
     of_policies = stored_settings.of_policies(stored, stored.keywords) }
 end
 
+local function set_of(...)
+  local set = {}
+  for _, name in ipairs { ... } do set[name] = true end
+  return set
+end
+
+local NAMES = {
+  ["a world"] = set_of("policies", "targets", "keys", "prices", "upstream", "limits", "timeouts",
+    "fallback", "texts", "random", "wall", "stored", "request"),
+  limits = set_of("attempts", "seconds"),
+  timeouts = set_of("connect", "first_byte", "first_event", "idle", "total"),
+  ["a target"] = set_of("priority", "weight"),
+}
+
+--- Raises for a name that nobody would read: the test would not test what it says.
+local function check_names(given, what)
+  for name in pairs(type(given) == "table" and given or {}) do
+    if name ~= 1 and not NAMES[what][name] then
+      name = tostring(name)
+      error(("%s has no %q%s"):format(what, name, suggest.text(name, NAMES[what])), 0)
+    end
+  end
+end
+
 --- A group with its providers, whose state lasts over several requests. Raises what is wrong
 --- with the policies or their settings.
 ---@param given neap.test_world
@@ -146,6 +171,10 @@ function test.world(given)
   if type(given.policies) ~= "table" then
     error("a world has policies: policies = { \"name\", { \"name\", { setting = … } } }", 0)
   end
+  check_names(given, "a world")
+  check_names(given.limits, "limits")
+  check_names(given.timeouts, "timeouts")
+  for _, target in ipairs(given.targets or {}) do check_names(target, "a target") end
   local world = { memory = memory.new(), seed = 1, places = {} }
   for name, value in pairs(given) do world[name] = value end
   world.upstream = world.upstream or {}

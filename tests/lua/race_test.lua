@@ -27,6 +27,7 @@ local function run(spec)
   spec.policies = spec.policies or { "racer" }
   spec.texts = spec.texts or {}
   spec.texts.racer = spec.texts.racer or racer(spec.leg or "{ one }", spec.next)
+  spec.leg, spec.next = nil, nil
   return test.run(spec)
 end
 
