@@ -5,6 +5,7 @@ local catalog = require "neap.catalog"
 local host = require "neap.host"
 local object = require "neap.object"
 local record = require "neap.record"
+local redact = require "neap.redact"
 local response = require "neap.response"
 local trace = require "neap.trace"
 
@@ -264,6 +265,12 @@ local function break_event(after, name)
       or "the provider's stream broke off before its end" }
 end
 
+--- An error may quote the key.
+local function take_key_out(inside, event)
+  event.message = redact.text(event.message, redact.of(inside.way))
+  event.said = event.said and redact.text(event.said, redact.of(inside.way))
+end
+
 --- Hands each canonical event of the provider's stream to `take`, up to its end or its error; the
 --- last is always one of these two, and before an end there is a finish. `take` gives a true value
 --- to go no further. state: of the dialect's stream_in.
@@ -278,6 +285,7 @@ local function read_stream(inside, state, take)
     transfer:release(after)
     for _, event in ipairs(data and from.stream_in(state, data, name) or {}) do
       local kind = event.kind
+      if kind == "error" then take_key_out(inside, event) end
       if kind == "finish" then is_finished = true end
       if kind == "tool" then reason = "tool_calls" end
       if kind == "end" and not is_finished then take { kind = "finish", reason = reason } end
@@ -367,7 +375,9 @@ local function collect(of, inside)
     return refuse_broken(of, inside, problem.failure, problem.reason)
   end
   -- As if the provider had answered with this error at once.
-  inside.status, inside.body, inside.is_collected = problem.status, problem.message, true
+  local said = inside.way.dialect == of.dialect and problem.said
+  inside.status, inside.body = problem.status, said or problem.message
+  inside.is_error_event, inside.is_collected = said and true, not said
   inside.header_list = inside.transfer:headers()
   inside.has_retry_advice = inside.transfer:header("x-should-retry") ~= nil
   response.close(inside)

@@ -208,11 +208,8 @@ end
 
 --- Takes the key out of what the provider says where it does not answer.
 local function redact_error(inside)
-  local way = inside.way
-  if not way.key then return end
-  -- An id that would need escapes is not put into what may be JSON.
-  local secret, id = way.secret, way.key_id:match("^[%w._-]+$")
-  local instead = id and ("[key %s]"):format(id)
+  if not inside.way.key then return end
+  local secret, instead = redact.of(inside.way)
   if inside.body then inside.body = redact.text(inside.body, secret, instead) end
   if inside.why then inside.why = redact.text(inside.why, secret, instead) end
   redact.headers(inside.header_list, secret, instead)

@@ -30,6 +30,16 @@ function redact.text(text, secret, instead)
   return table.concat(parts)
 end
 
+--- The key of an attempt and what stands for it, as redact.text takes them. An id that would need
+--- escapes is not put into what may be JSON.
+---@param way table as catalog.way makes it
+---@return string? secret
+---@return string? instead
+function redact.of(way)
+  local id = way.key_id and way.key_id:match("^[%w._-]+$")
+  return way.secret, id and ("[key %s]"):format(id)
+end
+
 --- The values of a list of headers (name, value, name, value, …), in place.
 ---@param list string[]
 ---@param secret string?

@@ -123,6 +123,15 @@ test("a stream becomes one answer", async (t) => {
     });
   }
 
+  await t.test("unless it says an error: that is the answer, without the key", async () => {
+    const problem = { code: "context_length_exceeded", type: "invalid_request_error", param: "x" };
+    const told = { ...problem, message: "too long for sk-a-secret-0001" };
+    up.next(stream(part(0, { content: "a" }), event({ error: told })));
+    const seen = await chat(neap, say("pool"));
+    assert.equal(seen.status, 400);
+    assert.deepEqual(seen.json.error, { ...problem, message: "too long for [key a-1]" });
+  });
+
   await t.test("with a custom tool's call", async () => {
     const custom = (fields) => fragment(0, fields);
     const answer = await ask(

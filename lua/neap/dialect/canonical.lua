@@ -12,7 +12,7 @@
 --- | arguments | index, text |
 --- | finish | reason: stop, length, tool_calls, content_filter |
 --- | usage | usage, in the form of neap.usage |
---- | error | status, message |
+--- | error | status, message; said: the text of an error that has its dialect's shape |
 --- | end | |
 
 local host = require "neap.host"

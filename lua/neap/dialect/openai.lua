@@ -338,12 +338,11 @@ function openai.stream_in(state, data, name)
   local events = {}
   if data == "[DONE]" then return { { kind = "end" } } end
   local document = json.decode(data)
-  local problem = type(document) == "table" and failure.is_said(document.error) and document.error
-    or name == "error" and (document or data)
+  local told = type(document) == "table" and failure.is_said(document.error) and document.error
+  local problem = told or name == "error" and (document or data)
   if problem then
-    return {
-      { kind = "error", status = failure.status(problem), message = failure.message(problem) },
-    }
+    return { { kind = "error", status = failure.status(problem),
+      message = failure.message(problem), said = told and data or nil } }
   end
   if type(document) ~= "table" then return events end
   if not state.tools then
