@@ -474,9 +474,9 @@ function answer.commit(of, got)
   if inside.is_whole and is_native and is_good and not of.stream then
     return pass_whole(of, inside)
   end
-  self.first_event_seconds = requests.elapsed(of.handle)
   if inside.failure then return pass_failure(of, inside) end
   if inside.body then return pass_error(of, inside) end
+  self.first_event_seconds = requests.elapsed(of.handle)
   local is_stream = inside.is_stream
   if is_stream and not of.stream then return collect(of, inside) end
   if is_stream and not is_native then return translate(of, inside) end

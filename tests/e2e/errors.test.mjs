@@ -79,6 +79,7 @@ test("failures of the last target", async (t) => {
         assert.equal(line.outcome, "failed");
         assert.equal(line.status, status);
         assert.match(line.attempts.at(-1).failure, new RegExp(`^(${failure})$`));
+        assert.equal(line.first_event_ms, null, "no event came");
       });
     }
   }
