@@ -27,8 +27,9 @@ local function refuse_or_insist(self, request, next, keys)
     verdict.apply(self, response, key, request, true)
     return response
   end
-  if is_disabled then return request:refuse(503, "every key of the provider is disabled", wait) end
-  return request:refuse(429, "every key of the provider rests for now", wait)
+  local whose = ("every key of the provider %q "):format(request.target.provider)
+  if is_disabled then return request:refuse(503, whose .. "is disabled", wait) end
+  return request:refuse(429, whose .. "rests for now", wait)
 end
 
 function rotation:run(request, next)

@@ -70,7 +70,7 @@ test("what neap itself says is no provider's answer", function()
   }
   world:run()
   local got = world:run()
-  test.match(got.body, "every key of the provider rests")
+  test.match(got.body, 'every key of the provider \\"a\\" rests')
   test.equal(got.status, 429)
 end)
 
