@@ -244,3 +244,11 @@ test("a whole answer, in and out", function()
     { "i", "hi", "length" })
   test.equal({ (openai.response_in "7") }, {})
 end)
+
+test("reason_in: what is no JSON object is told, also one that was cut off", function()
+  test.equal(openai.reason_in(" {\"error\":{\"message\":\"as it is\"}}"), nil)
+  test.equal(openai.reason_in("[{\"error\":{\"message\":\"listed\"}}]"), "listed")
+  test.equal(openai.reason_in(""), "the provider said: nothing")
+  test.equal(openai.reason_in("{\"error\":{\"message\":\"" .. ("x"):rep(900)),
+    "the provider said: {\"error\":{\"message\":\"" .. ("x"):rep(500 - 21))
+end)

@@ -68,11 +68,12 @@ end
 
 local REASON_MAX = 500 -- bytes that are shown of an error in no shape
 
---- The message of a provider's error that is no JSON object (a list, a text, a page, nothing), so
---- that it can be told in this dialect's shape; nil for what clients of it read themselves.
+--- The message of a provider's error that is no JSON object (a list, a text, a page, nothing, or
+--- one that was cut off), so that it can be told in this dialect's shape; nil for what clients of
+--- it read themselves.
 function failure.reason_in(body)
-  if body:find("^%s*{") then return nil end
   local document = json.decode(body)
+  if document and body:find("^%s*{") then return nil end
   local first = type(document) == "table" and document[1] or document
   if type(first) == "table" then return failure.message(first.error or first) end
   local text = type(first) == "string" and first or body
