@@ -236,8 +236,8 @@ local function proxy_turn(provider)
   return (turn - 1) % #provider.proxy + 1
 end
 
---- What the client wants, as the dialect is to ask the provider where a policy sets members: perhaps
---- that the answer is streamed, or that it is not. In which form the client gets it stays.
+--- What the client wants, as the dialect is to ask the provider where a policy sets members:
+--- perhaps that the answer is streamed, or that it is not. In which form the client gets it stays.
 local function asked_with(of, set)
   local is_stream = set.stream
   if type(is_stream) ~= "boolean" or is_stream == of.stream then return of end
