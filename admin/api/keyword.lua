@@ -29,11 +29,13 @@ local view_of = schema.named("Keyword", schema.object({
   created = { type = "string", format = "date-time" },
 }, { "id", "text", "hits", "last_hit", "created" }))
 
---- How often a keyword was found, and when last, over all groups; since neap was started.
+--- How often a keyword was found, and when last, over all groups; since neap was started. Waits:
+--- of many groups each has a run of its own.
 ---@param text string
 ---@return number hits, string? last
 function keyword.found(text)
   local _, known = router.loaded()
+  host.sleep(0)
   local hits, last = 0, nil
   for _, group in ipairs(known and known.group_list or {}) do
     local front = "keyword_retry\0group\0" .. group.name .. "\0"
