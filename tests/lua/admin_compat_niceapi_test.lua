@@ -312,3 +312,30 @@ test("calls, last uses and hits are the journal's and the keywords' own", functi
   host.shared_set("keyword_retry\0group\0filed\0last_triggered sorry", "2026-01-01T00:00:00Z")
   test.equal(ok(world, "GET", "keywords/")[1].last_triggered, "2026-01-01T00:00:00Z")
 end)
+
+test("keys are read once for all of them, and each that was used has its calls", function()
+  local world, scans = loaded.new(WRITTEN), 0
+  local group = ok(world, "POST", "groups/", { name = "fast" }).id
+  for number = 1, 30 do
+    ok(world, "POST", "keys/", { name = "app" .. number, group_ids = json.array { group } })
+  end
+  loaded.journal {
+    page = function(filter) return { loaded.record("id-1", { token = filter.token }) } end,
+    stats = function(spec)
+      local sums = loaded.sums(5, 0, 0, { value = "app1" })
+      if spec.by then return json.object { values = json.array { sums }, other = sums } end
+      return loaded.sums(spec.value == "app30" and 3 or 0, 0, 0)
+    end,
+  }
+  local scan = host.store_scan
+  host.store_scan = function(...)
+    scans = scans + 1
+    return scan(...)
+  end
+  local list = ok(world, "GET", "keys/")
+  host.store_scan = scan
+  test.equal({ list[1].call_count, list[2].call_count, list[30].call_count }, { 5, 0, 3 },
+    "also of those that are too many for a breakdown")
+  test.equal(#list[7].groups, 1)
+  test.equal(scans < 10, true, scans .. " readings")
+end)

@@ -129,17 +129,25 @@ end
 
 --- Sums by the value of a dimension, the greatest first: { { value, sums … }, … }. What has no
 --- value (of providers: what was refused before one was asked) is left out. Waits.
+---@return table[] list, boolean is_whole whether these are all that there are
 ---@param by "provider"|"model"|"group"|"token"|"endpoint"|"key"
 ---@param options { from: number?, till: number?, order: string?, top: integer? }?
 function journal.breakdown(by, options)
   options = options or {}
   local spec = span(options.from, options.till)
   spec.by, spec.order, spec.top = by, options.order or "requests", options.top or 1000
-  local list = {}
-  for _, one in ipairs(call("journal_stats", spec).values) do
+  local list, found = {}, call("journal_stats", spec)
+  for _, one in ipairs(found.values) do
     if one.value ~= "" and one.value ~= json.null then list[#list + 1] = one end
   end
-  return list
+  return list, found.other == nil or found.other == json.null
+end
+
+--- Sums of one value of a dimension, of all time. Waits.
+function journal.sums_of(dimension, value)
+  local spec = span()
+  spec.dimension, spec.value = dimension, value
+  return (call("journal_stats", spec))
 end
 
 --- Sums of calls between each two of the edges, in a list as long as there are gaps; nil where

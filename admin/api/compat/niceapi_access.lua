@@ -28,10 +28,10 @@ local NAME_MAX = 150 -- bytes of a token's name, without the number that may com
 
 local function time_or_null(seconds) return seconds and host.time_text(seconds) or json.null end
 
---- One of its keys. record: as stored, nil for one of router.lua.
-local function key_view(name, record, noted, group_ids)
+--- One of its keys. token: as it is in force, else as stored; record: as stored, nil for one of
+--- router.lua.
+local function key_view(name, token, record, noted, group_ids)
   local groups = json.array {}
-  local token = draft.find("token", name) or record
   for _, group in ipairs(token.groups or {}) do
     groups[#groups + 1] = group_ids[group]
       and json.object { id = group_ids[group].id, name = group } or nil
@@ -43,18 +43,20 @@ local function key_view(name, record, noted, group_ids)
 end
 
 local function list_tokens()
-  local names, records, list = {}, {}, json.array {}
+  local names, records, in_force, list = {}, {}, {}, json.array {}
   for _, row in ipairs(rows.all("config", "token/")) do
     names[#names + 1] = row.key:sub(#"token/" + 1)
     records[names[#names]] = row.document
   end
   for _, token in ipairs(draft.in_force("token")) do
     if not token.is_stored and not records[token.name] then names[#names + 1] = token.name end
+    in_force[token.name] = token
   end
   local noted, views = ids.of("token", names), {}
   local group_ids = ids.of("group", names_of(draft.in_force("group")))
   for index, name in ipairs(names) do
-    list[index] = key_view(name, records[name], noted[name], group_ids)
+    list[index] = key_view(name, in_force[name] or records[name], records[name], noted[name],
+      group_ids)
     views[name] = list[index]
   end
   niceapi_calls.add_to_keys(views)

@@ -21,10 +21,15 @@ local function count_of(list)
   return providers, models
 end
 
+--- A function that gives the sums of a value, or nil. A breakdown names so many: of those that it
+--- does not name each is looked for by itself.
 local function by_value(dimension)
+  local list, is_whole = journal.breakdown(dimension)
   local sums = {}
-  for _, one in ipairs(journal.breakdown(dimension)) do sums[one.value] = one end
-  return sums
+  for _, one in ipairs(list) do sums[one.value] = one end
+  return function(value)
+    return sums[value] or not is_whole and journal.sums_of(dimension, value) or nil
+  end
 end
 
 --- Adds the calls of providers to their views: attempts, as it counts them, and those whose answer
@@ -38,9 +43,9 @@ function niceapi_calls.add_to_providers(list)
     local provider, model = one.target.provider.name, one.target.model
     local sums, is_known
     if in_provider[provider] == 1 then
-      sums, is_known = of_provider[provider], true
+      sums, is_known = of_provider(provider), true
     elseif with_model[model] == 1 then
-      sums, is_known = of_model[model], true
+      sums, is_known = of_model(model), true
     end
     if is_known then
       one.view.total_calls = sums and sums.attempts or 0
@@ -53,9 +58,10 @@ end
 ---@param views table<string, table> by the token's name
 function niceapi_calls.add_to_keys(views)
   if not host.journal_stats then return end
-  local sums = by_value("token")
+  local of_token = by_value("token")
   for name, view in pairs(views) do
-    view.call_count = sums[name] and sums[name].requests or 0
+    local sums = of_token(name)
+    view.call_count = sums and sums.requests or 0
     -- The journal has an index of tokens: this is one look for each.
     local last = view.call_count > 0 and journal.slice({ token = name }, 0, 1,
       { is_any = true })[1]
