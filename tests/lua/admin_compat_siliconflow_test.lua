@@ -1,9 +1,12 @@
 -- The paths of SiliconFlow API Proxy: its shapes, without what it did wrong.
 local host = require "neap.host"
+local journal = require "admin.api.compat.journal"
 local json = require "neap.json"
 local loaded = require "admin.test.loaded"
+local schema = require "admin.api.schema"
 local test = require "neap.tap"
 local web = require "neap.test.web"
+local zone = require "neap.zone"
 
 local INFO = "https://api.siliconflow.cn/v1/user/info"
 local A, B, C = "sk-aaaaaaaaaaaaaaaaaaaa0001", "sk-bbbbbbbbbbbbbbbbbbbb0002",
@@ -200,6 +203,27 @@ test("statistics of all time, of today by local hours and of the month by local 
   test.equal(asked.stats[#asked.stats].from, 1767225600 - 8 * 3600)
   got = call(world, "/api/stats/monthly?zone=Asia/Shanghai").json
   test.equal({ #got.labels, got.labels[1], got.labels[31], got.calls[2] }, { 31, "1", "31", 3 })
+end)
+
+test("hours of a day are those that clocks show, put forward or back as they are", function()
+  local berlin, at = zone.find "Europe/Berlin", schema.moment
+  -- Each span has as many calls as the hour that clocks show at its beginning.
+  loaded.journal { stats = function(spec)
+    local spans = json.array {}
+    for index = 1, #spec.edges - 1 do
+      local from = spec.edges[index]
+      test.equal(from < spec.edges[index + 1], true)
+      spans[index] = json.object { from = from, ["until"] = spec.edges[index + 1],
+        hour = zone.calendar(berlin, from).hour }
+    end
+    return json.object { spans = spans }
+  end }
+  for _, day in ipairs { { "2026-03-29", -1 }, { "2026-10-25", 1 }, { "2026-11-21", 0 } } do
+    local edges = journal.hours(berlin, at(day[1] .. "T12:00:00Z"))
+    test.equal({ #edges, edges[25] - edges[1] }, { 25, (24 + day[2]) * 3600 })
+    test.equal(edges[4] - edges[3], (1 + day[2]) * 3600, "from 2 to 3 on " .. day[1])
+    for hour, one in pairs(journal.series(edges)) do test.equal(one.hour, hour - 1, day[1]) end
+  end
 end)
 
 test("health says to strangers whether there is a key, and to others how many", function()

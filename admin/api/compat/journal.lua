@@ -153,8 +153,11 @@ end
 --- Sums of calls between each two of the edges, in a list as long as there are gaps; nil where
 --- nothing is kept. Waits.
 function journal.series(edges)
-  local spec = span_of_calls(edges[1], edges[#edges])
-  spec.edges = edges
+  local spec, different = span_of_calls(edges[1], edges[#edges]), {}
+  for _, edge in ipairs(edges) do
+    if edge ~= different[#different] then different[#different + 1] = edge end
+  end
+  spec.edges = different
   local spans = call("journal_stats", spec).spans
   local list = {}
   for _, one in ipairs(spans) do
@@ -189,27 +192,26 @@ function journal.tokens(usage) return journal.tokens_in(usage) + journal.tokens_
 -- ------------------------------------------------------------------------------------
 -- Days and months
 
---- The moment at which a local date begins.
-local function begin_of(self, year, month, day)
-  local naive = zone.days_of(year, month, day) * DAY
-  local first = naive - zone.offset(self, naive)
-  return naive - zone.offset(self, first)
+--- The first moment at which clocks of the zone show so many seconds since 1970; where they never
+--- do, because they are put forward, the moment of that.
+local function moment_of(self, shown)
+  local before, after = zone.offset(self, shown - DAY), zone.offset(self, shown + DAY)
+  local early, late = shown - math.max(before, after), shown - math.min(before, after)
+  return early + zone.offset(self, early) == shown and early or late
 end
 
---- Where the hours of the local day of a moment begin, and the day's end.
+--- The moment at which a local date begins.
+local function begin_of(self, year, month, day)
+  return moment_of(self, zone.days_of(year, month, day) * DAY)
+end
+
+--- Where the 24 hours of the local day of a moment begin, and the day's end. One that clocks show
+--- twice is as long as two, and one that they leave out has no length.
 ---@return number[] edges
 function journal.hours(self, wall)
   local now = zone.calendar(self, wall)
-  local start = begin_of(self, now.year, now.month, now.day)
-  local next_day = zone.calendar(self, start + DAY + DAY / 4)
-  local ends = begin_of(self, next_day.year, next_day.month, next_day.day)
-  local edges = {}
-  -- A day on which the clocks are put back has one hour more: it belongs to the last.
-  for hour = 0, 23 do
-    local at = start + hour * 3600
-    if at < ends then edges[#edges + 1] = at end
-  end
-  edges[#edges + 1] = ends
+  local midnight, edges = zone.days_of(now.year, now.month, now.day) * DAY, {}
+  for hour = 0, 24 do edges[hour + 1] = moment_of(self, midnight + hour * 3600) end
   return edges
 end
 
