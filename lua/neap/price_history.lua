@@ -17,7 +17,17 @@ local WRITE_MAX = 200 -- rows of a transaction
 -- same run of neap tells by which side of it that was priced.
 local EDGE_SECONDS = 10
 
+local REST_EVERY = 300 -- prices that are looked through in one run: there may be many thousands
+
 local function name_of(provider, model) return provider .. "\0" .. model end
+
+local function new_rest()
+  local count = 0
+  return function()
+    count = count + 1
+    if count % REST_EVERY == 0 then host.sleep(0) end
+  end
+end
 
 --- All notes by model, the oldest first; nil and why where they cannot be read. Waits.
 ---@return table<string, table[]>? notes, string? why
@@ -37,7 +47,9 @@ function history.read()
       after = rows[index]
     end
   until not cursor or #rows == 0
+  local rest = new_rest()
   for _, list in pairs(notes) do
+    rest()
     table.sort(list, function(a, b) return a.since < b.since end)
   end
   return notes
@@ -61,16 +73,18 @@ local function note_of(one, at)
     prices = one.prices or json.null }) }
 end
 
---- What is new in them: prices that changed, came or went.
+--- What is new in them: prices that changed, came or went. Waits.
 local function news(notes, prices, at)
-  local ops = {}
+  local ops, rest = {}, new_rest()
   for name, one in pairs(prices) do
+    rest()
     local last = notes[name] and notes[name][#notes[name] ]
     if not last or last.prices == json.null or last.prices.version ~= one.prices.version then
       ops[#ops + 1] = note_of(one, at)
     end
   end
   for name, list in pairs(notes) do
+    rest()
     local last = list[#list]
     if not prices[name] and last.prices ~= json.null then
       ops[#ops + 1] = note_of({ provider = last.provider, model = last.model }, at)
@@ -87,7 +101,9 @@ function history.note(known)
   local at = { since = now, generation = host.generation(), started = now - host.figures().uptime }
   local notes, why = history.read()
   if not notes then return nil, why end
-  local ops = news(notes, present(known), at)
+  local prices = present(known)
+  host.sleep(0)
+  local ops = news(notes, prices, at)
   for first = 1, #ops, WRITE_MAX do
     local some = { unpack(ops, first, math.min(#ops, first + WRITE_MAX - 1)) }
     local ok, problem, _, text = host.store_write(some)

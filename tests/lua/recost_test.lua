@@ -43,6 +43,20 @@ local function find(model, moment, version, generation)
     start_us = moment * 1e6, price_version = version, generation = generation or 1 })
 end
 
+story("thousands of prices are noted in many runs", function()
+  local models, rests, sleep = {}, 0, host.sleep
+  for number = 1, 1000 do models["m" .. number] = { input = number } end
+  host.sleep = function(seconds)
+    rests = rests + 1
+    sleep(seconds)
+  end
+  local known = known_with(models)
+  local counts = { history.note(known), history.note(known) }
+  host.sleep = sleep
+  test.equal(counts, { 1000, 0 })
+  test.equal(rests >= 10, true, rests .. " rests")
+end)
+
 story("prices are noted as they change, come and go", function(stored)
   local first = known_with { m = { input = 1 }, free = {} }
   local second = known_with { m = { input = 2 } }
