@@ -13,7 +13,8 @@ local provider_secrets = require "neap.provider_secrets"
 local rows = {}
 
 local PAGE = 500 -- rows that are read at once
-local VALUE_MAX = 1024 * 1024 -- bytes of a row; the store takes no more
+-- The store takes no more: bytes of a row, and ops of a transaction.
+local VALUE_MAX, OPS_MAX = 1024 * 1024, 10000
 
 local function raise_failure(why, text)
   if why == "conflict" then
@@ -99,6 +100,10 @@ end
 --- }, { "delete", table, key }, { "expect", table, key, text or nil }.
 function rows.write(ops)
   local plain = {}
+  if #ops > OPS_MAX then
+    problem.raise(413, "too_large", ("that would change some %d records at once, and %d is the "
+      .. "most"):format(#ops, OPS_MAX))
+  end
   for index, op in ipairs(ops) do
     local text = rows.text(op[4])
     if text and #text > VALUE_MAX then

@@ -1,5 +1,6 @@
 -- The paths of NiceAPI: providers, groups, keys, keywords and settings by numbers, in its shapes.
 local host = require "neap.host"
+local ids = require "admin.api.compat.ids"
 local json = require "neap.json"
 local loaded = require "admin.test.loaded"
 local test = require "neap.tap"
@@ -223,6 +224,21 @@ test("names that are longer than a key of the store have numbers, too", function
   test.equal(call(world, "POST", "groups/", { name = one }).json.error.field, "/name")
   local group = ok(world, "POST", "groups/", { name = "g" }).id
   test.equal(ok(world, "POST", "keys/", { name = one, group_ids = json.array { group } }).name, one)
+end)
+
+test("thousands of names get their numbers in several transactions", function()
+  loaded.new(WRITTEN)
+  local names, write, most, count = {}, host.store_write, 0, 0
+  for number = 1, 2500 do names[number] = "name " .. number end
+  host.store_write = function(ops)
+    most, count = math.max(most, #ops), count + 1
+    return write(ops)
+  end
+  local known = ids.of("target", names)
+  host.store_write = write
+  test.equal({ known["name 1"].id, known["name 1001"].id, known["name 2500"].id },
+    { 1, 1001, 2500 })
+  test.equal({ most < 10000, count }, { true, 3 })
 end)
 
 test("keywords and settings are neap's own", function()

@@ -11,6 +11,7 @@ local rows = require "admin.api.rows"
 local ids = {}
 
 local TRIES = 5
+local AT_ONCE = 1000 -- names that get a number in one transaction
 local id_key, name_key, next_key = id_rows.id_key, id_rows.name_key, id_rows.next_key
 
 local function put_id(ops, kind, name, document)
@@ -26,17 +27,24 @@ local function read(kind)
   return known
 end
 
---- Notes numbers for names that have none. Somebody else may do so at the same moment.
-local function assign(kind, names)
-  local last, text = rows.get("objects", next_key(kind))
-  local id, ops = last and last.id or 1, { { "expect", "objects", next_key(kind), text } }
-  for _, name in ipairs(names) do
+--- Notes numbers for some of the names, which have none. Somebody else may do so just now.
+local function assign_some(kind, names, first, last)
+  local next_one, text = rows.get("objects", next_key(kind))
+  local id, ops = next_one and next_one.id or 1, { { "expect", "objects", next_key(kind), text } }
+  for place = first, last do
+    local name = names[place]
     put_id(ops, kind, name, json.object { id = id })
     ops[#ops + 1] = { "put", "objects", name_key(kind, id), json.object { name = name } }
     id = id + 1
   end
   ops[#ops + 1] = { "put", "objects", next_key(kind), json.object { id = id } }
   rows.write(ops)
+end
+
+local function assign(kind, names)
+  for first = 1, #names, AT_ONCE do
+    assign_some(kind, names, first, math.min(#names, first + AT_ONCE - 1))
+  end
 end
 
 --- The numbers of names, and what is noted with them. Waits.
