@@ -52,12 +52,24 @@ function urls.is_private(url)
     and second < 128
 end
 
---- A provider's base URL. One that comes from the environment may lack its scheme, as
---- OLLAMA_HOST usually does: then it is http.
+local HERE = { ["0.0.0.0"] = "127.0.0.1", ["[::]"] = "[::1]", [""] = "127.0.0.1" }
+
+--- A URL of the environment may lack its scheme, as OLLAMA_HOST usually does: then it is http. And
+--- it may be what the server listens on: all addresses of this machine.
+local function of_environment(text)
+  text = text:match("^%s*(.-)%s*$")
+  if not text:find("://", 1, true) then text = "http://" .. text end
+  local scheme, host, rest = text:match("^(%a+://)(%[[^%]]*%])(.*)$")
+  if not host then scheme, host, rest = text:match("^(%a+://)([^:/?#]*)(.*)$") end
+  local here = HERE[host]
+  return here and (host ~= "" or rest:find("^:%d")) and scheme .. here .. rest or text
+end
+
+--- A provider's base URL.
 ---@type neap.config.kind
 function urls.base(check, value, place, origin)
   local text = type(value) == "string" and value or ""
-  if origin and not text:find("://", 1, true) then text = "http://" .. text end
+  if origin then text = of_environment(text) end
   local scheme, user, host, _, rest = split(text)
   if scheme ~= "http" and scheme ~= "https" then
     return check:fail(place, ("%s must be an http or https URL such as "

@@ -3,6 +3,8 @@ local test = require "neap.tap"
 
 local ENV = {
   KEY = "sk-from-env", EMPTY = "", SECRET = "from-the-environment-1", HOST = "localhost:11434",
+  ANY = " 0.0.0.0:11434\r", PORT = ":11434", ANY6 = "https://[::]:1/v1", LIKE = "0.0.0.0.example",
+  NO_HOST = "http://",
 }
 local FILES = { ["/etc/neap/key.txt"] = "sk-from-file\r\n", ["/c.pem"] = "x", ["/k.pem"] = "x" }
 
@@ -289,7 +291,13 @@ test("which providers are on", function()
 end)
 
 test("a url of the environment may lack its scheme; one of the file may not", function()
-  local got = good("provider \"a\" { dialect = \"openai\", url = env \"HOST\", keyless = true }")
+  local from_env = "provider \"a\" { dialect = \"openai\", url = env \"%s\", keyless = true }"
+  for name, url in pairs { ANY = "http://127.0.0.1:11434", PORT = "http://127.0.0.1:11434",
+    ANY6 = "https://[::1]:1/v1", LIKE = "http://0.0.0.0.example" } do
+    test.equal(good(from_env:format(name)).providers[1].url, url)
+  end
+  refuses(from_env:format "NO_HOST", { [1] = "url must be an http or https URL" })
+  local got = good(from_env:format "HOST")
   test.equal(got.providers[1].url, "http://localhost:11434")
   refuses("provider \"a\" { dialect = \"openai\", url = \"localhost:11434\" }", { [1] = "a.*url" })
 end)
