@@ -67,13 +67,15 @@ local function find_instance(of_chain, name)
 end
 
 --- A problem with the policy's own place. What is raised in a tail call, such as
---- `return request:reply(5)`, has that of whoever called the policy, and a table or a text that was
---- raised with level 0 has none: run's place stands for it.
+--- `return request:reply(5)`, has that of whoever called the policy; a table or a text that was
+--- raised with level 0 has none; and what the library itself raised has the library's, which is
+--- kept. run's place stands for all of them.
 local function with_place(group, layer, problem)
+  if problem:find("^policies/[^%s:]+:%d+: ") or problem:find("^stored/[^%s:]+:%d+: ") then
+    return problem
+  end
   local text = problem:match("^[^%s:]*neap/chain%.lua:%d+: (.*)$")
-    or problem:match("^[^%s:]*neap/race%.lua:%d+: (.*)$")
-    or (not problem:find("^[^%s:]+:%d+: ") and problem)
-  if not text then return problem end
+    or problem:match("^[^%s:]*neap/race%.lua:%d+: (.*)$") or problem
   local instance = find_instance(group.chain, layer) or find_instance(group.fallback, layer)
   return instance and ("%s: %s"):format(instance.place, text) or problem
 end

@@ -177,8 +177,8 @@ function response.close(inside)
     inside.transfer:close()
     inside.transfer = nil
   end
-  local of = inside.context
-  if of.open == inside then of.open = nil end
+  local of = inside.context -- nil: of a request that has ended
+  if of and of.open == inside then of.open = nil end
 end
 
 return response

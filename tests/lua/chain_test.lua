@@ -126,7 +126,10 @@ test("what a policy raises may have a text that raises", function()
 end)
 
 test("what is raised without a place has run's", function()
-  for raised, problem in pairs { ["{}"] = "an error that is a table", ["\"no\", 0"] = "no" } do
+  for raised, problem in pairs {
+    ["{}"] = "an error that is a table", ["\"no\", 0"] = "no",
+    ["\"lua/neap/attempt.lua:7: what\", 0"] = "lua/neap/attempt%.lua:7: what",
+  } do
     local run = world({ "mine" },
       { mine = text(("function mine:run()\n  error(%s)\nend"):format(raised)) }):run()
     test.match(run.error, "^policies/mine%.lua:%d+: " .. problem .. "$")

@@ -125,6 +125,13 @@ test("fail turns an answer into a failure", function()
   test.match(run("return next(request):fail(\"nonsense\")").error, "is no failure")
 end)
 
+test("fail: also what is left of a request that has ended", function()
+  local response = require "neap.response"
+  local kept = response.of_attempt { status = 200 } -- record.trim has taken its context
+  kept:fail("keyword")
+  test.equal({ kept.status, kept.failure }, { nil, "keyword" })
+end)
+
 test("fail: what another policy has replied or refused is not sent", function()
   for _, own in ipairs { "reply(\"mine\")", "refuse(429, \"mine\")" } do
     local got = test.run {
