@@ -299,6 +299,8 @@ end
 
 --- The innermost step. of: the context of a request; narrowed: its inside. Returns a response.
 function attempt.run(of, narrowed)
+  -- In a `done`, or with a request that was kept: an answer to it would be nobody's.
+  if of.record.seconds then error("the request has ended: nothing more is sent for it", 3) end
   if of.open then response.close(of.open) end
   local attempts = of.attempts
   local count, now = #attempts, host.now()

@@ -204,6 +204,18 @@ test("done runs once for each policy that was entered, innermost first", functio
   test.equal(made:shared("one", "seen"), "one 200 4")
 end)
 
+test("done sends nothing any more", function()
+  local made = world({ "mine" }, { mine = text [[
+    local go_on
+    function mine:run(request, next) go_on = next return next(request) end
+    function mine:done(request)
+      local is_sent, problem = pcall(go_on, request)
+      self.shared:set("problem", problem)
+    end]] })
+  test.equal(#made:run().tried, 1)
+  test.match(made:shared("mine", "problem"), "^the request has ended: nothing more is sent for it$")
+end)
+
 test("done runs after a policy's error, too; one that fails hurts nobody", function()
   local made = world({ "outer", "inner" }, {
     outer = text [[
