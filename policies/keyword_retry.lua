@@ -4,6 +4,8 @@ local json    = require "neap.json"
 local policy  = require "neap.policy"
 local setting = require "neap.setting"
 
+-- Errors about the key: they move on by themselves, and whoever looks after keys has to know.
+local OF_KEY   = { [401] = true, [402] = true, [403] = true, [429] = true }
 local NAME_MAX = 256 -- bytes of a keyword that name it in self.shared
 
 local keyword = policy.define {
@@ -17,12 +19,6 @@ local keyword = policy.define {
       help = "Longest time to hold an answer for it." },
   },
 }
-
--- An error's body as text. Many providers write every letter beyond ASCII as an escape.
-local function plain(body)
-  local document = json.decode(body)
-  return document ~= nil and json.encode(document) or body
-end
 
 local function find_one(text, keywords)
   for _, word in ipairs(keywords) do
@@ -49,12 +45,13 @@ function keyword:run(request, next)
   local has_words = self.settings.keywords[1] or self.stored.keywords[1]
   -- What has no time is neap's own text, and no provider's.
   if not has_words or response.failure or not response.seconds then return response end
-  local text = response.body and plain(response.body)
-    or response:text(self.settings.window, self.settings.seconds)
-  local hit = find(self, text)
+  -- Many providers write every letter beyond ASCII as an escape.
+  local document = response.body and json.decode(response.body)
+  local hit = find(self, document and json.encode(document) or response.body
+    or response:text(self.settings.window, self.settings.seconds))
   if not hit then return response end
   note_hit(self, hit)
-  return response:fail("keyword", hit)
+  return OF_KEY[response.status] and response or response:fail("keyword", hit)
 end
 
 return keyword

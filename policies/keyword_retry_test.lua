@@ -61,6 +61,20 @@ test("the window counts characters, not bytes", function()
   test.equal(got.tried, { "a/m 200" })
 end)
 
+test("an error about the key stays one: the key rests, and the next key is asked", function()
+  local world = test.world {
+    policies = { "priority_failover", "key_rotation",
+      { "keyword_retry", { keywords = { "quota exceeded" } } } },
+    targets = { "a/m", "b/m" }, keys = { a = { "k1", "k2" } },
+    upstream = { ["a/m"] = { k2 = { text = "hi" }, k1 = { status = 429, body = "Quota exceeded",
+      headers = { ["retry-after"] = "9" } } } },
+  }
+  local got = world:run()
+  test.equal({ got.tried, got.keys }, { { "a/m 429", "a/m 200" }, { "k1", "k2" } })
+  test.equal({ world:key("a", "k1").state, world:key("a", "k1").remaining }, { "resting", 9 })
+  test.equal(world:shared("keyword_retry", "hits quota exceeded"), 1)
+end)
+
 test("what neap itself says is no provider's answer", function()
   local world = test.world {
     policies = { { "keyword_retry", { keywords = { "rests" } } }, "priority_failover",
