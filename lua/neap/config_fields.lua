@@ -65,6 +65,9 @@ function fields.secret(min)
     elseif #value < (min or 1) then
       check:fail(place, ("%s is too short: a secret has at least %d characters")
         :format(place.title, min))
+    elseif value:find("^\239\187\191") or (not min and value:find("^%s")) then
+      check:fail(place, ("%s begins with a space or a byte order mark, which is no part of it")
+        :format(place.title))
     elseif min and (value:find("^%s") or value:find("%s$")) then
       check:fail(place, ("%s begins or ends with a space, which no header can carry")
         :format(place.title))
