@@ -26,8 +26,9 @@ function audit.hide(value)
   return result
 end
 
--- Bytes of what was before, and of what was after, that a row has: a value of the store has 1 MiB.
-local SIDE_MAX = 400 * 1024
+-- Bytes of what was before, and of what was after, that a row has: many rows are read at once, and
+-- a value of the store has 1 MiB.
+local SIDE_MAX = 128 * 1024
 
 --- What is too long is not noted: that something was changed is. Of nothing, nil.
 local function bounded(value)

@@ -34,10 +34,10 @@ end
 
 --- A filter may find little: it looks through so many rows and no more before it answers.
 local LOOK_MAX = 2000
-local STEP = 50 -- rows that are decoded in one run
+local STEP = 10 -- rows that are decoded in one run
 
 -- Bytes of rows that an answer has: one of a provider has all of its models, twice.
-local SIZE_MAX = 2 * 1024 * 1024
+local SIZE_MAX = 512 * 1024
 
 local function list(of)
   local items, at, looked, size = json.array {}, page.after(of), 0, 0
