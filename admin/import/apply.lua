@@ -319,10 +319,15 @@ function Apply:add_keyword(keyword)
   local folded = host.fold(keyword.text)
   keyword.name = self.keywords[folded]
   if keyword.name then return self:is_there("failure keyword %q", source.shown(keyword.text)) end
+  local document = json.object { text = keyword.text, note = keyword.note, off = keyword.off }
+  local pointer, problem = record.check("keyword", document)
+  if pointer then
+    return self.plan:leave(("failure keyword %q"):format(source.shown(keyword.text)),
+      ("its %s %s"):format(pointer:sub(2), problem))
+  end
   keyword.name = host.id()
   self.keywords[folded] = keyword.name
-  self:put("config", "keyword/" .. keyword.name, json.object { text = keyword.text,
-    note = keyword.note, off = keyword.off })
+  self:put("config", "keyword/" .. keyword.name, document)
   self:carried_over("failure keyword %q%s", source.shown(keyword.text),
     keyword.off and ", switched off" or "")
 end

@@ -250,6 +250,18 @@ test("weak tokens and the first token are told", function()
   test.equal(stored(world, "token/gemini-1").last4, "")
 end)
 
+test("a failure keyword that cannot be one is left, and the rest comes", function()
+  local world = new()
+  local status, text = run(world, nice { error_maintenance = {
+    { id = 2, keyword = ("long "):rep(300) }, { id = 3, keyword = "two\nlines" },
+    { id = 4, keyword = "Over" }, { id = 5, keyword = "told", description = ("x"):rep(2001) } } })
+  test.equal(status, 0, text)
+  test.match(text, "\n  failure keyword \"Over\"\n")
+  test.match(text, "\n  failure keyword \"long long [^\n]*: its text must have at most 1000")
+  test.match(text, "\n  failure keyword \"two lines\": its text must be a text of one line")
+  test.match(text, "\n  failure keyword \"told\": its note must have at most 2000")
+end)
+
 test("a wrong system, and a configuration that cannot be loaded", function()
   local world = new()
   local status, text = run(world, nice(), { from = "other" })
