@@ -1,11 +1,16 @@
 #include "foreign/database.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
+
+#include "base/buf.h"
 
 #define COLUMNS_MAX 200
 #define VALUE_MAX (8 * 1024 * 1024) /* bytes of one value */
@@ -30,6 +35,7 @@ static int fail(struct database *database, int result, const char *what, struct 
 	case SQLITE_LOCKED:
 		return err_set(err, -EBUSY, "another program holds the database locked");
 	case SQLITE_CANTOPEN:
+	case SQLITE_READONLY:
 		return err_set(err, -EACCES,
 			"it cannot be opened: a database with a -wal file beside it needs "
 			"that file, in a folder that can be written (copy both)");
@@ -80,6 +86,65 @@ static int begin(struct database *database)
 	return result;
 }
 
+/* Whether the file keeps its latest changes in a -wal file beside it, and there is none: then
+ * nobody has it open, and all of it is in the file itself. */
+static bool is_closed_wal(const char *path)
+{
+	static const char magic[] = "SQLite format 3"; /* and its terminator */
+	unsigned char head[20];
+	struct buf wal = { 0 };
+	bool is_closed = false;
+	FILE *file = fopen(path, "rb");
+
+	if (!file)
+		return false;
+	if (fread(head, sizeof(head), 1, file) == 1 &&
+		memcmp(head, magic, sizeof(magic)) == 0 && head[18] == 2 &&
+		head[19] == 2) {
+		buf_printf(&wal, "%s-wal", path);
+		buf_append(&wal, "", 1);
+		is_closed = access(buf_data(&wal), F_OK) != 0 && errno == ENOENT;
+	}
+	buf_clear(&wal);
+	(void)fclose(file);
+	return is_closed;
+}
+
+/* "file:/some%20path?immutable=1" */
+static void write_uri(struct buf *uri, const char *path)
+{
+	buf_append_text(uri, "file:");
+	for (const char *at = path; *at; at++) {
+		if (isalnum((unsigned char)*at) || strchr("/._-", *at))
+			buf_append(uri, at, 1);
+		else
+			buf_printf(uri, "%%%02X", (unsigned char)*at);
+	}
+	buf_append_text(uri, "?immutable=1");
+	buf_append(uri, "", 1);
+}
+
+/* A closed database whose changes go to a -wal file is opened as one that nobody changes: else
+ * the engine would make that file and another one beside it, for which it needs a folder that
+ * it can write to, and leave them there, where they may keep their owner out. */
+static int open_handle(sqlite3 **handle, const char *path)
+{
+	char *real = realpath(path, NULL);
+	struct buf uri = { 0 };
+	int result;
+
+	if (real && is_closed_wal(real)) {
+		write_uri(&uri, real);
+		result = sqlite3_open_v2(buf_data(&uri), handle,
+			SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+	} else {
+		result = sqlite3_open_v2(path, handle, SQLITE_OPEN_READONLY, NULL);
+	}
+	buf_clear(&uri);
+	free(real);
+	return result;
+}
+
 int database_open(struct database **out, const char *path, struct err *err)
 {
 	struct database *database;
@@ -89,7 +154,7 @@ int database_open(struct database **out, const char *path, struct err *err)
 	if (access(path, R_OK) != 0)
 		return err_set(err, -errno, "%s", strerror(errno));
 	database = xcalloc(1, sizeof(*database));
-	result = sqlite3_open_v2(path, &database->handle, SQLITE_OPEN_READONLY, NULL);
+	result = open_handle(&database->handle, path);
 	if (!result)
 		result = harden(database);
 	if (!result)

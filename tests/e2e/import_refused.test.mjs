@@ -2,7 +2,7 @@
  * is an error in words, and nothing is changed. */
 import test from "node:test";
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { serve_admin } from "./support/admin.mjs";
@@ -172,4 +172,24 @@ test("a locked database is waited for, and then told", async (t) => {
   owner.close();
   assert.equal(ended.code, 1, ended.text);
   assert.match(ended.stderr, /another program holds the database locked/);
+});
+
+test("a database with a -wal file is read with it, and one without it gets none", async (t) => {
+  const neap = await serve_admin(t, "");
+  mkdirSync(path.join(neap.folder, "an old#router?"));
+  const file = niceapi(old_file(neap, "an old#router?/100%.db"), { groups: [{ id: 1, name: "g" }] });
+  const dry = async () => {
+    const ended = await import_files(t, neap, ["--dry-run", file]);
+    assert.equal(ended.code, 0, ended.text);
+    return ended.stdout;
+  };
+  const beside = () => readdirSync(path.dirname(file)).sort();
+  const owner = new DatabaseSync(file);
+  owner.exec("PRAGMA journal_mode = WAL; INSERT INTO groups VALUES (2, 'late')");
+  assert.ok(beside().includes("100%.db-wal"));
+  assert.match(await dry(), /group late: 0 targets/, "what is in the -wal file alone");
+  owner.close();
+  assert.deepEqual(beside(), ["100%.db"]);
+  assert.match(await dry(), /group late: 0 targets/);
+  assert.deepEqual(beside(), ["100%.db"], "nothing is left in the folder of another program");
 });
