@@ -7,6 +7,7 @@
 
 enum take_state {
 	TAKE_SIZE,
+	TAKE_PADDING,
 	TAKE_EXTENSION,
 	TAKE_SIZE_LF,
 	TAKE_DATA,
@@ -24,6 +25,19 @@ static int digit_value(unsigned char byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
+/* Behind the digits of a size. */
+static int take_size_rest(struct chunks *chunks, unsigned char byte)
+{
+	if (byte == ';')
+		return TAKE_EXTENSION;
+	if (byte == '\r')
+		return TAKE_SIZE_LF;
+	if ((byte != ' ' && byte != '\t') || !chunks->may_be_padded ||
+		++chunks->extension > EXTENSION_MAX)
+		return TAKE_BAD;
+	return TAKE_PADDING;
+}
+
 static int take_size(struct chunks *chunks, unsigned char byte)
 {
 	int value = digit_value(byte);
@@ -36,9 +50,7 @@ static int take_size(struct chunks *chunks, unsigned char byte)
 	}
 	if (!chunks->digits)
 		return TAKE_BAD;
-	if (byte == ';')
-		return TAKE_EXTENSION;
-	return byte == '\r' ? TAKE_SIZE_LF : TAKE_BAD;
+	return take_size_rest(chunks, byte);
 }
 
 static int take_size_end(struct chunks *chunks, unsigned char byte)
@@ -58,6 +70,8 @@ static int take_byte(struct chunks *chunks, unsigned char byte)
 	switch (chunks->state) {
 	case TAKE_SIZE:
 		return take_size(chunks, byte);
+	case TAKE_PADDING:
+		return take_size_rest(chunks, byte);
 	case TAKE_EXTENSION:
 		if (byte == '\r')
 			return TAKE_SIZE_LF;

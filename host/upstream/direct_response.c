@@ -60,6 +60,7 @@ static void begin_body(struct direct_transfer *own)
 		own->state = DIRECT_DONE;
 	} else if (head->is_chunked) {
 		own->state = DIRECT_CHUNKS;
+		own->chunks.may_be_padded = true;
 	} else if (head->length >= 0) {
 		own->state = head->length ? DIRECT_LENGTH : DIRECT_DONE;
 		own->left = (uint64_t)head->length;

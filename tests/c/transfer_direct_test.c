@@ -63,6 +63,9 @@ static void what_the_answer_says_of_the_connection_counts(void **state)
 		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 		  "2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nX: y\r\n\r\n",
 			1 },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		  "2     \r\nhe\r\n3 \t;x=y\r\nllo\r\n0  \r\n\r\n",
+			1 },
 		{ HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong", 3 },
 	};
 
