@@ -170,7 +170,7 @@ void request_stop(struct request *request)
 		return;
 	}
 	if (!request->fiber || request->is_gone || request->is_failing ||
-		request->answer_status || request->script->is_admin)
+		request->is_ended || request->script->is_admin)
 		return;
 	fiber_cancel(request->fiber);
 	request->fiber = NULL;

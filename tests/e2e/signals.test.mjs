@@ -8,6 +8,7 @@ import path from "node:path";
 import { chat, chat_bytes, get, open_chat, open, say, wire } from "./support/client.mjs";
 import { group, provider } from "./support/lua.mjs";
 import { serve } from "./support/neap.mjs";
+import { env, hello, say_it, shouter } from "./support/shout.mjs";
 import { latch, patience, until } from "./support/story.mjs";
 import {
   DONE,
@@ -123,6 +124,23 @@ test("who has no answer at the end of drain_timeout is told so", async (t) => {
     assert.match(line.error, /neap was stopped/);
     assert.equal(line.attempts.length, 1);
   }
+  assert.equal(await neap.ended(patience()), 0);
+});
+
+test("so is the record of a stream that is translated", async (t) => {
+  const up = await upstream(t);
+  up.always(stream(hello(), say_it("one"), SILENCE));
+  const neap = await serve(t, shouter("loud", up) + group("pool", ["loud"]), {
+    env,
+    first: { drain_timeout: 1 },
+  });
+  const seen = await open_chat(neap, say("pool", { stream: true }));
+  await seen.has("ONE");
+  neap.signal("SIGTERM");
+  assert.ok(!(await seen.whole()).text.includes("[DONE]"));
+  const line = await neap.line(seen);
+  assert.equal(line.outcome, "truncated");
+  assert.match(line.error, /neap was stopped/);
   assert.equal(await neap.ended(patience()), 0);
 });
 
