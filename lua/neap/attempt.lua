@@ -291,11 +291,7 @@ local function start(of, inside, changed)
   return host.start(of.handle, route_for(of, way, changed, model, asked.stream), body)
 end
 
---- Whether nobody is there for another attempt: the client has left, and its group only reads on
---- what has begun.
-local function is_left(of)
-  return of.group.on_disconnect == "drain" and select(2, of.handle:elapsed())
-end
+local function is_gone(of) return select(2, of.handle:elapsed()) end
 
 --- The innermost step. of: the context of a request; narrowed: its inside. Returns a response.
 function attempt.run(of, narrowed)
@@ -307,7 +303,9 @@ function attempt.run(of, narrowed)
   if count >= of.budget or now >= of.deadline then
     return (response.failed(of, "exhausted", "the request's budget is spent"))
   end
-  if is_left(of) then return (response.failed(of, "exhausted", "the client has left")) end
+  if of.group.on_disconnect == "drain" and is_gone(of) then -- which only reads on what has begun
+    return (response.failed(of, "exhausted", "the client has left"))
+  end
   local target, key, changed = choose(narrowed)
   if not target then
     return (response.refusal(of, 503, ("the group \"%s\" has no target"):format(of.group.name)))
