@@ -84,6 +84,12 @@ const char *exchange_header(const struct exchange *exchange, const char *name)
 	return head_value(&exchange->head, name);
 }
 
+const char *exchange_next_header(const struct exchange *exchange, const char *name,
+	size_t *place)
+{
+	return head_next_value(&exchange->head, name, place);
+}
+
 const struct field *exchange_fields(const struct exchange *exchange, size_t *count)
 {
 	*count = exchange->head.field_count;

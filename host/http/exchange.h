@@ -71,6 +71,9 @@ const char *exchange_path(const struct exchange *exchange);
 const char *exchange_query(const struct exchange *exchange);
 /* The value of the first field of that name in any case, or NULL. */
 const char *exchange_header(const struct exchange *exchange, const char *name);
+/* All of them, one after the other: see head_next_value(). */
+const char *exchange_next_header(const struct exchange *exchange, const char *name,
+	size_t *place);
 /* All fields in the order they came, names as they were sent. */
 const struct field *exchange_fields(const struct exchange *exchange, size_t *count);
 /* The client's address without the port ("127.0.0.1", "::1"). */

@@ -20,20 +20,25 @@ static uint64_t name_bit(const char *name, size_t size)
 	return (uint64_t)1 << ((size * 5 + first * 3 + last) & 63);
 }
 
-const char *head_value(const struct head *head, const char *name)
+const char *head_next_value(const struct head *head, const char *name, size_t *place)
 {
-	size_t size = strlen(name);
-
-	if (!size || !(head->names & name_bit(name, size)))
-		return NULL;
-	for (size_t i = 0; i < head->field_count; i++) {
-		const struct field *field = &head->fields[i];
+	while (*place < head->field_count) {
+		const struct field *field = &head->fields[(*place)++];
 
 		if ((*field->name | 0x20) == (*name | 0x20) &&
 			strcasecmp(field->name, name) == 0)
 			return field->value;
 	}
 	return NULL;
+}
+
+const char *head_value(const struct head *head, const char *name)
+{
+	size_t size = strlen(name), place = 0;
+
+	if (!size || !(head->names & name_bit(name, size)))
+		return NULL;
+	return head_next_value(head, name, &place);
 }
 
 static bool is_space(char byte)

@@ -35,3 +35,5 @@ int head_parse(struct head *head, char *text, size_t size, struct field *fields,
 	const char **message);
 /* The value of the first field of that name in any case, or NULL. */
 const char *head_value(const struct head *head, const char *name);
+/* The same from *place on, 0 at first; *place is behind it then. NULL: there are no more. */
+const char *head_next_value(const struct head *head, const char *name, size_t *place);

@@ -100,7 +100,7 @@ static int l_route(lua_State *L)
 	route->request.proxy = get_text(L, "proxy", route->arena);
 	route->request.headers = get_list(L, "headers", route->arena, &count);
 	route->request.header_count = count;
-	route->forward = get_list(L, "forward", route->arena, &route->forward_count);
+	route->forward = get_list(L, "forward", route->arena, &count);
 	route->request.timeouts = (struct transfer_timeouts) {
 		.connect = get_ms(L, "connect"),
 		.first_byte = get_ms(L, "first_byte"),
@@ -160,17 +160,22 @@ static const char *join(struct arena *arena, const char *name, const char *value
 void route_headers(const struct route *route, const struct exchange *exchange,
 	struct arena *arena, struct transfer_request *out)
 {
-	size_t count = 0;
-	const char **headers = arena_alloc(arena,
-		(route->forward_count + 1) * sizeof(*headers));
+	size_t count = 0, field_count;
+	const char **headers;
 
+	exchange_fields(exchange, &field_count);
+	headers = arena_alloc(arena, (field_count + 1) * sizeof(*headers));
 	for (const char **name = route->forward; *name; name++) {
 		const char *value = exchange_header(exchange, *name);
+		bool is_type = strcmp(*name, "content-type") == 0;
+		size_t place = 0;
 
-		if (value)
-			headers[count++] = join(arena, *name, value);
-		else if (strcmp(*name, "content-type") == 0)
-			headers[count++] = "content-type: application/json";
+		if (is_type)
+			headers[count++] = value ? join(arena, *name, value)
+						 : "content-type: application/json";
+		else if (value) /* a list may be told in several fields */
+			while ((value = exchange_next_header(exchange, *name, &place)))
+				headers[count++] = join(arena, *name, value);
 	}
 	out->own_headers = headers;
 	out->own_header_count = count;

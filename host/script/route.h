@@ -21,7 +21,6 @@ struct route {
 	struct transfer_request request;
 	/* Lower-case names of the client's headers that go on; NULL ends it. */
 	const char **forward;
-	size_t forward_count;
 	struct health
 		*health[2]; /* where it counts as in flight: the target's, the key's */
 	double first_event; /* seconds; 0: none */

@@ -80,6 +80,14 @@ test("request headers", async (t) => {
     assert.equal(new Set(names).size, names.length, String(names));
   });
 
+  await t.test("a list that is told in several fields goes up whole", async () => {
+    await chat(neap, say("plain"), { ...stays, "OpenAI-Beta": ["one=1", "two=2"] });
+    const values = up.last.fields
+      .filter(([name]) => name.toLowerCase() === "openai-beta")
+      .map(([, value]) => value);
+    assert.deepEqual(values, ["one=1", "two=2"]);
+  });
+
   await t.test("a body of known length goes up with its length, not in chunks", async () => {
     assert.equal(up.last.header("content-length"), String(up.last.body.length));
     assert.equal(up.last.header("transfer-encoding"), undefined);
