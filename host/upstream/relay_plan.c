@@ -119,11 +119,12 @@ static bool is_text(const char *behind, const char *end)
 /* The name in quotes, at any depth. */
 static bool may_have_text(struct look *look, const char *name)
 {
-	const char *data = look->event->data, *end = data + look->event->data_size;
+	const char *data = look->event->data, *end;
 	size_t size = strlen(name);
 
 	if (!data)
 		return false;
+	end = data + look->event->data_size;
 	if (!look->is_searched)
 		search_names(look);
 	if (look->name_count == NAMES_MAX)
