@@ -175,11 +175,12 @@ test('on_disconnect = "drain" reads on for the usage', async (t) => {
   );
 });
 
-test('on_disconnect = "drain" asks nobody else', async (t) => {
-  const { up, second, neap } = await pool(t, { on_disconnect: "drain" });
+/* A client leaves, and its first target fails only after that. */
+async function left_before_an_error(t, on_disconnect, fields) {
+  const { up, second, neap } = await pool(t, { on_disconnect });
   const go = latch();
   up.next([go, error(500, "ill")].flat());
-  const asked = start(neap, PATH, { body: say("pool") });
+  const asked = start(neap, PATH, { body: say("pool", fields) });
   await up.call(0);
   asked.leave();
   await until(
@@ -187,6 +188,11 @@ test('on_disconnect = "drain" asks nobody else', async (t) => {
     "neap to see the client go",
   );
   go.release();
+  return { second, neap };
+}
+
+test('on_disconnect = "drain" asks nobody else', async (t) => {
+  const { second, neap } = await left_before_an_error(t, "drain");
   const line = await aborted(neap);
   assert.deepEqual(
     line.attempts.map((attempt) => attempt.status),
@@ -196,17 +202,7 @@ test('on_disconnect = "drain" asks nobody else', async (t) => {
 });
 
 test('on_disconnect = "detach" finishes and records', async (t) => {
-  const { up, second, neap } = await pool(t, { on_disconnect: "detach" });
-  const go = latch();
-  up.next([go, error(500, "ill")].flat());
-  const asked = start(neap, PATH, { body: say("pool", { stream: true }) });
-  await up.call(0);
-  asked.leave();
-  await until(
-    async () => (await neap.open()).connections <= neap.idle.connections,
-    "neap to see the client go",
-  );
-  go.release();
+  const { second, neap } = await left_before_an_error(t, "detach", { stream: true });
   const call = await second.call(0);
   assert.equal(call.json.model, "m", "the chain goes on without its client");
   const line = await until(() => neap.requests()[0], "the request's log line");
