@@ -8,6 +8,7 @@
 --- what env and file gave to a policy's setting.
 
 local catalog = require "neap.catalog"
+local offer = require "neap.offer"
 local client = require "neap.test.client"
 local clock = require "neap.test.clock"
 local explain_text = require "neap.explain_text"
@@ -296,7 +297,7 @@ function explain.open(options)
     token, problem, status = find_token(known, options.token)
     if not token then return status, problem end
   end
-  group, status = catalog.resolve(known, token, handle.model)
+  group, status = offer.resolve(known, token, handle.model)
   if not group then
     return FAILURE, explain_text.printable((status == 403 and "the token may not use \"%s\""
       or "there is no group, provider/model or provider's model \"%s\""):format(handle.model))

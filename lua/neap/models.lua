@@ -3,9 +3,9 @@
 --- The items satisfy OpenAI's clients and those of the routers that people come from.
 
 local answer = require "neap.answer"
-local catalog = require "neap.catalog"
 local host = require "neap.host"
 local json = require "neap.json"
+local offer = require "neap.offer"
 local plain = require "neap.plain"
 
 local models = {}
@@ -27,13 +27,13 @@ end
 
 function models.list(of, known)
   local data = json.array {}
-  for index, model in ipairs(catalog.models(known, of.token)) do data[index] = item(model) end
+  for index, model in ipairs(offer.list(known, of.token)) do data[index] = item(model) end
   plain.send(of, 200, json.object { object = "list", data = data })
 end
 
 function models.show(of, known, id)
   id = id:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
-  local model = catalog.model(known, of.token, id)
+  local model = offer.find(known, of.token, id)
   if model then return plain.send(of, 200, item(model)) end
   answer.refuse(of, 404, ("there is no model \"%s\""):format(id), { code = "model_not_found" })
 end

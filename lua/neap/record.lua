@@ -17,6 +17,7 @@ local fault = require "neap.fault"
 local host = require "neap.host"
 local json = require "neap.json"
 local object = require "neap.object"
+local offer = require "neap.offer"
 local outcome = require "neap.outcome"
 local price = require "neap.price"
 local record_values = require "neap.record_values"
@@ -240,7 +241,7 @@ end
 
 --- Gives attempts their targets and keys again, where the present catalog still has them.
 local function find_targets(plain, known)
-  local group = plain.model and catalog.resolve(known, nil, plain.model)
+  local group = plain.model and offer.resolve(known, nil, plain.model)
   local by_name = {}
   for _, target in ipairs(group and group.targets or {}) do by_name[target.name] = target end
   for _, attempt in ipairs(plain.attempts) do

@@ -7,7 +7,6 @@
 local access = require "neap.access"
 local answer = require "neap.answer"
 local bodies = require "neap.bodies"
-local catalog = require "neap.catalog"
 local conversation = require "neap.conversation"
 local fallback = require "neap.fallback"
 local health = require "neap.health"
@@ -16,6 +15,7 @@ local key_list = require "neap.key_list"
 local loading = require "neap.loading"
 local models = require "neap.models"
 local openai = require "neap.dialect.openai"
+local offer = require "neap.offer"
 local record = require "neap.record"
 local steps = require "neap.steps"
 local usage = require "neap.usage"
@@ -30,7 +30,7 @@ local none -- luacheck: ignore 221
 local arrive = host.request.arrive
 local give_way = host.give_way
 local receive, look = host.request.receive, host.request.look
-local check_access, resolve, new_record = access.check, catalog.resolve, record.new
+local check_access, resolve, new_record = access.check, offer.resolve, record.new
 
 local known  -- the catalog of this generation
 local loaded -- the configuration that it is made of
@@ -115,7 +115,7 @@ local function read_request(of)
 end
 
 local function refuse_unknown(of)
-  local off = catalog.off_provider(known, of.token, of.model)
+  local off = offer.off_provider(known, of.token, of.model)
   local why = off and (": the provider \"%s\" is off, as it has no key or no URL"):format(off)
     or "; GET /v1/models lists what there is"
   answer.refuse(of, 404, ("there is no model \"%s\"%s"):format(of.model, why),

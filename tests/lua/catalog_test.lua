@@ -1,6 +1,7 @@
 -- Who is found under which name, who may use it, and in which order things come.
 local test = require "neap.test" -- its memory stands in for the host's
 local catalog = require "neap.catalog"
+local offer = require "neap.offer"
 local object = require "neap.object"
 
 local function provider(name, models, fields)
@@ -40,45 +41,45 @@ end
 
 test("a model is a group, a provider/model, or what some providers offer", function()
   local known = new {}
-  test.equal(names(catalog.resolve(known, nil, "pool").targets), { "a/m" })
-  test.equal(names(catalog.resolve(known, nil, "b/anything").targets), { "b/anything" })
-  test.equal(names(catalog.resolve(known, nil, "m").targets), { "a/m", "b/m" })
-  test.equal(catalog.resolve(known, nil, "m").name, "m")
+  test.equal(names(offer.resolve(known, nil, "pool").targets), { "a/m" })
+  test.equal(names(offer.resolve(known, nil, "b/anything").targets), { "b/anything" })
+  test.equal(names(offer.resolve(known, nil, "m").targets), { "a/m", "b/m" })
+  test.equal(offer.resolve(known, nil, "m").name, "m")
 end)
 
 test("what nobody offers is 404", function()
   local known = new {}
   for _, name in ipairs { "nothing", "nobody/m", "off/m", "y" } do
-    test.equal({ catalog.resolve(known, nil, name) }, { nil, 404 }, name)
+    test.equal({ offer.resolve(known, nil, name) }, { nil, 404 }, name)
   end
 end)
 
 test("a provider that is off is told from one that is not there", function()
   local known = new {}
-  test.equal(catalog.off_provider(known, nil, "off/m"), "off")
-  test.equal(catalog.off_provider(known, nil, "off/any"), "off")
-  test.equal(catalog.off_provider(known, nil, "y"), "off")
-  test.equal(catalog.off_provider(known, nil, "nobody/m"), nil)
-  test.equal(catalog.off_provider(known, nil, "nothing"), nil)
-  test.equal(catalog.off_provider(known, token { providers = { "b" } }, "off/m"), nil)
+  test.equal(offer.off_provider(known, nil, "off/m"), "off")
+  test.equal(offer.off_provider(known, nil, "off/any"), "off")
+  test.equal(offer.off_provider(known, nil, "y"), "off")
+  test.equal(offer.off_provider(known, nil, "nobody/m"), nil)
+  test.equal(offer.off_provider(known, nil, "nothing"), nil)
+  test.equal(offer.off_provider(known, token { providers = { "b" } }, "off/m"), nil)
 end)
 
 test("a token uses what it names, and all if it names nothing", function()
   local known = new {}
   local of_group, of_provider = token { groups = { "pool" } }, token { providers = { "b" } }
-  test.ok(catalog.resolve(known, token {}, "pool"))
-  test.ok(catalog.resolve(known, of_group, "pool"))
-  test.equal({ catalog.resolve(known, of_group, "a/m") }, { nil, 403 })
-  test.equal({ catalog.resolve(known, of_provider, "pool") }, { nil, 403 })
-  test.equal(names(catalog.resolve(known, of_provider, "m").targets), { "b/m" })
-  test.equal({ catalog.resolve(known, of_provider, "x") }, { nil, 404 })
+  test.ok(offer.resolve(known, token {}, "pool"))
+  test.ok(offer.resolve(known, of_group, "pool"))
+  test.equal({ offer.resolve(known, of_group, "a/m") }, { nil, 403 })
+  test.equal({ offer.resolve(known, of_provider, "pool") }, { nil, 403 })
+  test.equal(names(offer.resolve(known, of_provider, "m").targets), { "b/m" })
+  test.equal({ offer.resolve(known, of_provider, "x") }, { nil, 404 })
 end)
 
 test("the list of models shows what a token may name", function()
   local known = new {}
   local function ids(of)
     local list = {}
-    for index, model in ipairs(catalog.models(known, of)) do list[index] = model.id end
+    for index, model in ipairs(offer.list(known, of)) do list[index] = model.id end
     return list
   end
   test.equal(ids(nil), { "m", "pool", "x" })
@@ -89,9 +90,9 @@ end)
 test("a model with the name of a group that the token may not use is not listed", function()
   local known = new { groups = { { name = "m", targets = { { provider = "a", model = "m" } } } } }
   local of = token { providers = { "b" } }
-  test.equal({ catalog.resolve(known, of, "m") }, { nil, 403 })
-  test.equal(catalog.models(known, of), {})
-  test.equal(#catalog.models(known, nil), 2)
+  test.equal({ offer.resolve(known, of, "m") }, { nil, 403 })
+  test.equal(offer.list(known, of), {})
+  test.equal(#offer.list(known, nil), 2)
 end)
 
 test("targets come by priority, price, in flight, then as written", function()
