@@ -14,7 +14,7 @@ size_t number_write(char room[NUMBER_ROOM], uint64_t number)
 	char digits[NUMBER_ROOM];
 	size_t at = sizeof(digits);
 
-	if (number < 10) { /* as half of those in a record */
+	if (number < 10) { /* as many of those in a record */
 		room[0] = (char)('0' + number);
 		return 1;
 	}
